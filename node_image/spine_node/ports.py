@@ -1,0 +1,174 @@
+"""What the edges of a node may ask of its engine: requests in, outcomes out, all frozen.
+
+`http/` parses bytes into these requests and renders these outcomes; `engine` alone decides. A failure
+is a `ProblemError` from spine_core, whose code and `outcome` say what the caller may conclude.
+Deadlines are in seconds of the event loop's clock (`loop.time()`), ages and durations as named.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from spine_core.consistency import Consistency, Model
+from spine_core.filters import Filter
+from spine_core.records import Record
+from spine_core.sessions import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRequest:
+    """One unconditional write: a create, a replacement or a deletion.
+
+    `memory_id` None asks the server to issue one (POST). `memory` is the client's JSON object as it
+    is kept, None deletes. `model` is what the header asked for, None when it was silent.
+    """
+
+    namespace: str
+    memory_id: str | None
+    memory: bytes | None
+    principal: str
+    session: Session | None
+    deadline: float
+    model: Model | None = None
+    tags: tuple[str, ...] = ()
+    agent_id: str | None = None
+    partition_by: str | None = None
+    ttl_seconds: int | None = None
+    pinned: bool = False
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOutcome:
+    """An acknowledged write: fsynced on the write quorum."""
+
+    memory_id: str
+    record: Record
+    created: bool  # nothing live stood there before
+    replayed: bool  # a keyed create that an earlier attempt had already made
+    model: Model
+    session: Session
+    acks: int  # replicas known to hold it
+    replicas: int  # of the write set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRequest:
+    """One read of one record."""
+
+    namespace: str
+    memory_id: str
+    session: Session | None
+    deadline: float
+    model: Model | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOutcome:
+    """What a read found. `record` None: never existed, or purged; a tombstone is still a record."""
+
+    record: Record | None
+    model: Model
+    session: Session
+    staleness_ms: int | None = None  # one-replica reads: now - F
+    degraded: Literal["one-replica", "partial", "isolated"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """One page of the records of a namespace that match a filter."""
+
+    namespace: str
+    scope: Literal["exact", "subtree"]
+    filter: Filter
+    filter_hash: bytes  # of the canonical filter; a page token of another one is refused
+    order: Literal["-created_at", "created_at", "id"]
+    page_size: int
+    page_token: str | None
+    session: Session | None
+    deadline: float
+    model: Model | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListItem:
+    """One record of a page."""
+
+    namespace: str
+    memory_id: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOutcome:
+    """A page, and how much of the key space answered."""
+
+    items: tuple[ListItem, ...]
+    next_page_token: str | None
+    slots: int
+    answered: int
+    model: Model
+    session: Session
+    index_lag_ms: int
+
+
+class Engine(Protocol):
+    """The data plane of one node, whatever way the request came in."""
+
+    consistency: Consistency
+
+    async def write(self, request: WriteRequest) -> WriteOutcome:
+        """Store or delete one record on its write quorum."""
+
+    async def read(self, request: ReadRequest) -> ReadOutcome:
+        """Read one record at the model that request, tags and policy ask for."""
+
+    async def list(self, request: ListRequest) -> ListOutcome:
+        """Answer one page from the query indexes of the fewest replicas that cover the key space."""
+
+
+class Operations(Protocol):
+    """What probes, the operator and people ask about a node (operator.md §5.1)."""
+
+    def live(self) -> bool:
+        """The process is able to work; false asks for a restart."""
+
+    def ready(self) -> str | None:
+        """None when clients may come, else the reason they may not. Never needs a quorum."""
+
+    def started(self) -> bool:
+        """Start-up has ended."""
+
+    def cluster(self, *, slots: bool) -> dict[str, Any]:
+        """Describe the cluster as this node knows it: the body of `GET /v1/cluster`."""
+
+    def report(self, *, slots: bool) -> dict[str, Any]:
+        """Describe this node: the `Report` of `GET /admin/v1/status`."""
+
+    def store_id(self) -> str:
+        """The identity of this node's store, a UUID; admin calls must name it."""
+
+    def topology(self) -> bytes | None:
+        """Return the persisted topology document as canonical JSON."""
+
+    async def adopt(self, document: bytes) -> tuple[int, str]:
+        """Adopt a topology document durably; answer (epoch, digest).
+
+        Raises:
+            ProblemError: `stale-epoch`, `epoch-conflict`, `misdirected`, `validation-failed`.
+        """
+
+    def set_pace(self, *, bytes_per_s: int, slots: int) -> None:
+        """Bound the pulls of a change: bytes per second, slots at once (0 suspends them)."""
+
+    async def drain(self, *, on: bool) -> int:
+        """Turn client traffic away, or let it in again; answer the requests in flight."""
+
+    async def resign(self) -> None:
+        """Coordinate no more, flush, save digests; the report then says `clean`."""
+
+    def own_record(self, namespace: str, memory_id: str) -> Mapping[str, Any] | None:
+        """Return this store's own copy: version, flags, body_base64, register. No network."""
+
+    def metrics(self) -> bytes:
+        """Return the Prometheus text of this node."""
