@@ -1,0 +1,63 @@
+"""Which consistency model a request gets.
+
+A tag's override is a floor: a request may strengthen what an override asks, never weaken it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Model(StrEnum):
+    """The four consistency models."""
+
+    STRONG = "strong"
+    CAUSAL = "causal"
+    READ_YOUR_WRITES = "read-your-writes"
+    EVENTUAL = "eventual"
+
+
+ORDER = (Model.EVENTUAL, Model.READ_YOUR_WRITES, Model.CAUSAL, Model.STRONG)  # weakest first
+
+
+def stronger(a: Model, b: Model) -> Model:
+    """Return the stronger of two models."""
+    return max(a, b, key=ORDER.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A record with any of the tags gets at least this model."""
+
+    tags: frozenset[str]
+    model: Model
+
+
+_SEED_OVERRIDES = (
+    Override(frozenset({"critical", "lock"}), Model.STRONG),
+    Override(frozenset({"analytics", "metric"}), Model.EVENTUAL),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """The policy of a cluster or namespace."""
+
+    default: Model = Model.READ_YOUR_WRITES
+    overrides: tuple[Override, ...] = _SEED_OVERRIDES
+
+    def for_tags(self, tags: Iterable[str]) -> Model | None:
+        """Return the strongest override that matches a tag, None without a match."""
+        wanted = frozenset(tags)
+        matching = (over.model for over in self.overrides if not wanted.isdisjoint(over.tags))
+        return max(matching, key=ORDER.index, default=None)
+
+    def resolve(self, header: Model | None, tags: Iterable[str]) -> Model:
+        """Return the model of a request: `header` is what it asks for, None when silent."""
+        override = self.for_tags(tags)
+        if header is None:
+            return override or self.default
+        return stronger(header, override) if override else header
+
+
+SEED = Consistency()
