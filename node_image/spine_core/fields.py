@@ -96,15 +96,23 @@ class Fields:
             raise InvalidInputError("must be a list", path=self.at(name))
         return tuple(Fields(item, f"{self.at(name)}[{i}]") for i, item in enumerate(value))
 
-    def numbered(self, name: str, highest: int) -> tuple[int, ...]:
-        """Return the names of an object whose names are whole numbers, 1..highest."""
+    def numbered(self, name: str, lowest: int, highest: int) -> tuple[int, ...]:
+        """Return the names of an object whose names are whole numbers inside their limits."""
         inner = self.inner(name)
         for text in inner.names():
-            if not (text.isascii() and text.isdigit() and str(int(text)) == text):
-                raise InvalidInputError("must be named by a whole number", path=inner.at(text))
-            if not 1 <= int(text) <= highest:
-                raise InvalidInputError(f"must be named by 1..{highest}", path=inner.at(text))
+            plain = text.isascii() and text.isdigit() and str(int(text)) == text
+            if not plain or not lowest <= int(text) <= highest:
+                message = f"must be named by a whole number, {lowest}..{highest}"
+                raise InvalidInputError(message, path=inner.at(text))
         return tuple(int(text) for text in inner.names())
+
+    def wholes(self, name: str, count: int, highest: int) -> tuple[int, ...]:
+        """Return a list of `count` whole numbers, 0..highest."""
+        value = self._get(name)
+        if not isinstance(value, list | tuple) or len(value) != count:
+            raise InvalidInputError(f"must be a list of {count} numbers", path=self.at(name))
+        listed = Fields({f"{name}[{i}]": item for i, item in enumerate(value)}, self.path)
+        return tuple(listed.whole(each, 0, highest) for each in listed.names())
 
     def absent(self, name: str) -> bool:
         """Whether the field is missing or null."""

@@ -10,11 +10,9 @@ from typing import Any, Literal, cast, get_args
 
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
+from spine_core.ring import Seat, Zone
 
 StoreNumber = int
-Seat = str
-Zone = str
-Slot = int
 ChangeKind = Literal["join", "drain", "replace"]
 Result = Literal["committed", "reverted"]
 

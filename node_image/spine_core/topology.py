@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
@@ -24,14 +24,12 @@ from spine_core.membership import (
     Loss,
     Phase,
     Result,
-    Seat,
-    Slot,
     StoreInfo,
     StoreNumber,
-    Zone,
     refuse_twice,
     seats_from_json,
 )
+from spine_core.ring import Seat, Slot, Zone, ZonePolicy
 
 __all__ = [
     "Change",
@@ -47,8 +45,6 @@ __all__ = [
     "Zone",
     "ZonePolicy",
 ]
-
-ZonePolicy = Literal["strict", "balanced", "none"]
 
 HISTORY_LENGTH = 16  # changes remembered: enough for the back-off and for a day of healing
 FACTOR_MAX = 7  # a write waits for the slowest replica it needs
@@ -233,7 +229,7 @@ def _read(fields: Fields) -> Document:
         zone_policy=cast("ZonePolicy", fields.one_of("zone_policy", get_args(ZonePolicy))),
         stores={
             number: StoreInfo.from_json(stores.inner(str(number)))
-            for number in fields.numbered("stores", STORE_NUMBER_MAX)
+            for number in fields.numbered("stores", 1, STORE_NUMBER_MAX)
         },
         current=seats_from_json(fields.inner("current")),
         change=None if fields.absent("change") else Change.from_json(fields.inner("change")),
@@ -242,7 +238,7 @@ def _read(fields: Fields) -> Document:
         history=tuple(HistoryEntry.from_json(entry) for entry in fields.items("history")),
         retired={
             number: retired.uuid(str(number))
-            for number in fields.numbered("retired", STORE_NUMBER_MAX)
+            for number in fields.numbered("retired", 1, STORE_NUMBER_MAX)
         },
         losses=tuple(Loss.from_json(loss) for loss in fields.items("losses")),
     )
