@@ -1,0 +1,83 @@
+"""The cgroup directories of one cluster: one per hierarchy, one below it per node.
+
+cgroup v1 has a hierarchy per controller, v2 has one for all. A directory can only be removed when
+no process is in it.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+TOP = Path("/sys/fs/cgroup")
+CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
+
+
+def group_name(root: Path) -> str:
+    """Return the name of a cluster's cgroup, unique by its directory."""
+    return f"memory-spine-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+
+
+def directories(root: Path) -> list[Path]:
+    """Return the cluster's top directory in every hierarchy that has one."""
+    name = group_name(root)
+    return [top / name for top in _hierarchies() if (top / name).is_dir()]
+
+
+def create(root: Path, node: str) -> None:
+    """Make a node's directories, ready to take processes."""
+    for top in _hierarchies():
+        for parent, directory in _steps(top, group_name(root), node):
+            _hand_down_controllers(parent)
+            directory.mkdir(exist_ok=True)
+            _inherit_cpuset(parent, directory)
+
+
+def processes(directory: Path) -> Iterator[int]:
+    """Yield the process ids in a directory and below it, as this PID namespace counts them."""
+    for file in directory.rglob("cgroup.procs"):
+        try:
+            yield from map(int, file.read_text().split())
+        except OSError:  # the directory went away while we looked
+            continue
+
+
+def remove(root: Path) -> bool:
+    """Remove what can be removed; tell whether nothing is left."""
+    for top in directories(root):
+        below = sorted(filter(Path.is_dir, top.rglob("*")), key=lambda d: -len(d.parts))
+        for directory in [*below, top]:
+            try:
+                directory.rmdir()
+            except OSError:  # still in use: the caller asks again
+                break
+    return not directories(root)
+
+
+def _hierarchies() -> list[Path]:
+    if (TOP / "cgroup.controllers").exists():
+        return [TOP]
+    if not TOP.is_dir():
+        return []
+    return [path for path in TOP.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _steps(top: Path, *names: str) -> Iterator[tuple[Path, Path]]:
+    for name in names:
+        yield top, top / name
+        top = top / name
+
+
+def _hand_down_controllers(parent: Path) -> None:
+    """cgroup v2: a child has only the controllers that its parent hands down."""
+    available = parent / "cgroup.controllers"
+    if available.exists():
+        words = " ".join(f"+{name}" for name in available.read_text().split())
+        (parent / "cgroup.subtree_control").write_text(words)
+
+
+def _inherit_cpuset(parent: Path, directory: Path) -> None:
+    """cgroup v1: a new cpuset is empty and takes no process."""
+    for name in CPUSET_FILES:
+        file = directory / name
+        if file.exists() and not file.read_text().strip() and (parent / name).exists():
+            file.write_text((parent / name).read_text())

@@ -1,0 +1,47 @@
+"""pytest fixtures: one control plane (L3) and one cluster with nodes (L4) per session."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localkube import tools
+from localkube.controlplane import ControlPlane
+from localkube.kubectl import Kubectl
+
+CRD_FILE = Path(__file__).parents[2] / "crds" / "memoryspineclusters.yaml"
+NAME_CHARS_MAX = 50  # of the 63 of a namespace: room for what a test appends
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane without nodes, the CRD in place."""
+    tools.wait_for("control")
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
+        install_crd(plane.kubectl)
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of this test's own."""
+    yield from fresh_namespace(control_plane.kubectl, request.node.name)
+
+
+def install_crd(kubectl: Kubectl) -> None:
+    """Apply the CRD, strictly validated, and wait until it is served."""
+    kubectl("apply", "--server-side", "--validate=strict", "--filename", CRD_FILE)
+    name = "crd/memoryspineclusters.memoryspine.io"
+    kubectl("wait", "--for=condition=Established", name, "--timeout=10s")
+
+
+def fresh_namespace(kubectl: Kubectl, test: str) -> Iterator[str]:
+    """Make a namespace named like the test; afterwards have it deleted.
+
+    Nobody waits for the end: Kubernetes begins to empty a namespace only after 5 s.
+    """
+    name = re.sub("[^a-z0-9]+", "-", test.lower().removeprefix("test_"))[:NAME_CHARS_MAX].strip("-")
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,161 @@
+"""A pytest plugin: decides which layers of tests can run here, and says so.
+
+A layer is a folder of tests. One that cannot run is skipped loudly, with the command that would
+enable it; `SPINE_REQUIRE=L3,L4` makes that an error before the first test. Invariant: a test is
+skipped by this plugin or not at all; any other skip counts as a failure.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from localkube.tools import State, state
+
+LAYERS = {  # folder under tests -> layer; every other folder needs nothing but Python
+    "operator": "L1",
+    "contract": "L1",
+    "kube": "L3",
+    "e2e": "L4",
+    "kind": "L5",
+}
+TESTS = Path(__file__).parents[1]
+BUILD_DEADLINE_S = 1800  # a cold build beside the other layers' tests
+CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21  # bits of CapEff, capabilities(7)
+NODE_PROGRAMS = ("conntrack", "ip", "nft", "nsenter", "setpriv", "unshare")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a layer runs; a layer with an obstacle does not."""
+
+    layer: str
+    obstacle: str = ""
+    command: str = ""  # that would enable it
+    building: bool = False  # its programs are on their way
+
+    def line(self) -> str:
+        """Return the verdict as a row of the table."""
+        fact = "skipped" if self.obstacle else "runs"
+        return f"  {self.layer}  {fact:8} {self.obstacle:48} {self.command}".rstrip()
+
+
+def layer_of(path: Path) -> str:
+    """Return the layer of a test file."""
+    parts = path.relative_to(TESTS).parts if path.is_relative_to(TESTS) else ("",)
+    return LAYERS.get(parts[0], "L0")
+
+
+def judge(layer: str) -> Verdict:
+    """Look at this machine and decide about one layer."""
+    match layer:
+        case "L3":
+            return _judge_tools("L3", "control", "make tools")
+        case "L4":
+            return _judge_nodes()
+        case "L5":
+            return _judge_kind()
+        case _:
+            return Verdict(layer)
+
+
+def _judge_tools(layer: str, group: str, command: str) -> Verdict:
+    if platform.system() != "Linux":
+        return Verdict(layer, "needs Linux", "make e2e-kind")
+    match state(group):
+        case State.MISSING:
+            return Verdict(layer, "Kubernetes is not built", command)
+        case found:
+            return Verdict(layer, building=found is State.BUILDING)
+
+
+def _judge_nodes() -> Verdict:
+    verdict = _judge_tools("L4", "nodes", "make setup-root tools")
+    if verdict.obstacle:
+        return verdict
+    if not _has_capabilities():
+        return Verdict("L4", "needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN", "sudo make test")
+    missing = [name for name in NODE_PROGRAMS if not shutil.which(name)]
+    if missing:
+        return Verdict("L4", f"programs missing: {' '.join(missing)}", "sudo make setup-root")
+    return verdict
+
+
+def _judge_kind() -> Verdict:
+    if not shutil.which("kind"):
+        return Verdict("L5", "kind is not installed", "install Docker and kind")
+    answer = subprocess.run(["docker", "info"], capture_output=True, check=False)
+    return (
+        Verdict("L5", "Docker does not answer", "start Docker")
+        if answer.returncode
+        else Verdict("L5")
+    )
+
+
+def _has_capabilities() -> bool:
+    status = Path("/proc/self/status").read_text().splitlines()
+    effective = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    return os.geteuid() == 0 and all(effective >> bit & 1 for bit in (CAP_NET_ADMIN, CAP_SYS_ADMIN))
+
+
+@dataclass(slots=True)
+class LayersPlugin:
+    """One session's verdicts."""
+
+    required: frozenset[str]
+    verdicts: dict[str, Verdict]  # layer -> verdict; the layers that were asked for
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Judge the layers of the collected tests and mark those that cannot run."""
+        for layer in sorted({layer_of(item.path) for item in items}):
+            self.verdicts.setdefault(layer, judge(layer))
+        for item in items:
+            verdict = self.verdicts[layer_of(item.path)]
+            if verdict.obstacle:
+                item.add_marker(pytest.mark.skip(f"{verdict.layer}: {verdict.obstacle}"))
+            elif verdict.building:
+                item.add_marker(pytest.mark.timeout(BUILD_DEADLINE_S))
+
+    def pytest_report_collectionfinish(self) -> Sequence[str]:
+        """Print the table before the first test."""
+        return self._table()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table again at the end, where it will be read."""
+        if any(verdict.obstacle for verdict in self.verdicts.values()):
+            terminalreporter.section("layers")
+            terminalreporter.write_line("\n".join(self._table()))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn a skip inside a layer that runs into a failure."""
+        report = yield
+        if report.skipped and not self.verdicts[layer_of(item.path)].obstacle:
+            report.outcome = "failed"
+            report.longrepr = f"skipped in a layer that runs: {report.longrepr}"
+        return report
+
+    def _table(self) -> list[str]:
+        return [verdict.line() for _, verdict in sorted(self.verdicts.items())]
+
+
+def missing_layers(required: Iterable[str]) -> list[Verdict]:
+    """Return the verdicts of required layers that cannot run."""
+    return [verdict for verdict in map(judge, sorted(required)) if verdict.obstacle]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to begin when a required layer cannot run."""
+    required = frozenset(filter(None, os.environ.get("SPINE_REQUIRE", "").split(",")))
+    missing = missing_layers(required)
+    if missing:
+        lines = "\n".join(verdict.line() for verdict in missing)
+        raise pytest.UsageError(f"SPINE_REQUIRE names layers that cannot run here:\n{lines}")
+    config.pluginmanager.register(LayersPlugin(required, {}), "spine-layers")
