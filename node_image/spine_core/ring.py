@@ -37,6 +37,7 @@ class Ring:
     ) -> None:
         assert seats, "a ring has a seat"
         self._zones = dict(seats)
+        self._members = Counter(self._zones.values())
         self._ring: SortedDict[int, Seat] = SortedDict(
             # In order of names, so that even colliding points have one owner everywhere.
             (_point(seat, i), seat)
@@ -59,9 +60,11 @@ class Ring:
         `factor` seats only if the caps of the zones do not leave room; guards refuse such a spec.
         """
         room = self.zone_caps(factor, zone_policy)
+        points = len(self._clockwise)
         start = self._start(slot)
         taken: list[Seat] = []
-        for seat in self._clockwise[start:] + self._clockwise[:start]:
+        for step in range(points):
+            seat = self._clockwise[(start + step) % points]
             zone = self._zones[seat]
             if seat in taken or not room[zone]:
                 continue
@@ -73,15 +76,14 @@ class Ring:
 
     def zone_caps(self, factor: int, zone_policy: ZonePolicy) -> dict[Zone, int]:
         """Return zone → the most replicas of one slot that it may hold."""
-        members = Counter(self._zones.values())
         match zone_policy:
             case "strict":
-                return dict.fromkeys(members, _ceil_div(factor, len(members)))
+                return dict.fromkeys(self._members, _ceil_div(factor, len(self._members)))
             case "balanced":
                 nodes = len(self._zones)
-                return {zone: _ceil_div(factor * n, nodes) for zone, n in members.items()}
+                return {zone: _ceil_div(factor * n, nodes) for zone, n in self._members.items()}
             case "none":
-                return dict.fromkeys(members, factor)
+                return dict.fromkeys(self._members, factor)
 
     def _start(self, slot: Slot) -> int:
         index: int = self._ring.bisect_right(slot * self._slot_width)
