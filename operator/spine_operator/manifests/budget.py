@@ -1,0 +1,20 @@
+"""The PodDisruptionBudget: one node at a time may be evicted, none while healing is frozen."""
+
+from spine_operator.manifests.naming import selector
+from spine_operator.manifests.objects import Manifest, child
+from spine_operator.spec import Cluster
+
+
+def disruption_budget(cluster: Cluster) -> Manifest:
+    """Let a drain of a Kubernetes node pass, one spine node after the other.
+
+    A pod that does not run may always be evicted, or a bad image would block every drain.
+    """
+    return {
+        **child(cluster, "policy/v1/PodDisruptionBudget", cluster.key.name, "budget"),
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": selector(cluster.key.name)},
+        },
+    }

@@ -1,0 +1,37 @@
+"""The NetworkPolicy: who may reach a node, and what a node may reach."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spine_operator.manifests.naming import OPERATOR_NAME, PORT, selector
+from spine_operator.manifests.objects import Manifest, child
+from spine_operator.spec import Cluster
+
+_DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+
+
+def network_policy(cluster: Cluster) -> Manifest:
+    """Allow 8788 from own pods, the operator and `allowFrom`; out only to DNS and own pods."""
+    nodes = {"podSelector": {"matchLabels": selector(cluster.key.name)}}
+    operator = {
+        "namespaceSelector": {},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": OPERATOR_NAME}},
+    }
+    clients = [_peer(entry) for entry in cluster.spec.access.allow_from] or [{"podSelector": {}}]
+    ports = [{"port": PORT, "protocol": "TCP"}]
+    return {
+        **child(cluster, "networking.k8s.io/v1/NetworkPolicy", cluster.key.name, "network"),
+        "spec": {
+            **nodes,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": [nodes, operator, *clients], "ports": ports}],
+            "egress": [{"to": [nodes], "ports": ports}, {"ports": _DNS}],
+        },
+    }
+
+
+def _peer(entry: Mapping[str, Any]) -> Manifest:
+    peer: Manifest = {"podSelector": {"matchLabels": dict(entry.get("podLabels", {}))}}
+    if "namespaceLabels" in entry:
+        peer["namespaceSelector"] = {"matchLabels": dict(entry["namespaceLabels"])}
+    return peer

@@ -1,0 +1,45 @@
+"""What every child object has in common: identity, labels, owner."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spine_operator.manifests.naming import GROUP, labels
+from spine_operator.spec import Cluster
+
+Manifest = dict[str, Any]
+
+API_VERSION = f"{GROUP}/v1alpha1"
+KIND = "MemorySpineCluster"
+
+
+def owner(cluster: Cluster) -> Manifest:
+    """The reference that lets Kubernetes collect a child when the custom resource is gone."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": cluster.key.name,
+        "uid": cluster.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def child(
+    cluster: Cluster, kind: str, name: str, component: str, *, owned: bool = True
+) -> Manifest:
+    """Return a child without content. What is not owned outlives the custom resource."""
+    api_version, _, bare_kind = kind.rpartition("/")
+    metadata: Manifest = {
+        "name": name,
+        "namespace": cluster.key.namespace,
+        "labels": labels(cluster.key.name, component),
+    }
+    if owned:
+        metadata["ownerReferences"] = [owner(cluster)]
+    return {"apiVersion": api_version, "kind": bare_kind, "metadata": metadata}
+
+
+def with_labels(manifest: Manifest, more: Mapping[str, str]) -> Manifest:
+    """Return the manifest with further labels."""
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], **more}}}

@@ -1,0 +1,23 @@
+"""A Secret. It has no owner: whoever keeps the volumes keeps what opens them."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+
+from spine_operator.manifests.objects import Manifest, child
+from spine_operator.spec import Cluster
+
+
+def secret_name(cluster: str, purpose: str) -> str:
+    """Name of the Secret of a cluster for one purpose: cluster, admin, ca, tls or client."""
+    return f"{cluster}-{purpose}"
+
+
+def secret(cluster: Cluster, purpose: str, values: Mapping[str, str]) -> Manifest:
+    """Wrap texts into a Secret."""
+    name = secret_name(cluster.key.name, purpose)
+    data = {key: b64encode(text.encode()).decode() for key, text in values.items()}
+    return {
+        **child(cluster, "v1/Secret", name, purpose, owned=False),
+        "type": "kubernetes.io/tls" if purpose == "tls" else "Opaque",
+        "data": data,
+    }

@@ -1,0 +1,100 @@
+"""What the cluster keeps secret: made once where it is missing, never overwritten, never logged.
+
+Purposes: `cluster` (links, tokens), `admin` (admin plane), `ca`, `tls`, `client` (for people's pods).
+The operator reads each by name every turn and never lists Secrets. Values are text, entropy and time
+are arguments. Source: operator.md §4, §7.9; api.md §5 for `keys.yaml`.
+"""
+
+from base64 import b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping
+
+import yaml
+
+from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
+from spine_core.errors import InvalidInputError
+from spine_operator.certificates import KeyPair, make_authority, make_leaf
+from spine_operator.manifests.naming import PORT
+from spine_operator.manifests.objects import Manifest
+from spine_operator.spec import Cluster
+
+Entropy = Callable[[int], bytes]
+Values = Mapping[str, str]
+SecretValues = Mapping[str, Values]  # purpose → key → text
+
+SECRET_BYTES = 32
+SCOPES = ("memory:read", "memory:write", "memory:erase", "lease", "namespace:admin", "cluster:read")
+
+
+def purposes(cluster: Cluster) -> tuple[str, ...]:
+    """Return the Secrets that a cluster needs, each after those it is made from."""
+    tls = ("ca", "tls") if cluster.spec.access.tls else ()
+    return ("cluster", "admin", *tls, "client")
+
+
+def make_values(
+    cluster: Cluster, purpose: str, have: SecretValues, entropy: Entropy, now_ms: int
+) -> Values:
+    """Return fresh contents for one Secret; `have` holds those it is made from."""
+    match purpose:
+        case "cluster":
+            return {"secret": _token(entropy)}
+        case "admin":
+            return {"token": _token(entropy)}
+        case "ca":
+            authority = make_authority(cluster.key.name, now_ms)
+            return {"ca.crt": authority.certificate, "ca.key": authority.key}
+        case "tls":
+            return _leaf(cluster, have["ca"], now_ms)
+        case _:
+            assert purpose == "client", purpose
+            return _client(cluster, have.get("ca", {}), entropy)
+
+
+def read_values(manifest: Manifest) -> Values:
+    """Return the texts of a Secret.
+
+    Raises:
+        InvalidInputError: a value is no base64 or no text.
+    """
+    try:
+        return {
+            key: b64decode(value, validate=True).decode()
+            for key, value in manifest.get("data", {}).items()
+        }
+    except (Base64Error, UnicodeDecodeError) as error:
+        raise InvalidInputError("is no text", path=manifest["metadata"]["name"]) from error
+
+
+def certificate_names(cluster: Cluster) -> tuple[str, ...]:
+    """Host names that the nodes' certificate stands for."""
+    key = cluster.key
+    return (f"*.{key.node_domain}", key.client_host, *cluster.spec.access.extra_names)
+
+
+def _token(entropy: Entropy) -> str:
+    return urlsafe_b64encode(entropy(SECRET_BYTES)).rstrip(b"=").decode()
+
+
+def _leaf(cluster: Cluster, authority: Values, now_ms: int) -> Values:
+    signer = KeyPair(authority["ca.crt"], authority["ca.key"])
+    leaf = make_leaf(signer, certificate_names(cluster), now_ms)
+    return {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": signer.certificate}
+
+
+def _client(cluster: Cluster, authority: Values, entropy: Entropy) -> Values:
+    text, key_id, sha256 = make_key(entropy(ID_ENTROPY_BYTES), entropy(SECRET_ENTROPY_BYTES))
+    entry = {
+        "id": key_id,
+        "sha256": sha256,
+        "subject": "generated",
+        "scopes": list(SCOPES),
+        "namespaces": ["*"],
+    }
+    scheme = "https" if cluster.spec.access.tls else "http"
+    return {
+        "api-key": text,
+        "url": f"{scheme}://{cluster.key.client_host}:{PORT}",
+        "keys.yaml": yaml.safe_dump({"keys": [entry]}, sort_keys=False),
+        **({"ca.crt": authority["ca.crt"]} if "ca.crt" in authority else {}),
+    }
