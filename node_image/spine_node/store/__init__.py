@@ -1,0 +1,32 @@
+"""Durable storage of one node: one LMDB directory, one writer thread, group commit."""
+
+from spine_node.store import operations
+from spine_node.store.errors import (
+    StorageError,
+    StorageFullError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreFormatError,
+    StoreLockedError,
+)
+from spine_node.store.feed import FeedEntry
+from spine_node.store.layout import checksum, key_of, split_key
+from spine_node.store.lmdb_store import Store, open_store
+from spine_node.store.opening import StoreIdentity
+
+__all__ = [
+    "FeedEntry",
+    "StorageError",
+    "StorageFullError",
+    "Store",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreFormatError",
+    "StoreIdentity",
+    "StoreLockedError",
+    "checksum",
+    "key_of",
+    "open_store",
+    "operations",
+    "split_key",
+]

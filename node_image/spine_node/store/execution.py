@@ -1,0 +1,234 @@
+"""Each operation of the writer as one function of the open transaction.
+
+The epoch and ownership checks stand here, in the same transaction as the write they allow: a check
+before the queue would lose acknowledged writes in a topology change. Source: protocol.md §4.3 (R1,
+R2), §5, §9.1, §9.3, §20 (1).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, assert_never
+
+from spine_core.errors import CorruptRecordError
+from spine_core.records import FLAG_TOMBSTONE, decode, header_of, version_in
+from spine_core.replicas import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.versions import WEAK, hlc_of, kind_of
+from spine_node.store.digests import is_buried
+from spine_node.store.draft import Draft, Room
+from spine_node.store.layout import checksum, slot_of_key
+from spine_node.store.operations import (
+    Adopt,
+    AdoptReply,
+    Barrier,
+    DropReply,
+    DropSlot,
+    EpochStatus,
+    MarkPull,
+    Merge,
+    MergeReply,
+    Operation,
+    Put,
+    PutReply,
+    RaiseFloor,
+    Reserve,
+    TrimFeed,
+)
+
+DROP_PIECE = 1000  # records that one DropSlot removes: a few ms of the writer
+
+TRIM_PIECE = 4000  # rows of the feed that one TrimFeed removes
+
+_EPOCH_STATUS: Mapping[EpochVerdict, Literal["stale-epoch", "need-document"]] = {
+    EpochVerdict.STALE_EPOCH: "stale-epoch",
+    EpochVerdict.NEED_DOCUMENT: "need-document",
+}
+_OK = PutReply("ok")
+_LATE = PutReply("late")
+_STRONG = PutReply("strong")
+_FULL = PutReply("full")
+
+
+def execute(draft: Draft, operation: Operation) -> object:
+    """Perform one operation inside the open transaction and return its reply."""
+    return _EXECUTE[type(operation)](draft, operation)
+
+
+def put(draft: Draft, operation: Put) -> PutReply:
+    """Decide a weak put and apply it (protocol.md §5, the table of answers)."""
+    refused = _refusal(draft, operation.slot, operation.epoch)
+    if refused is not None:
+        return PutReply(refused)
+    key, version = operation.key, operation.version
+    before = draft.held(key)
+    held = None if before is None else version_in(before)
+    verdict = judge_put(
+        version=version,
+        held=held,
+        has_register=draft.has_register(key),
+        floor=draft.floor(operation.slot),
+        now_hlc=draft.now_hlc,
+        deadline_rule=operation.deadline_rule,
+    )
+    match verdict:
+        case PutVerdict.APPLY:
+            if not _has_room(draft, operation.raw, client=operation.deadline_rule):
+                return _FULL
+            draft.write(operation.slot, key, operation.raw, before)
+            return _OK
+        case PutVerdict.ALREADY:
+            return _OK
+        case PutVerdict.SUPERSEDED:
+            return PutReply("superseded", held)
+        case PutVerdict.STRONG:
+            return _STRONG
+        case PutVerdict.LATE:
+            return _LATE
+        case _:
+            assert_never(verdict)
+
+
+def merge(draft: Draft, operation: Merge) -> MergeReply:
+    """Apply a pulled page by version; a bootstrap page takes even what lies below the floor."""
+    refused = _refusal(draft, operation.slot, operation.epoch)
+    if refused is not None:
+        return MergeReply(refused)
+    if not operation.bootstrap:
+        _raise_floor(draft, operation.slot, operation.floor)
+    intact = [
+        (key, raw)
+        for key, raw in operation.entries
+        if slot_of_key(key) == operation.slot and _is_intact(raw)
+    ]
+    corrupt = len(operation.entries) - len(intact)
+    applied = 0
+    for key, raw in intact:
+        before = draft.held(key)
+        if not _wins(draft, operation, raw, before):
+            continue
+        if not _has_room(draft, raw, client=False):
+            return MergeReply("full", applied, corrupt)
+        draft.write(operation.slot, key, raw, before)
+        applied += 1
+    if operation.bootstrap:
+        _raise_floor(draft, operation.slot, operation.floor)
+    if operation.mark is not None:
+        draft.set_mark(operation.slot, operation.mark)
+    return MergeReply("ok", applied, corrupt)
+
+
+def adopt(draft: Draft, operation: Adopt) -> AdoptReply:
+    """Switch to a newer document (R2); the same one again is no change."""
+    state = draft.state
+    if state.cluster_id not in (None, operation.cluster_id):
+        return "conflict"
+    if operation.epoch < state.epoch:
+        return "older"
+    if operation.epoch == state.epoch:
+        return "ok" if operation.document == state.document else "conflict"
+    draft.adopt(operation)
+    return "ok"
+
+
+def raise_floor(draft: Draft, operation: RaiseFloor) -> int:
+    """Raise a floor and purge; return how many records went."""
+    return _raise_floor(draft, operation.slot, operation.hlc)
+
+
+def drop_slot(draft: Draft, operation: DropSlot) -> DropReply:
+    """Remove a piece of a slot that is no longer owned."""
+    verdict = judge_epoch(operation.epoch, draft.state.epoch)
+    if verdict is not EpochVerdict.OK:
+        return DropReply(_EPOCH_STATUS[verdict])
+    if operation.slot in draft.state.owned:
+        return DropReply("owned")
+    draft.set_mark(operation.slot, None)
+    rows = list(draft.records(operation.slot, DROP_PIECE))
+    for key, raw in rows:
+        draft.erase(operation.slot, key, raw)
+    registers = draft.erase_registers(operation.slot, DROP_PIECE)
+    return DropReply("ok", more=DROP_PIECE in (len(rows), registers))
+
+
+def trim_feed(draft: Draft, operation: TrimFeed) -> int:
+    """Remove old entries of the feed; return how many rows went."""
+    return draft.trim_feed(operation.before_hlc, TRIM_PIECE)
+
+
+def mark_pull(draft: Draft, operation: MarkPull) -> None:
+    """Remember how far a pull has come."""
+    draft.set_mark(operation.slot, operation.mark)
+
+
+def reserve(draft: Draft, operation: Reserve) -> None:
+    """Raise the high-water mark of the clock."""
+    draft.reserve(operation.hlc)
+
+
+def barrier(_draft: Draft, _operation: Barrier) -> None:
+    """Change nothing."""
+
+
+def _refusal(draft: Draft, slot: int, epoch: int) -> EpochStatus | None:
+    """R1 and ownership: None when a request of `epoch` may touch the slot here and now."""
+    verdict = judge_epoch(epoch, draft.state.epoch)
+    if verdict is not EpochVerdict.OK:
+        return _EPOCH_STATUS[verdict]
+    return None if slot in draft.state.owned else "misdirected"
+
+
+def _has_room(draft: Draft, raw: bytes, *, client: bool) -> bool:
+    """Clients stop first, other replicas' records later, tombstones never."""
+    limit = Room.LOW if client else Room.OUT
+    return draft.room < limit or bool(header_of(raw).flags & FLAG_TOMBSTONE)
+
+
+def _is_intact(raw: bytes) -> bool:
+    try:
+        decode(raw, checksum)
+    except CorruptRecordError:
+        return False
+    return True
+
+
+def _wins(draft: Draft, operation: Merge, raw: bytes, before: bytes | None) -> bool:
+    """Return whether a pulled record is to be stored.
+
+    A key that is not held may have been purged: at or below the floor it stays away (G1). The very
+    version that is held but fails its checksum is replaced; that is how damage heals.
+    """
+    version = version_in(raw)
+    if before is None:
+        return operation.bootstrap or hlc_of(version) > draft.floor(operation.slot)
+    held = version_in(before)
+    return held < version or (held == version and not _is_intact(before))
+
+
+def _raise_floor(draft: Draft, slot: int, hlc: int) -> int:
+    """Raise a floor, purge what every replica has buried, and return how many records went.
+
+    A strong tombstone, or one beside a register, stays until its register goes (protocol.md §9.3),
+    but counts in no digest any more.
+    """
+    if hlc <= draft.floor(slot):
+        return 0
+    purged = 0
+    for key, raw in [row for row in draft.records(slot) if is_buried(row[1], hlc)]:
+        if kind_of(version_in(raw)) == WEAK and not draft.has_register(key):
+            draft.erase(slot, key, raw)
+            purged += 1
+        else:
+            draft.leave_out(slot, key, raw)
+    draft.set_floor(slot, hlc)
+    return purged
+
+
+_EXECUTE: Mapping[type, Callable[[Draft, Any], object]] = {
+    Put: put,
+    Merge: merge,
+    Adopt: adopt,
+    MarkPull: mark_pull,
+    RaiseFloor: raise_floor,
+    DropSlot: drop_slot,
+    TrimFeed: trim_feed,
+    Reserve: reserve,
+    Barrier: barrier,
+}

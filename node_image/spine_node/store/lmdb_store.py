@@ -1,0 +1,254 @@
+"""The store of one node: records, registers, feed, floors and topology document in one directory.
+
+Reads run on the event loop, a few µs each, and hold no transaction across an `await`. Everything
+that writes goes through `submit` to the one writer thread and is durable before its future resolves.
+LMDB is opened with fsync and without `writemap`: a full disk must not kill the process.
+Source: protocol.md §2.5, §15, §20 (16).
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import lmdb
+
+from spine_core.hlc import HybridClock
+from spine_core.records import version_in
+from spine_core.versions import Version
+from spine_node.store import opening
+from spine_node.store.committer import Committer, Failpoint
+from spine_node.store.digests import Digests, bucket_of
+from spine_node.store.draft import Effects
+from spine_node.store.errors import StorageError
+from spine_node.store.feed import FeedEntry, unpack_row
+from spine_node.store.layout import (
+    MAP_BYTES,
+    MARK,
+    Tables,
+    open_tables,
+    pack_u64,
+    slot_prefix,
+    unpack_u64,
+)
+from spine_node.store.operations import Asked, ReplyT
+from spine_node.store.writer import Writer
+
+FeedListener = Callable[[int], None]  # told the sequence number of the newest entry
+
+
+def _never_fail(_instant: str) -> None:
+    """Be the failpoint of production."""
+
+
+def open_store(
+    path: Path,
+    *,
+    clock: HybridClock,
+    physical_ms: Callable[[], int],
+    quota_bytes: int = MAP_BYTES,
+    map_bytes: int = MAP_BYTES,
+    failpoint: Failpoint = _never_fail,
+) -> "Store":
+    """Open or create the store in a directory. Needs a running event loop.
+
+    `clock` is set to at least the high-water mark. After an unclean stop all records are scanned
+    once. Tests make `failpoint` stop the process at a named instant, or the disk full.
+
+    Raises:
+        StoreLockedError: another process has the directory.
+        StoreFormatError: it holds another format.
+        StorageError: LMDB cannot open it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(opening.lock_directory(path))
+        try:
+            environment = lmdb.open(str(path), map_size=map_bytes, max_dbs=len(Tables._fields))
+        except lmdb.Error as error:
+            raise StorageError(f"cannot open {path}: {error}") from error
+        stack.callback(environment.close)
+        tables = open_tables(environment)
+        opening.check_format(environment, tables, path)
+        digests = opening.digests_of(environment, tables)
+        identity = opening.begin_run(environment, tables)
+        committer = Committer(
+            environment,
+            tables,
+            clock=clock,
+            physical_ms=physical_ms,
+            quota_bytes=quota_bytes,
+            failpoint=failpoint,
+        )
+        clock.last = max(clock.last, committer.state.high_water)
+        return Store(environment, tables, identity, digests, committer, stack.pop_all())
+
+
+class Store:
+    """An open store. Event loop only; every attribute is as of the last commit."""
+
+    def __init__(
+        self,
+        environment: lmdb.Environment,
+        tables: Tables,
+        identity: opening.StoreIdentity,
+        digests: Digests,
+        committer: Committer,
+        resources: ExitStack,
+    ) -> None:
+        state = committer.state
+        self.identity = identity
+        self.hlc_mark = state.high_water  # at open
+        self.document = state.document  # canonical JSON, None before the first
+        self.epoch = state.epoch  # 0: no document yet
+        self.owned = state.owned  # slots that reads and writes may touch in this epoch
+        self._environment = environment
+        self._tables = tables
+        self._rec, self._reg = tables.rec, tables.reg
+        self._digests = digests
+        self._floors = dict(state.floors)
+        self._feed_head = state.feed_head
+        self._feed_listeners: list[FeedListener] = []
+        self._resources = resources
+        self._writer = Writer(committer.perform, self._publish, committer.failpoint)
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why no more writes are taken; None while all is well. A restart reads the disk anew."""
+        return self._writer.failure
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a stored record, tombstones included."""
+        with self._environment.begin(db=self._rec) as txn:
+            return txn.get(key)
+
+    def register_of(self, key: bytes) -> bytes | None:
+        """Return the acceptor state of a record, None while it is weak."""
+        with self._environment.begin(db=self._reg) as txn:
+            return txn.get(key)
+
+    def floor(self, slot: int) -> int:
+        """Return the purge floor of a slot, an HLC value; it never falls."""
+        return self._floors.get(slot, 0)
+
+    def digest(self, slot: int) -> list[int]:
+        """Return the 64 bucket digests of a slot, each below 2^128."""
+        return self._digests.buckets(slot)
+
+    def root(self, slot: int) -> bytes:
+        """Return the digest of a slot in 16 bytes."""
+        return self._digests.root(slot)
+
+    def slot_stats(self, slot: int) -> tuple[int, int]:
+        """Return (records, bytes) held of a slot, tombstones included."""
+        return self._digests.size(slot)
+
+    def pull_mark(self, slot: int) -> bytes | None:
+        """Return how far a pull of the slot has come."""
+        with self._environment.begin(db=self._tables.slot) as txn:
+            return txn.get(slot_prefix(slot) + MARK)
+
+    def scan(
+        self, slot: int, after: bytes | None, limit_records: int, limit_bytes: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Return a page of (key, raw) behind `after` in key order, and where the next page starts.
+
+        The page ends with the record that reaches a limit; the cursor is None at the end.
+        """
+        page: list[tuple[bytes, bytes]] = []
+        size = 0
+        for key, raw in self._records(slot, after):
+            if len(page) >= limit_records or size >= limit_bytes:
+                return page, page[-1][0]
+            page.append((key, raw))
+            size += len(key) + len(raw)
+        return page, None
+
+    def scan_versions(
+        self, slot: int, buckets: Collection[int], after: bytes | None, limit: int
+    ) -> list[tuple[bytes, Version]]:
+        """Return (key, version) of the records in some buckets, in key order, at most `limit`."""
+        found: list[tuple[bytes, Version]] = []
+        for key, raw in self._records(slot, after):
+            if bucket_of(key) in buckets:
+                found.append((key, version_in(raw)))
+                if len(found) == limit:
+                    break
+        return found
+
+    def _records(self, slot: int, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        prefix = slot_prefix(slot)
+        with self._environment.begin(db=self._rec) as txn:
+            cursor = txn.cursor()
+            if not cursor.set_range(prefix if after is None else after + b"\x00"):
+                return
+            for key, raw in cursor:
+                if not key.startswith(prefix):
+                    return
+                yield key, raw
+
+    def feed_head(self) -> int:
+        """Return the sequence number of the newest entry, 0 before the first."""
+        return self._feed_head
+
+    def feed_tail(self) -> int:
+        """Return the sequence number of the oldest entry kept; one above the head without any."""
+        with self._environment.begin(db=self._tables.feed) as txn:
+            cursor = txn.cursor()
+            if not cursor.first():
+                return self._feed_head + 1
+            return unpack_row(unpack_u64(cursor.key()), cursor.value())[0].seq
+
+    def feed_since(self, seq: int, limit: int) -> list[FeedEntry]:
+        """Return the entries above `seq`, oldest first, at most `limit`."""
+        found: list[FeedEntry] = []
+        with self._environment.begin(db=self._tables.feed) as txn:
+            cursor = txn.cursor()
+            cursor.set_range(pack_u64(seq + 1))
+            for key, row in cursor:
+                found += (entry for entry in unpack_row(unpack_u64(key), row) if entry.seq > seq)
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
+    def watch_feed(self, listener: FeedListener) -> Callable[[], None]:
+        """Call `listener` after each commit that changed records; the result ends it.
+
+        It runs before the commit's acknowledgements leave and must be quick.
+        """
+        self._feed_listeners.append(listener)
+        return lambda: self._feed_listeners.remove(listener)
+
+    def submit(self, operation: Asked[ReplyT]) -> asyncio.Future[ReplyT]:
+        """Queue an operation; its future resolves when the reply is durable.
+
+        Cancelling the future does not take the operation back.
+
+        Raises:
+            StoreBusyError: too many wait.
+            StoreClosedError: the store was closed, or its disk failed.
+        """
+        return self._writer.submit(operation)
+
+    def _publish(self, effects: Effects) -> None:
+        """Let a commit be seen; the writer acknowledges it after this."""
+        for change in effects.changes:
+            self._digests.apply(change)
+        self._floors.update(effects.floors)
+        if effects.adopted is not None:
+            self.epoch = effects.adopted.epoch
+            self.document = effects.adopted.document
+            self.owned = effects.adopted.owned
+        if effects.feed_head > self._feed_head:
+            self._feed_head = effects.feed_head
+            for listener in self._feed_listeners:
+                listener(effects.feed_head)
+
+    async def close(self, *, clean: bool = True) -> None:
+        """Finish what is queued and give the directory up; a clean stop saves the digests."""
+        await self._writer.close()
+        if clean and self.failure is None:
+            await asyncio.to_thread(
+                opening.save, self._environment, self._tables, digests=self._digests
+            )
+        self._resources.close()

@@ -1,0 +1,97 @@
+"""Opening a directory as a store: one process at a time, one format, one identity for good.
+
+A store id names a disk, not a pod: an empty volume is a new store (protocol.md §4.3 R9, §20 (2)).
+The clean flag is taken away, durably, before the first write of a run; only `save` puts it back.
+"""
+
+import fcntl
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import lmdb
+
+from spine_node.store.digests import Digests, change_of
+from spine_node.store.errors import StoreFormatError, StoreLockedError
+from spine_node.store.layout import FORMAT, Tables, pack_u64, slot_of_key, unpack_u64
+from spine_node.store.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class StoreIdentity:
+    """Who this store is. `number` and `cluster_id` come with the first document that names it."""
+
+    store_id: str  # UUID, drawn once per directory
+    cluster_id: str | None
+    number: int | None
+    boot: int  # from 1, one more with every opening
+    was_clean: bool  # how the run before ended; true for a new store
+
+
+def lock_directory(path: Path) -> IO[str]:
+    """Take the directory for this process until the returned file is closed.
+
+    Raises:
+        StoreLockedError: somebody else has it.
+    """
+    file = (path / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        pid = file.read().strip()
+        file.close()
+        raise StoreLockedError(path, pid) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def check_format(environment: lmdb.Environment, tables: Tables, path: Path) -> None:
+    """Refuse a store of another format before anything is written to it.
+
+    Raises:
+        StoreFormatError: the directory is of another version.
+    """
+    with environment.begin(db=tables.meta) as txn:
+        found = txn.get(b"format")
+    if found is not None and unpack_u64(found) != FORMAT:
+        raise StoreFormatError(path, unpack_u64(found), FORMAT)
+
+
+def begin_run(environment: lmdb.Environment, tables: Tables) -> StoreIdentity:
+    """Count the boot, take the clean flag away, and draw the store id of a new directory."""
+    with environment.begin(write=True, db=tables.meta) as txn:
+        if txn.get(b"format") is None:
+            txn.put(b"format", pack_u64(FORMAT))
+            txn.put(b"store_id", str(uuid.uuid4()).encode())
+            txn.put(b"clean", Digests().dump())
+        boot = unpack_u64(txn.get(b"boot")) + 1
+        txn.put(b"boot", pack_u64(boot))
+        was_clean = txn.delete(b"clean")
+        store_id = txn.get(b"store_id", b"").decode()
+        state = State.load(txn, tables)
+    return StoreIdentity(store_id, state.cluster_id, state.number, boot, was_clean)
+
+
+def digests_of(environment: lmdb.Environment, tables: Tables) -> Digests:
+    """Return the digests as a clean stop saved them, else as a scan of all records finds them."""
+    with environment.begin() as txn:
+        saved = txn.get(b"clean", db=tables.meta)
+        if saved is not None:
+            return Digests.load(saved)
+        digests = Digests()
+        floors = State.load(txn, tables).floors
+        for key, raw in txn.cursor(db=tables.rec):
+            slot = slot_of_key(key)
+            digests.apply(change_of(slot, key, None, raw, floors.get(slot, 0)))
+        return digests
+
+
+def save(environment: lmdb.Environment, tables: Tables, *, digests: Digests) -> None:
+    """Write digests and clean flag; nothing may be written after this."""
+    with environment.begin(write=True, db=tables.meta) as txn:
+        txn.put(b"clean", digests.dump())

@@ -1,0 +1,164 @@
+"""The one writer thread: queue → everything queued → one transaction → fsync → back on the loop.
+
+Batches size themselves: while one commit waits for the disk, the next batch gathers; there is no
+timer. On the loop a commit's effects are published first, then its futures resolve in queue order,
+so whoever is acknowledged finds digests and feed already there. Source: protocol.md §15, §20 (1, 14).
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from spine_node.store.errors import (
+    StorageError,
+    StorageFullError,
+    StoreBusyError,
+    StoreClosedError,
+)
+from spine_node.store.operations import (
+    Asked,
+    Merge,
+    MergeReply,
+    Operation,
+    Put,
+    PutReply,
+    ReplyT,
+)
+
+BATCH_MAX = 256  # operations of one transaction
+WAITING_MAX = 20_000  # operations in the queue; the engine sheds load long before
+
+Effect = TypeVar("Effect")
+Perform = Callable[[Sequence[Operation]], tuple[Sequence[object], Effect]]
+
+logger = logging.getLogger(__name__)
+
+
+class Writer(Generic[Effect]):
+    """Owner of the writer thread.
+
+    `perform` runs there: it applies a batch, makes it durable and returns its replies and effects,
+    or raises StorageFullError with nothing changed, or StorageError, which ends the writer: after a
+    failed fsync nobody knows what the disk holds. `publish` runs on the loop.
+    """
+
+    def __init__(
+        self,
+        perform: Perform[Effect],
+        publish: Callable[[Effect], None],
+        failpoint: Callable[[str], None],
+    ) -> None:
+        self._perform = perform
+        self._publish = publish
+        self._failpoint = failpoint
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[Operation | None] = SimpleQueue()  # None ends the thread
+        self._waiting: deque[asyncio.Future[Any]] = deque()  # loop only; in queue order
+        self._ended = asyncio.Event()
+        self._failure: StorageError | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why the writer ended by itself; None while it works."""
+        return self._failure
+
+    def submit(self, operation: Asked[ReplyT]) -> asyncio.Future[ReplyT]:
+        """Queue an operation; its future resolves when the reply is durable.
+
+        Cancelling the future does not take the operation back.
+
+        Raises:
+            StoreBusyError: too many wait.
+            StoreClosedError: the writer has ended or is about to.
+        """
+        if self._closed or self._ended.is_set():
+            raise StoreClosedError("the store takes no more writes") from self._failure
+        if len(self._waiting) >= WAITING_MAX:
+            raise StoreBusyError(f"{WAITING_MAX} operations wait for the disk")
+        future: asyncio.Future[ReplyT] = self._loop.create_future()
+        self._waiting.append(future)
+        self._queue.put(operation)
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued, then end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await self._ended.wait()
+
+    def _run(self) -> None:
+        try:
+            while (batch := self._take()) is not None:
+                replies, effect = self._attempt(batch)
+                self._failpoint("before-acknowledging")
+                self._loop.call_soon_threadsafe(self._deliver, replies, effect)
+        except StorageError as error:
+            self._failure = error
+        finally:
+            self._loop.call_soon_threadsafe(self._abandon)
+
+    def _take(self) -> list[Operation] | None:
+        """Wait for one operation, take what is queued behind it; None at the end."""
+        operation = self._queue.get()
+        batch: list[Operation] = []
+        while operation is not None:
+            batch.append(operation)
+            if len(batch) == BATCH_MAX:
+                return batch
+            try:
+                operation = self._queue.get_nowait()
+            except Empty:
+                return batch
+        if batch:
+            self._queue.put(None)  # nothing is queued behind the end
+        return batch or None
+
+    def _attempt(self, batch: Sequence[Operation]) -> tuple[Sequence[object], Effect | None]:
+        try:
+            return self._perform(batch)
+        except StorageFullError as error:
+            logger.warning("commit_refused", extra={"operations": len(batch), "error": str(error)})
+            return [_full(operation, error) for operation in batch], None
+
+    def _deliver(self, replies: Sequence[object], effect: Effect | None) -> None:
+        if effect is not None:
+            self._publish(effect)
+        for reply in replies:
+            future = self._waiting.popleft()
+            if future.done():
+                continue  # its caller gave up
+            if isinstance(reply, StorageError):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    def _abandon(self) -> None:
+        """The thread is gone: whoever still waits must not wait for ever."""
+        self._ended.set()
+        if self._failure is not None:
+            logger.error("writer_ended", extra={"error": str(self._failure)})
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                error = StoreClosedError("the writer ended; the outcome is not known")
+                error.__cause__ = self._failure
+                future.set_exception(error)
+
+
+def _full(operation: Operation, error: StorageFullError) -> object:
+    """Return the refusal of one operation of a batch that did not fit."""
+    match operation:
+        case Put():
+            return PutReply("full")
+        case Merge():
+            return MergeReply("full")
+        case _:
+            return error
