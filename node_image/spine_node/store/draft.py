@@ -62,13 +62,14 @@ class Draft:
         self._txn = txn  # its default table is `rec`
         self._tables = tables
         self._feed: list[tuple[bytes, Version]] = []
-        self._registers = txn.stat(tables.reg)["entries"] > 0
+        self._registers = txn.stat(tables.reg)["entries"] > 0  # spares a look-up per put
         self._changed = False
         self._quota_bytes = quota_bytes
         self.room = self._room()
 
     def _room(self) -> Room:
-        used = sum(self._used_bytes(table) for table in self._tables)
+        tables = self._tables
+        used = sum(map(self._used_bytes, (tables.rec, tables.reg, tables.feed)))
         if used >= self._quota_bytes * OUT_SHARE:
             return Room.OUT
         return Room.LOW if used >= self._quota_bytes * LOW_SHARE else Room.FREE
