@@ -1,0 +1,228 @@
+"""`AsyncSpine`: the client that awaits. Tasks of one event loop may share one."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from memory_spine import operations
+from memory_spine.aiohttp_transport import AiohttpTransport
+from memory_spine.batch import Batch
+from memory_spine.clock import sleep_async
+from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, Model, Options
+from memory_spine.core import Core
+from memory_spine.drafts import MemoryFields
+from memory_spine.effects import (
+    Answer,
+    AsyncTransport,
+    Done,
+    Operation,
+    Request,
+    Result,
+    Sleep,
+    resume,
+)
+from memory_spine.errors import ConnectionFailed
+from memory_spine.face import Face, core_of
+from memory_spine.models import Cluster, Identity, Memory, Page
+from memory_spine.paging import ListQuery, Order, Scope
+from memory_spine.tls import tls_context
+
+
+async def run(operation: Operation[Result], transport: AsyncTransport) -> Result:
+    """Drive one operation to its end."""
+    news: Answer | ConnectionFailed | None = None
+    while not isinstance(effect := resume(operation, news), Done):
+        if isinstance(effect, Sleep):
+            await sleep_async(effect.seconds)
+            news = None
+        else:
+            news = await _send(effect, transport)
+    return effect.value
+
+
+async def _send(request: Request, transport: AsyncTransport) -> Answer | ConnectionFailed:
+    try:
+        return await transport.send(request)
+    except ConnectionFailed as failure:
+        return failure
+
+
+class AsyncPager:
+    """A list: iterate over its memories, or over its pages."""
+
+    def __init__(self, query: ListQuery, transport: AsyncTransport) -> None:
+        self._query = query
+        self._transport = transport
+
+    async def __aiter__(self) -> AsyncIterator[Memory]:
+        async for page in self.pages():
+            for memory in page.items:
+                yield memory
+
+    async def pages(self) -> AsyncIterator[Page]:
+        """Fetch page after page; a page may be short or empty and not be the last."""
+        query: ListQuery | None = self._query
+        while query is not None:
+            page = await run(query.fetch(), self._transport)
+            yield page
+            query = query.after(page)
+
+
+class AsyncMemories:
+    """The memories of one namespace."""
+
+    def __init__(self, core: Core, transport: AsyncTransport) -> None:
+        self._core = core
+        self._transport = transport
+
+    async def create(
+        self,
+        content: str = "",
+        *,
+        partition_by: str | None = None,
+        key: str | None = None,
+        **fields: Unpack[MemoryFields],
+    ) -> Memory:
+        """Store a new memory under an id that the server issues; it is on W disks when this returns.
+
+        `key` makes retries of your own safe too: the same key never creates a second memory.
+        """
+        operation = operations.create(
+            self._core, content, fields, partition_by=partition_by, key=key
+        )
+        return await run(operation, self._transport)
+
+    async def put(
+        self,
+        memory: str | Memory,
+        /,
+        content: str = "",
+        *,
+        key: str | None = None,
+        **fields: Unpack[MemoryFields],
+    ) -> Memory:
+        """Store a memory under this id, or a changed `Memory`, whatever stood there."""
+        operation = operations.put(self._core, memory, content, fields, key=key)
+        return await run(operation, self._transport)
+
+    async def get(self, memory_id: str, /, *, include: Sequence[str] = ()) -> Memory:
+        """Return one memory; `include=["embedding"]` adds its vector.
+
+        Raises:
+            NotFound: there is none (`Gone`: it was deleted).
+        """
+        return await run(operations.get(self._core, memory_id, include), self._transport)
+
+    async def get_or_none(self, memory_id: str, /, *, include: Sequence[str] = ()) -> Memory | None:
+        """Return one memory, None when there is none."""
+        return await run(operations.get_or_none(self._core, memory_id, include), self._transport)
+
+    async def delete(self, memory_id: str, /, *, key: str | None = None) -> None:
+        """Delete one memory; that there was none is no failure."""
+        await run(operations.delete(self._core, memory_id, key=key), self._transport)
+
+    def list(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the API
+        scope: Scope = "exact",
+        order: Order = "-created_at",
+        page_size: int = 50,
+        page_token: str | None = None,
+        include: Sequence[str] = (),
+    ) -> AsyncPager:
+        """Return the memories that match, newest first; nothing is sent before iteration."""
+        query = ListQuery(
+            core=self._core,
+            filter=filter,
+            scope=scope,
+            order=order,
+            page_size=page_size,
+            page_token=page_token,
+            include=include,
+        )
+        return AsyncPager(query, self._transport)
+
+    @asynccontextmanager
+    async def batch(self, *, key: str | None = None) -> AsyncIterator[Batch]:
+        """Collect operations in the block and send them together at its end; see `Batch.result`.
+
+        Nothing is sent when the block raises.
+        """
+        batch = Batch()
+        yield batch
+        await run(batch.send(self._core, key), self._transport)
+
+
+class AsyncSpine(Face):
+    """A client of one cluster.
+
+    Args:
+        url: base URL of a node, or several for failover; else SPINE_URL, else this machine.
+        api_key: else SPINE_API_KEY. A function is asked before every attempt.
+        namespace: of `memories`; else SPINE_NAMESPACE.
+        consistency: model of every request; None leaves it to the namespace.
+        session: token of another client, to see what it wrote and saw.
+        timeout: seconds a call may take, all its attempts together.
+        attempts: how often one call is tried.
+        ca_file: certificates to trust for https; else SPINE_CA_FILE, else those of the system.
+        transport: carries the requests in place of aiohttp.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+
+    def __init__(  # noqa: PLR0913 - options by name, each with its default
+        self,
+        url: str | Sequence[str] | None = None,
+        *,
+        api_key: ApiKey | None = None,
+        namespace: str | None = None,
+        consistency: Model | None = None,
+        session: str | None = None,
+        timeout: float = TIMEOUT_S,
+        attempts: int = ATTEMPTS,
+        ca_file: str | None = None,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        options = Options(
+            api_key=api_key,
+            namespace=namespace,
+            consistency=consistency,
+            timeout=timeout,
+            attempts=attempts,
+        )
+        self._core = core_of(url, options, session, os.environ)
+        if transport is None:
+            transport = AiohttpTransport(tls_context(ca_file, os.environ))
+        self._transport = transport
+
+    @property
+    def memories(self) -> AsyncMemories:
+        """The memories of this view's namespace."""
+        return AsyncMemories(self._core, self._transport)
+
+    async def whoami(self) -> Identity:
+        """Return who the server takes you for."""
+        return await run(operations.whoami(self._core), self._transport)
+
+    async def cluster(self, *, slots: bool = False) -> Cluster:
+        """Return the cluster as the node that answers sees it; `slots` adds who holds which slot."""
+        return await run(operations.cluster(self._core, slots=slots), self._transport)
+
+    async def close(self) -> None:
+        """Give up the connections, also those of every view."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

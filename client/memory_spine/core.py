@@ -1,0 +1,234 @@
+"""One call of the server: attempts, sessions, retries and errors, without any I/O.
+
+Rules
+- Every write carries an idempotency key, the same in all its attempts, so every call may be retried.
+- Once one attempt of a write may have been applied, a later clean refusal does not unsay it:
+  `may_have_been_applied` stays true.
+- The time left is shared evenly among the attempts left, and the node is told to answer a tenth
+  earlier than we stop listening, so that its verdict arrives.
+
+Source: api.md §3.2 and §6.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from memory_spine.clock import Ambience
+from memory_spine.config import Options
+from memory_spine.effects import Answer, Operation, Request, Sleep
+from memory_spine.errors import (
+    ConfigError,
+    ConnectionFailed,
+    SpineError,
+    UnexpectedAnswer,
+    error_of,
+)
+from memory_spine.keys import ENTROPY_BYTES, ulid
+from memory_spine.models import MergedToken, decode
+from memory_spine.retry import Endpoints, RetryBudget, backoff_s
+from memory_spine.session import MERGE_MAX, TOKENS_MAX, Session
+from memory_spine.stats import AnswerInfo, Meter, Trace
+
+Model = TypeVar("Model")
+
+_ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
+_TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
+_TOLD_MS = range(10, 30_000)  # what the server accepts as Spine-Timeout-Ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request of the API, before it is known which node gets it."""
+
+    method: str
+    path: str  # escaped
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    write: bool = False
+    key: str | None = None  # idempotency key of the caller's; None: a fresh one for a write
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """A call on its way: what all its attempts share."""
+
+    call: Call
+    session: Session
+    sent: tuple[str, ...]  # the tokens in `headers`
+    headers: dict[str, str]
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What one view of a client knows. `ns` and `with_options` share all but what they change."""
+
+    options: Options
+    endpoints: Endpoints
+    session: Session = field(default_factory=Session)
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    meter: Meter = field(default_factory=Meter)
+    trace: Trace = field(default_factory=Trace)
+    ambience: Ambience = field(default_factory=Ambience)
+
+    def fetch(self, call: Call, model: type[Model]) -> Operation[Model]:
+        """Make the call and decode its answer."""
+        answer = yield from self.call(call)
+        return self._decoded(answer, call, model)
+
+    def call(self, call: Call) -> Operation[Answer]:
+        """Make the call; return its answer of status 2xx.
+
+        Raises:
+            SpineError: the last failure, when trying again is pointless or not allowed any more.
+        """
+        session = self.session.active()
+        while len(session.tokens) > TOKENS_MAX:
+            yield from self._merge(session, session.tokens[:MERGE_MAX])
+        return (yield from self._attempts(self._trip(call, session, session.tokens)))
+
+    def _merge(self, session: Session, tokens: tuple[str, ...]) -> Operation[None]:
+        body = msgspec.json.encode({"tokens": tokens})
+        call = Call(method="POST", path="/v1/session:merge", body=body)
+        answer = yield from self._attempts(self._trip(call, Session(), ()))
+        session.learn(tokens, self._decoded(answer, call, MergedToken).token)
+
+    def _trip(self, call: Call, session: Session, sent: tuple[str, ...]) -> _Trip:
+        deadline_s = self.ambience.monotonic_s() + self.options.timeout
+        return _Trip(call, session, sent, self._headers(call, sent), deadline_s)
+
+    def _attempts(self, trip: _Trip) -> Operation[Answer]:
+        tried, doubt = 0, False  # doubt: an attempt of this write may have been applied
+        self.budget.deposit()
+        self.meter.count("requests")
+        while True:
+            tried += 1
+            url = self.endpoints.pick(self.ambience.monotonic_s())
+            answer = yield from self._attempt(trip, url, self.options.attempts - tried + 1)
+            if isinstance(answer, Answer):
+                return answer
+            doubt = doubt or (trip.call.write and answer.may_have_been_applied)
+            answer.may_have_been_applied = doubt
+            pause_s = self._pause_s(answer, url, tried, trip.deadline_s)
+            if pause_s is None:
+                if doubt:
+                    self.meter.count("indeterminate")
+                raise answer
+            if tried == 1:
+                self.meter.count("retried")
+            yield Sleep(pause_s)
+
+    def _attempt(self, trip: _Trip, url: str, left: int) -> Operation[Answer | SpineError]:
+        time_left_s = trip.deadline_s - self.ambience.monotonic_s()
+        request = self._request(trip, url, max(time_left_s / left, _ATTEMPT_MIN_S))
+        self.meter.count("attempts")
+        try:
+            answer = yield request
+        except ConnectionFailed as failure:
+            return failure
+        assert answer is not None, "a request is answered"
+        self.trace.last = AnswerInfo.of(url, answer.status, answer.headers)
+        if token := answer.headers.get("spine-session"):
+            trip.session.learn(trip.sent, token)
+        return failure_of(url, answer) or answer
+
+    def _pause_s(
+        self, failure: SpineError, url: str, tried: int, deadline_s: float
+    ) -> float | None:
+        """Return how long to wait before another attempt; None when there must not be one."""
+        if not failure.retryable:
+            return None
+        self.meter.count("attempts_failed")
+        now_s = self.ambience.monotonic_s()
+        if isinstance(failure, ConnectionFailed) or failure.status == 503:
+            self.endpoints.rest(url, now_s)
+        pause_s = backoff_s(tried, self.ambience.uniform)
+        if self.endpoints.pick(now_s) == url:  # another node need not be waited for
+            pause_s = max(pause_s, failure.retry_after_ms / 1000)
+        if tried == self.options.attempts or now_s + pause_s >= deadline_s:
+            return None
+        return pause_s if self.budget.withdraw() else None
+
+    def _headers(self, call: Call, tokens: tuple[str, ...]) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.options.consistency is not None:
+            headers["Spine-Consistency"] = self.options.consistency
+        if tokens:
+            headers["Spine-Session"] = ",".join(tokens)
+        if call.write:
+            fresh = ulid(self.ambience.unix_ms(), self.ambience.entropy(ENTROPY_BYTES))
+            headers["Idempotency-Key"] = call.key or fresh
+        return headers
+
+    def _request(self, trip: _Trip, url: str, timeout_s: float) -> Request:
+        call, key = trip.call, self.options.api_key
+        secret = key() if callable(key) else key
+        told_ms = min(max(int(timeout_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
+        query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
+        return Request(
+            method=call.method,
+            url=f"{url}{call.path}{query}",
+            headers={
+                **trip.headers,
+                "Spine-Timeout-Ms": str(told_ms),
+                **({"Authorization": f"Bearer {secret}"} if secret else {}),
+            },
+            body=call.body,
+            timeout_s=timeout_s,
+        )
+
+    def _decoded(self, answer: Answer, call: Call, model: type[Model]) -> Model:
+        try:
+            return decode(answer.body, model)
+        except msgspec.DecodeError as cause:
+            failure = UnexpectedAnswer(call.path, answer.status, str(cause))
+            failure.may_have_been_applied = call.write
+            raise failure from cause
+
+    def memories_path(self) -> str:
+        """Return the path of the memories of this view's namespace.
+
+        Raises:
+            ConfigError: the view has none.
+        """
+        if self.options.namespace is None:
+            raise ConfigError("no namespace: give namespace=... or set SPINE_NAMESPACE")
+        return f"/v1/ns/{path_segment(self.options.namespace)}/memories"
+
+
+def path_segment(text: str) -> str:
+    """Escape one part of a path.
+
+    Raises:
+        ValueError: empty, `.` or `..`; a path with these would mean another resource.
+    """
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} cannot stand in a path; choose another id")
+    return quote(text, safe=":@~")
+
+
+def failure_of(url: str, answer: Answer) -> SpineError | None:
+    """Return the error that an answer is, None for a success."""
+    if 200 <= answer.status < 300:
+        return None
+    if answer.headers.get("content-type", "").startswith("application/problem+json"):
+        try:
+            problem = decode(answer.body, dict)
+        except msgspec.DecodeError:
+            return UnexpectedAnswer(url, answer.status, "a problem that is no JSON object")
+        return error_of(_with_retry_after(problem, answer.headers), answer.status)
+    kind = answer.headers.get("content-type", "nothing")
+    return UnexpectedAnswer(url, answer.status, f"not with a problem document but with {kind}")
+
+
+def _with_retry_after(problem: dict[str, object], headers: Mapping[str, str]) -> dict[str, object]:
+    seconds = headers.get("retry-after", "")
+    if seconds.isdecimal():
+        problem.setdefault("retry_after_ms", int(seconds) * 1000)
+    return problem

@@ -1,0 +1,168 @@
+"""What the server answers, as frozen dataclasses. Fields that this version does not know are ignored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from dataclasses import replace as dataclass_replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from memory_spine.errors import ProblemError, error_of
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A vector that the caller computed; it comes back with `include=["embedding"]` only."""
+
+    vector: tuple[float, ...]
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """One memory as the server holds it. Times are in UTC."""
+
+    id: str
+    namespace: str
+    version: str  # opaque; later ones of one memory sort higher
+    created_at: datetime
+    updated_at: datetime
+    content: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()  # the first is the primary tag
+    agent_id: str | None = None
+    user_id: str | None = None
+    thread_id: str | None = None
+    importance: float = 0.5  # 0..1
+    pinned: bool = False
+    ttl_seconds: int | None = None
+    expires_at: datetime | None = None
+    writer: str | None = None  # subject of the credential that wrote it
+    derived_from: tuple[str, ...] = ()
+    embedding: Embedding | None = None
+
+    @property
+    def etag(self) -> str:
+        """The version as an HTTP entity tag."""
+        return f'"{self.version}"'
+
+    def replace(self, **changes: Any) -> "Memory":
+        """Return a copy with these fields changed; `put` stores it."""
+        return dataclass_replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the HTTP API, fields without a value left out."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return {
+            name: without_none(value) if name == "embedding" else value
+            for name, value in plain.items()
+            if value is not None
+        }
+
+
+def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what has no value."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How much of the key space a list covers: all of it when the two are equal."""
+
+    slots: int
+    answered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a list. A short or empty page with a token is not the last."""
+
+    items: tuple[Memory, ...]
+    coverage: Coverage
+    next_page_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemResult:
+    """What became of one operation of a batch."""
+
+    status: int
+    id: str | None = None
+    etag: str | None = None
+    memory: Memory | None = None
+    problem: Mapping[str, Any] | None = None
+
+    @property
+    def error(self) -> ProblemError | None:
+        """The problem as an exception to raise or look at; None for a success."""
+        return None if self.problem is None else error_of(self.problem, self.status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """Results in the order of the operations. A batch is no transaction."""
+
+    results: tuple[ItemResult, ...]
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who the server takes the caller for."""
+
+    subject: str
+    auth: str  # api-key, oidc or none
+    scopes: tuple[str, ...]
+    namespaces: tuple[str, ...]
+    key_id: str | None = None
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node as the node that answers sees it."""
+
+    id: str
+    zone: str
+    status: str  # starting ok suspect down draining full skewed isolated
+    slots: int | None = None
+    records: int | None = None
+    disk_used_ratio: float | None = None
+    read_p99_ms: float | None = None
+    replication_lag_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """The cluster as one node sees it."""
+
+    name: str
+    version: str
+    epoch: int
+    phase: str  # prepare, switch or stable
+    replication: Mapping[str, Any]  # factor, write_quorum, read_quorum
+    consistency: Mapping[str, Any]  # default, overrides
+    partitioning: Mapping[str, Any]  # strategy, virtual_nodes, slots
+    nodes: tuple[Node, ...]
+    limits: Mapping[str, int]
+    health: Mapping[str, float] = field(default_factory=dict)
+    slots: tuple[tuple[int, ...], ...] | None = None  # slot → indexes into nodes; when asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedToken:
+    """The answer of session:merge."""
+
+    token: str
+
+
+def decode(body: bytes, model: type[Model]) -> Model:
+    """Decode one answer.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON, or not of this shape.
+    """
+    return msgspec.json.decode(body, type=model)

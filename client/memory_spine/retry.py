@@ -1,0 +1,62 @@
+"""When and where to try again. Pure but for its own state: time and chance are arguments.
+
+Sources: "Exponential Backoff And Jitter" (AWS, 2015; full jitter), "The Site Reliability Workbook"
+ch. "Handling Overload" (retry budgets), api.md §6.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+BACKOFF_FIRST_S = 0.05  # about one round of a quorum write
+BACKOFF_MAX_S = 2.0  # nobody waits longer than this without having been told to
+REST_S = 5.0  # a node that restarts is back by then, or its peers call it down
+BUDGET_SHARE = 0.1  # retries may add a tenth to the load, however many requests fail
+BUDGET_RESERVE = 100.0  # in-flight requests of a busy client may all fail over once
+
+
+def backoff_s(failed: int, uniform: Callable[[float, float], float]) -> float:
+    """Draw the wait after the `failed`-th attempt, 1 being the first (full jitter)."""
+    return uniform(0.0, min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** (failed - 1)))
+
+
+class RetryBudget:
+    """Lets retries be a share of the requests, so that a failing cluster is not buried in them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._credit = BUDGET_RESERVE
+
+    def deposit(self) -> None:
+        """One request came."""
+        with self._lock:
+            self._credit = min(BUDGET_RESERVE, self._credit + BUDGET_SHARE)
+
+    def withdraw(self) -> bool:
+        """Whether one more retry is within the budget; it is then spent."""
+        with self._lock:
+            allowed = self._credit >= 1.0
+            self._credit -= allowed
+            return allowed
+
+
+class Endpoints:
+    """The base URLs of one cluster, in the order in which they would be tried now.
+
+    One that fails goes to the end and rests; the others carry on. With a single URL there is
+    nowhere to go, and it is tried again.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._lock = threading.Lock()
+        self._urls = tuple(urls)
+        self._rests_until = dict.fromkeys(urls, 0.0)  # monotonic seconds
+
+    def pick(self, now_s: float) -> str:
+        """The first that does not rest, else the one whose rest ends first."""
+        return min(self._urls, key=lambda url: max(self._rests_until[url], now_s))
+
+    def rest(self, url: str, now_s: float) -> None:
+        """Prefer the others for a while."""
+        with self._lock:
+            self._rests_until[url] = now_s + REST_S
+            self._urls = (*(other for other in self._urls if other != url), url)

@@ -1,0 +1,67 @@
+"""Sessions: the tokens that let any node serve what this client wrote and saw. Threads share them.
+
+A token is opaque. The server merges the tokens of a request into the one of its answer, so an answer
+replaces *the tokens its request carried* and nothing else: what a parallel request has learned
+meanwhile stays. Up to `TOKENS_MAX` tokens travel in one header; more are merged by the server first.
+
+Source: api.md §3.1 (`Spine-Session`), protocol.md §8.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+
+TOKENS_MAX = 4  # of one request, as the server accepts them
+MERGE_MAX = 16  # of one session:merge
+
+_blocks: ContextVar[Mapping["Session", "Session"]] = ContextVar(
+    "memory_spine_session_blocks", default=MappingProxyType({})
+)
+
+
+class Session:
+    """What one line of work has written and seen; empty at first, or as handed over in `token`."""
+
+    def __init__(self, token: str | None = None) -> None:
+        self._lock = threading.Lock()
+        self._tokens: tuple[str, ...] = ()  # oldest first
+        if token:
+            self.add(token)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens that together are this session."""
+        return self._tokens
+
+    @property
+    def token(self) -> str | None:
+        """One text to hand over, tokens joined by commas; None while nothing happened."""
+        return ",".join(self._tokens) or None
+
+    def add(self, *tokens: str) -> None:
+        """From now on, also promise what these tokens promise."""
+        given = [part.strip() for token in tokens for part in token.split(",")]
+        with self._lock:
+            self._tokens = tuple(dict.fromkeys([*self._tokens, *filter(None, given)]))
+
+    def learn(self, sent: tuple[str, ...], token: str) -> None:
+        """Take the token of an answer, which covers the tokens that its request sent."""
+        with self._lock:
+            kept = [held for held in self._tokens if held not in sent and held != token]
+            self._tokens = (*kept, token)
+
+    def active(self) -> "Session":
+        """The session of the innermost block around the caller, else this one."""
+        return _blocks.get().get(self, self)
+
+    @contextmanager
+    def block(self, token: str | None) -> Iterator["Session"]:
+        """Put a session of its own in place of this one, for this thread or task only."""
+        session = Session(token)
+        mark = _blocks.set({**_blocks.get(), self: session})
+        try:
+            yield session
+        finally:
+            _blocks.reset(mark)

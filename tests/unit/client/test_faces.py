@@ -1,0 +1,264 @@
+"""The two faces, what they send, and what importing them costs."""
+
+import inspect
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import memory_spine
+from memory_spine import AsyncSpine, ConfigError, Memory, NotFound, Spine
+from memory_spine.aio import AsyncMemories, AsyncPager
+from memory_spine.sync import Memories, Pager
+from unit.client.world import MEMORY, AsyncWorld, World, ok, problem
+
+PAGE = {"items": [MEMORY], "coverage": {"slots": 4096, "answered": 4096}}
+
+
+def _spine(world: World, **options: Any) -> Spine:
+    return Spine("http://a", namespace="acme", transport=world, **options)
+
+
+def _public(face: type) -> dict[str, Any]:
+    return {
+        name: member
+        for name, member in inspect.getmembers(face)
+        if not name.startswith("_") or name == "__init__"
+    }
+
+
+@pytest.mark.parametrize(
+    ("blocking", "awaiting"),
+    [(Spine, AsyncSpine), (Memories, AsyncMemories), (Pager, AsyncPager)],
+)
+def test_both_faces_have_the_same_names_and_parameters(blocking: type, awaiting: type) -> None:
+    here, there = _public(blocking), _public(awaiting)
+    assert here.keys() == there.keys()
+    for name, member in here.items():
+        if not inspect.isfunction(member):
+            continue
+        mine, theirs = (
+            [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
+            for f in (member, there[name])
+        )
+        assert mine == theirs, name
+        assert inspect.getdoc(member) == inspect.getdoc(there[name]), name
+
+
+def _loaded(statement: str) -> set[str]:
+    code = f"import sys; before = set(sys.modules)\n{statement}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_but_itself() -> None:
+    loaded = _loaded("import memory_spine")
+    assert {name for name in loaded if name.startswith("memory_spine")} == {"memory_spine"}
+    assert len(loaded) < 40  # typing and importlib bring some of the standard library
+    assert not loaded & {"msgspec", "urllib3", "aiohttp", "ssl", "socket"}
+
+
+def test_the_blocking_client_never_loads_aiohttp_nor_anything_of_a_node() -> None:
+    loaded = _loaded("from memory_spine import Spine; Spine('http://a')")
+    assert not loaded & {"aiohttp", "asyncio.runners", "spine_core", "spine_node"}
+
+
+def test_every_exported_name_can_be_imported() -> None:
+    for name in memory_spine.__all__:
+        assert getattr(memory_spine, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Spline'"):
+        memory_spine.Spline  # noqa: B018 - asking is the test
+
+
+def test_create_sends_what_was_given_and_nothing_else() -> None:
+    world = World([ok(status=201)])
+    memory = _spine(world, api_key="k").memories.create(
+        "hello", tags=["task"], ttl=60, partition_by="p", key="mine"
+    )
+    (request,) = world.requests
+    assert (request.method, request.url) == ("POST", "http://a/v1/ns/acme/memories")
+    assert json.loads(request.body or b"") == {
+        "content": "hello",
+        "tags": ["task"],
+        "ttl_seconds": 60,
+        "partition_by": "p",
+    }
+    assert request.headers["Idempotency-Key"] == "mine"
+    assert request.headers["Authorization"] == "Bearer k"
+    assert memory.created_at.isoformat() == "2026-11-22T10:00:00+00:00"
+    assert memory.etag == '"0192f0c0a0b00000-00000001"'
+
+
+def test_a_memory_that_was_read_can_be_changed_and_given_back() -> None:
+    world = World([ok(), ok()])
+    memories = _spine(world).memories
+    memory = memories.get("t-1")
+    memories.put(memory.replace(metadata={"n": memory.metadata["n"] + 1}))
+    request = world.requests[1]
+    assert (request.method, request.url) == ("PUT", "http://a/v1/ns/acme/memories/t-1")
+    body = json.loads(request.body or b"")
+    assert body["metadata"] == {"n": 2}
+    assert {**body, "metadata": {"n": 1}}.items() >= {**MEMORY, "created_at": body["created_at"],
+                                                       "updated_at": body["updated_at"]}.items()  # fmt: skip
+
+
+def test_unknown_fields_of_a_newer_server_are_ignored() -> None:
+    world = World([ok({**MEMORY, "trust": 0.9})])
+    assert isinstance(_spine(world).memories.get("t-1"), Memory)
+
+
+@pytest.mark.parametrize("memory_id", ["", ".", ".."])
+def test_an_id_that_would_mean_another_resource_is_never_sent(memory_id: str) -> None:
+    world = World()
+    with pytest.raises(ValueError, match="cannot stand in a path"):
+        _spine(world).memories.delete(memory_id)
+    assert not world.requests
+
+
+def test_ids_are_escaped() -> None:
+    world = World([ok()])
+    _spine(world).memories.get("al/ice~a:b@c d?e#f%")
+    assert world.requests[0].url.endswith("/memories/al%2Fice~a:b@c%20d%3Fe%23f%25")
+
+
+def test_a_misspelt_field_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(TypeError, match="no field tag"):
+        _spine(World()).memories.create("hello", tag=["task"])  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="tags must be a sequence"):
+        _spine(World()).memories.create("hello", tags="task")
+
+
+def test_get_or_none_is_none_for_missing_and_deleted() -> None:
+    world = World([problem("not-found", 404), problem("gone", 410), problem("gone", 410)])
+    memories = _spine(world).memories
+    assert memories.get_or_none("t-1") is None
+    assert memories.get_or_none("t-1") is None
+    with pytest.raises(NotFound):
+        memories.get("t-1")
+
+
+def test_a_list_goes_on_until_there_is_no_token() -> None:
+    empty = {**PAGE, "items": []}
+    world = World([
+        ok({**PAGE, "next_page_token": "p2"}),
+        ok({**empty, "next_page_token": "p3"}),
+        ok(PAGE),
+    ])  # fmt: skip
+    found = list(_spine(world).memories.list(filter={"tags": "task"}, scope="subtree"))
+    assert [memory.id for memory in found] == ["t-1", "t-1"]
+    first, _, third = (request.url for request in world.requests)
+    assert first == (
+        "http://a/v1/ns/acme/memories?scope=subtree&order=-created_at&page_size=50"
+        "&filter=%7B%22tags%22%3A%22task%22%7D"
+    )
+    assert third.endswith("&page_token=p3")
+
+
+def test_a_batch_is_one_request_with_one_key() -> None:
+    answer = {
+        "results": [
+            {"status": 201, "id": "t-1", "memory": MEMORY},
+            {"status": 404, "problem": {"code": "not-found", "status": 404}},
+        ],
+        "failed": 1,
+    }
+    world = World([ok(answer)])
+    with _spine(world).memories.batch(key="k") as batch:
+        batch.put("t-1", "hello", tags=["task"])
+        batch.get("t-2")
+        with pytest.raises(RuntimeError):
+            _ = batch.result
+    (request,) = world.requests
+    assert request.url == "http://a/v1/ns/acme/memories:batch"
+    assert json.loads(request.body or b"")["operations"] == [
+        {"op": "put", "id": "t-1", "body": {"content": "hello", "tags": ["task"]}},
+        {"op": "get", "id": "t-2"},
+    ]
+    assert batch.result.failed == 1
+    assert isinstance(batch.result.results[1].error, NotFound)
+    assert batch.result.results[0].error is None
+
+
+def test_a_batch_whose_block_raises_is_not_sent() -> None:
+    world = World()
+    with suppress(ZeroDivisionError), _spine(world).memories.batch() as batch:
+        batch.delete("t-1")
+        raise ZeroDivisionError
+    assert not world.requests
+
+
+async def test_the_awaiting_face_does_the_same() -> None:
+    world = World([ok(), ok({**PAGE, "next_page_token": "p2"}), ok(PAGE),
+                   ok({"results": [], "failed": 0}), ok(status=204)])  # fmt: skip
+    async with AsyncSpine("http://a", namespace="acme", transport=AsyncWorld(world)) as spine:
+        assert (await spine.memories.put("t-1", "hello")).id == "t-1"
+        assert [m.id async for m in spine.memories.list()] == ["t-1", "t-1"]
+        async with spine.memories.batch() as batch:
+            batch.create("x")
+        assert batch.result.failed == 0
+        await spine.memories.delete("t-1")
+        assert spine.stats.requests == 5
+
+
+def test_the_last_answer_tells_which_node_it_was() -> None:
+    world = World([ok(spine_node="spine-1", spine_epoch="7", spine_acks="2/3")])
+    spine = _spine(world)
+    spine.memories.put("t-1", "hello")
+    assert spine.last_answer is not None
+    assert (spine.last_answer.node, spine.last_answer.epoch) == ("spine-1", 7)
+    assert spine.last_answer.acks == "2/3"
+    assert spine.ns("other").last_answer is None
+
+
+def test_a_view_can_be_pinned_to_a_node() -> None:
+    world = World([ok(), ok()])
+    spine = Spine(["http://a", "http://b/"], namespace="acme", transport=world)
+    spine.with_options(urls="http://b", consistency="strong").memories.get("t-1")
+    spine.memories.get("t-1")
+    assert world.hosts == ["b", "a"]
+    strong, plain = (request.headers.get("Spine-Consistency") for request in world.requests)
+    assert (strong, plain) == ("strong", None)
+
+
+def test_a_key_function_is_asked_before_every_attempt() -> None:
+    keys = iter(["one", "two"])
+    world = World([ok(), ok()])
+    spine = _spine(world, api_key=lambda: next(keys))
+    spine.memories.get("t-1")
+    spine.memories.get("t-1")
+    sent = [request.headers["Authorization"] for request in world.requests]
+    assert sent == ["Bearer one", "Bearer two"]
+
+
+def test_the_environment_fills_in_what_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_URL", "http://x:1, http://y:2")
+    monkeypatch.setenv("SPINE_API_KEY", "secret")
+    monkeypatch.setenv("SPINE_NAMESPACE", "from.env")
+    world = World([ok()])
+    Spine(transport=world).memories.get("t-1")
+    (request,) = world.requests
+    assert request.url == "http://x:1/v1/ns/from.env/memories/t-1"
+    assert request.headers["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"url": "localhost:8788"}, "http://HOST:8788"),
+        ({"url": "http://a", "timeout": 0}, "timeout"),
+        ({"url": "http://a", "attempts": 0}, "attempts"),
+        ({"url": "https://a", "ca_file": "/nowhere.crt"}, "/nowhere.crt"),
+    ],
+)
+def test_a_wrong_option_says_so_at_once(options: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint):
+        Spine(**options)
+
+
+def test_memories_without_a_namespace_name_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPINE_NAMESPACE", raising=False)
+    with pytest.raises(ConfigError, match="SPINE_NAMESPACE"):
+        Spine("http://a", transport=World()).memories.get("t-1")

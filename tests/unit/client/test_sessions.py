@@ -1,0 +1,125 @@
+"""What a session promises is in the tokens it sends; none is lost, however calls overlap."""
+
+import asyncio
+import threading
+
+from memory_spine import AsyncSpine, Spine, operations
+from memory_spine.session import Session
+from unit.client.world import AsyncWorld, World, ok, problem
+
+
+def test_the_token_of_each_answer_goes_with_the_next_request() -> None:
+    world = World([ok(spine_session="s1"), ok(spine_session="s2"), ok()])
+    core = world.core()
+    for _ in range(3):
+        world.run(operations.get(core, "t-1", ()))
+    assert [request.headers.get("Spine-Session") for request in world.requests] == [
+        None,
+        "s1",
+        "s2",
+    ]
+
+
+def test_a_refusal_teaches_its_token_too() -> None:
+    world = World([problem("not-found", 404), ok()])
+    world.replies[0].headers["spine-session"] = "s1"  # type: ignore[union-attr,index]
+    core = world.core()
+    assert world.run(operations.get_or_none(core, "t-1", ())) is None
+    assert core.session.token == "s1"
+
+
+def test_an_answer_replaces_only_the_tokens_its_request_carried() -> None:
+    session = Session("t0")
+    sent = session.tokens
+    session.learn(sent, "a")
+    session.learn(sent, "b")  # a parallel request, sent before `a` came
+    assert set(session.tokens) == {"a", "b"}
+    session.learn(session.tokens, "ab")
+    assert session.tokens == ("ab",)
+
+
+def test_parallel_answers_lose_no_token() -> None:
+    session = Session()
+    threads = [
+        threading.Thread(target=session.learn, args=((), f"t{number}")) for number in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(session.tokens) == {f"t{number}" for number in range(50)}
+
+
+def test_more_tokens_than_a_request_may_carry_are_merged_first() -> None:
+    world = World([ok({"token": "merged"}), ok()])
+    core = world.core()
+    core.session.add("a", "b", "c", "d", "e")
+    world.run(operations.get(core, "t-1", ()))
+    merge, read = world.requests
+    assert merge.url == "http://a/v1/session:merge"
+    assert merge.body == b'{"tokens":["a","b","c","d","e"]}'
+    assert read.headers["Spine-Session"] == "merged"
+
+
+def test_merging_keeps_what_was_learned_meanwhile() -> None:
+    core = World().core()
+    core.session.add("a", "b", "c", "d", "e")
+
+    def merge(_: object) -> object:
+        core.session.learn((), "late")
+        return ok({"token": "merged"})
+
+    world = World([merge, ok()])  # type: ignore[list-item]
+    world.run(operations.get(core, "t-1", ()))
+    assert world.requests[1].headers["Spine-Session"] == "late,merged"
+
+
+def test_a_token_handed_over_is_sent_by_the_other_client() -> None:
+    world = World([ok(spine_session="s1"), ok()])
+    first = Spine("http://a", namespace="acme", transport=world)
+    first.memories.put("t-1", "hello")
+    Spine("http://b", namespace="acme", session=first.session_token, transport=world).memories.get(
+        "t-1"
+    )
+    assert world.requests[1].headers["Spine-Session"] == "s1"
+
+
+def test_merge_session_adds_to_what_is_known() -> None:
+    spine = Spine("http://a", session="mine", transport=World())
+    spine.merge_session("theirs,others")
+    spine.merge_session("mine")
+    assert spine.session_token == "mine,theirs,others"
+
+
+def test_a_block_has_a_session_of_its_own_and_leaves_the_clients_alone() -> None:
+    world = World([ok(spine_session="inside")])
+    spine = Spine("http://a", namespace="acme", session="outside", transport=world)
+    with spine.session() as session:
+        spine.ns("other").memories.get("t-1")
+        assert session.token == "inside" == spine.session_token
+    assert "Spine-Session" not in world.requests[0].headers
+    assert spine.session_token == "outside"
+
+
+async def test_blocks_of_tasks_do_not_mix() -> None:
+    world = World([lambda request: ok(spine_session=request.url.rsplit("/", 1)[-1])] * 4)
+    spine = AsyncSpine("http://a", namespace="acme", transport=AsyncWorld(world))
+    entered = asyncio.Barrier(2)
+
+    async def work(name: str) -> str | None:
+        with spine.session():
+            await entered.wait()
+            await spine.memories.get(name)
+            await entered.wait()
+            return spine.session_token
+
+    assert set(await asyncio.gather(work("one"), work("two"))) == {"one", "two"}
+
+
+def test_views_share_the_session_unless_they_are_given_one() -> None:
+    spine = Spine("http://a", session="mine", transport=World())
+    assert spine.ns("x").session_token == "mine"
+    assert spine.with_options(timeout=1.0).session_token == "mine"
+    other = spine.with_options(session="theirs")
+    other.merge_session("more")
+    assert (other.session_token, spine.session_token) == ("theirs,more", "mine")

@@ -1,0 +1,112 @@
+"""Both transports against a real socket: what arrives, and what a failure proves."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from memory_spine.aiohttp_transport import AiohttpTransport
+from memory_spine.effects import Answer, Request
+from memory_spine.errors import ConnectionFailed
+from memory_spine.urllib3_transport import Urllib3Transport
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers 302 with what it was asked; hangs up on /hang-up; never answers /silent."""
+
+    protocol_version = "HTTP/1.1"
+    released: ClassVar[threading.Event] = threading.Event()
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/hang-up":
+            self.close_connection = True
+            return
+        if self.path == "/silent":
+            self.released.wait(10)
+            self.close_connection = True
+            return
+        told = f"{self.path} {self.headers['Spine-Session']} ".encode() + body
+        self.send_response(302)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Spine-Node", "spine-1")
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Echo.released.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        Echo.released.set()
+        server.shutdown()
+        thread.join()
+
+
+def _blocking(request: Request) -> Answer:
+    with closing(Urllib3Transport()) as transport:
+        return transport.send(request)
+
+
+def _awaiting(request: Request) -> Answer:
+    async def send() -> Answer:
+        transport = AiohttpTransport()
+        try:
+            return await transport.send(request)
+        finally:
+            await transport.close()
+
+    return asyncio.run(send())
+
+
+BOTH = pytest.mark.parametrize("send", [_blocking, _awaiting])
+
+
+def _put(url: str, timeout_s: float = 5.0) -> Request:
+    headers = {"Spine-Session": "a,b"}
+    return Request(method="PUT", url=url, headers=headers, body=b"hello", timeout_s=timeout_s)
+
+
+@BOTH
+def test_a_request_arrives_as_it_is_and_no_redirect_is_followed(
+    send: Callable[[Request], Answer], server: str
+) -> None:
+    path = "/v1/ns/acme/memories/a%2Fb~c:d@e?x=%7B%7D"
+    answer = send(_put(f"{server}{path}"))
+    assert answer.status == 302
+    assert answer.body == f"{path} a,b hello".encode()
+    assert answer.headers["spine-node"] == "spine-1"
+
+
+@BOTH
+def test_a_refused_connection_proves_that_nothing_arrived(
+    send: Callable[[Request], Answer],
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+    with pytest.raises(ConnectionFailed) as failed:
+        send(_put(url))
+    assert not failed.value.sent
+
+
+@BOTH
+@pytest.mark.parametrize(("path", "timeout_s"), [("/hang-up", 5.0), ("/silent", 0.2)])
+def test_a_connection_lost_after_sending_proves_nothing(
+    send: Callable[[Request], Answer], path: str, timeout_s: float, server: str
+) -> None:
+    with pytest.raises(ConnectionFailed) as failed:
+        send(_put(f"{server}{path}", timeout_s))
+    assert failed.value.sent
