@@ -6,8 +6,8 @@ A is where `current` puts a slot, B where the change's target does; without a ch
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 
-from spine_core.errors import InvalidInputError
 from spine_core.ring import Ring, ZonePolicy
+from spine_core.spread import placeable
 from spine_core.topology import Document, Phase, Seat, Slot, StoreNumber, Zone
 
 Replicas = tuple[StoreNumber, ...]
@@ -16,11 +16,7 @@ _TABLES_KEPT = 64  # a planner tries one table per seat it might add; 4096 slots
 
 
 class Placement:
-    """The replicas of every slot under one document.
-
-    Raises:
-        InvalidInputError: the zones leave no room for `factor` replicas.
-    """
+    """The replicas of every slot under one document, whose zones have room for them."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -29,11 +25,11 @@ class Placement:
         self.factor = document.factor
         self.write_quorum = document.write_quorum
         self.slots = range(document.slots)
-        self._current = _replicas(document, document.current, "current")
+        self._current = _replicas(document, document.current)
         self._target = self._current
         self._write = self._current
         if document.change is not None:
-            self._target = _replicas(document, document.target, "change.target")
+            self._target = _replicas(document, document.target)
             self._write = tuple(
                 (*a, *(store for store in b if store not in a))
                 for a, b in zip(self._current, self._target, strict=True)
@@ -101,23 +97,8 @@ class Placement:
         return {store: frozenset(found[store]) for store in sorted(found)}
 
 
-def placeable(seats: Mapping[Seat, Zone], *, factor: int, zone_policy: ZonePolicy) -> bool:
-    """Whether the zones leave room for `factor` replicas of a slot.
-
-    One slot tells: the caps are a matroid, so every walk ends with equally many.
-    """
-    if not seats:
-        return False
-    ring = Ring(seats, virtual_nodes=1)
-    return len(ring.get_replica_nodes(0, factor=factor, zone_policy=zone_policy)) == factor
-
-
-def _replicas(
-    document: Document, seats: Mapping[Seat, StoreNumber], path: str
-) -> tuple[Replicas, ...]:
+def _replicas(document: Document, seats: Mapping[Seat, StoreNumber]) -> tuple[Replicas, ...]:
     zones = {seat: document.stores[number].zone for seat, number in seats.items()}
-    if not placeable(zones, factor=document.factor, zone_policy=document.zone_policy):
-        raise InvalidInputError(f"has no room for {document.factor} replicas", path=path)
     table = _seat_table(
         tuple(sorted(zones.items())),
         document.virtual_nodes,
@@ -139,6 +120,9 @@ def _seat_table(
     factor: int,
     zone_policy: ZonePolicy,
 ) -> tuple[tuple[Seat, ...], ...]:
+    assert placeable(dict(seats), factor=factor, zone_policy=zone_policy), (
+        "from_json and guards ask"
+    )
     ring = Ring(dict(seats), virtual_nodes=virtual_nodes, slots=slots)
     return tuple(
         ring.get_replica_nodes(slot, factor=factor, zone_policy=zone_policy)

@@ -62,7 +62,7 @@ class Report:
     disk_used: int = 0  # bytes
     disk_quota: int = 0  # bytes
     pace_bytes_per_s: int = 0
-    pace_slots: int = 0
+    pace_slots: int = 4  # 0: pulls of a change are suspended
     slot_bytes: Mapping[Slot, int] = field(default_factory=dict)  # only when asked for
 
     @classmethod

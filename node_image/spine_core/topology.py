@@ -30,6 +30,7 @@ from spine_core.membership import (
     seats_from_json,
 )
 from spine_core.ring import Seat, Slot, Zone, ZonePolicy
+from spine_core.spread import placeable
 
 __all__ = [
     "Change",
@@ -250,18 +251,23 @@ def _check_parameters(document: Document) -> None:
     if not document.factor < 2 * document.write_quorum <= 2 * document.factor:
         message = f"must be more than half of factor {document.factor}, and not more than it"
         raise InvalidInputError(message, path="replication.write_quorum")
-    if len(document.current) < document.factor:
-        raise InvalidInputError(f"has fewer than {document.factor} seats", path="current")
     if (document.previous == "") != (document.epoch == 1):
         raise InvalidInputError("is empty in epoch 1 and only there", path="previous")
 
 
+def _check_seats(document: Document, seats: Mapping[Seat, StoreNumber], path: str) -> None:
+    zones: dict[Seat, Zone] = {}
+    for seat, number in seats.items():
+        store = document.stores.get(number)
+        if store is None or store.seat != seat:
+            raise InvalidInputError(f"names no store of {seat}", path=f"{path}.{seat}")
+        zones[seat] = store.zone
+    if not placeable(zones, factor=document.factor, zone_policy=document.zone_policy):
+        raise InvalidInputError(f"has no room for {document.factor} replicas", path=path)
+
+
 def _check_stores(document: Document) -> None:
     stores = document.stores
-    for path, seats in (("current", document.current), ("change.target", document.target)):
-        for seat, number in seats.items():
-            if number not in stores or stores[number].seat != seat:
-                raise InvalidInputError(f"names no store of {seat}", path=f"{path}.{seat}")
     for number in stores:
         if number not in document.named():
             raise InvalidInputError("is on no seat", path=f"stores.{number}")
@@ -285,7 +291,5 @@ def _check_change(document: Document) -> None:
     if not shapes[document.change.kind]:
         message = f"is no {document.change.kind} of current"
         raise InvalidInputError(message, path="change.target")
-    if len(document.target) < document.factor:
-        raise InvalidInputError(f"has fewer than {document.factor} seats", path="change.target")
     if not document.history or document.history[-1].id != document.change.id:
         raise InvalidInputError("does not end with the running change", path="history")
