@@ -11,7 +11,7 @@ and Flow Control for Anti-Entropy Protocols", LADIS 2008.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from types import MappingProxyType
@@ -21,7 +21,6 @@ DOWN_AFTER_MS = 5_000
 LIVE_PARTNERS = 2  # asked in each round
 SILENT_PARTNERS = 1  # one of the others, so that two halves of a healed network meet
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 _NO_BOOTS: Mapping[int, int] = MappingProxyType({})
 
 
@@ -35,7 +34,9 @@ class NodeState:
     epoch: int  # of the topology it has adopted
     status: str  # unjoined starting ok draining full skewed isolated retired
     in_flight: int = 0  # client requests
-    data: Mapping[str, object] = _NOTHING  # latencies, disk, clock offset, its row of pulls
+    data: Mapping[str, object] = field(
+        default_factory=dict
+    )  # latencies, disk, clock offset, its row of pulls
 
 
 class Liveness(StrEnum):
