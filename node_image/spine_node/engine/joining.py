@@ -1,0 +1,143 @@
+"""Pulls the slots that a change gives to this store (protocol.md §4.3 R4, §10).
+
+A slot counts as pulled when every page of each of its sources is durable here, its floor is taken
+over, and a comparison of digests has found nothing older than the pull's beginning that we lack. Its
+mark is durable and names the change, so a restart goes on where it was. Writes made meanwhile come
+by themselves: this store is in the write set since it adopted the prepare document.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import msgspec
+
+from spine_core.sources import sources_of
+from spine_core.topology import Phase
+from spine_node.engine.context import Context
+from spine_node.engine.membership import View
+from spine_node.engine.pace import Pace
+from spine_node.engine.pulling import CALL_TIMEOUT_S, CHANGE, PullCutError, Pulling
+from spine_node.links.mesh import CallError
+from spine_node.store.operations import Merge
+
+logger = logging.getLogger("spine.engine")
+
+LOOK_S = 0.1  # how soon a new change is noticed
+RETRY_S = 0.5  # after a source failed
+SLOTS_TOGETHER = 16  # per slot of pace: they share round trips and commits
+Sources = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the pulls of one change have come, on this store."""
+
+    change: str
+    gained: frozenset[int]
+    pulled: set[int]
+    bytes_done: int
+    bytes_total: int
+    moved_at: float  # when a slot was last completed, in seconds of the loop
+
+
+class Joining:
+    """Pulls gained slots whenever a change is in prepare."""
+
+    def __init__(self, context: Context, pulling: Pulling, pace: Pace) -> None:
+        self._pulling, self._pace = pulling, pace
+        self._store, self._membership = context.store, context.membership
+        self._peers, self._stamps, self._clock = context.peers, context.stamps, context.clock
+        self.progress: Progress | None = None
+
+    async def run(self) -> None:
+        """Follow the changes, for ever."""
+        while True:
+            await self._clock.sleep(LOOK_S)
+            view = self._membership.view
+            progress = self._follow(view)
+            if view is None or progress is None or progress.pulled == progress.gained:
+                continue
+            if self._pace.suspended or view.document.phase is not Phase.PREPARE:
+                continue
+            try:
+                await self._pull(view, progress)
+            except (CallError, PullCutError) as error:
+                logger.info("change_pull_cut", extra={"change": progress.change, "why": str(error)})
+                await self._clock.sleep(RETRY_S)
+
+    def _follow(self, view: View | None) -> Progress | None:
+        """Keep `progress` that of the change in force, None without a part in one."""
+        change = view.document.change if view else None
+        if view is None or change is None or view.number is None:
+            self.progress = None
+        elif self.progress is None or self.progress.change != change.id:
+            gained = view.placement.gained().get(view.number, frozenset())
+            pulled = {slot for slot in gained if self._marked(slot, change.id)}
+            self.progress = Progress(change.id, gained, pulled, 0, 0, self._clock.now())
+        return self.progress
+
+    def _marked(self, slot: int, change: str) -> bool:
+        mark = self._store.pull_mark(slot)
+        return mark is not None and msgspec.msgpack.decode(mark)[0] == change
+
+    async def _pull(self, view: View, progress: Progress) -> None:
+        by_sources = self._by_sources(view, progress)
+        progress.bytes_total = progress.bytes_done + await self._bytes_of(view, by_sources)
+        for sources, slots in by_sources.items():
+            together = SLOTS_TOGETHER * self._pace.slots
+            for at in range(0, len(slots), together):
+                if self._pace.suspended:
+                    return
+                chunk = slots[at : at + together]
+                await self._pull_chunk(view, progress, sources, chunk)
+
+    def _by_sources(self, view: View, progress: Progress) -> dict[Sources, list[int]]:
+        """Group the slots still to be pulled by whom R4 lets us pull them from."""
+        assert view.number is not None
+        live = self._peers.up()
+        groups: dict[Sources, list[int]] = {}
+        for slot in sorted(progress.gained - progress.pulled):
+            sources = sources_of(view.placement, slot, view.number, live)
+            if sources is not None:
+                groups.setdefault(sources, []).append(slot)
+        return groups
+
+    async def _bytes_of(self, view: View, groups: dict[Sources, list[int]]) -> int:
+        total = 0
+        for sources, slots in groups.items():
+            roots = await self._peers.ask(view, sources[0], "roots", slots, CALL_TIMEOUT_S)
+            total += sum(size for _root, _floor, size in roots)
+        return total
+
+    async def _pull_chunk(
+        self, view: View, progress: Progress, sources: Sources, slots: list[int]
+    ) -> None:
+        began = self._stamps.tick()
+        for source in sources:
+            await asyncio.gather(*(self._pages(view, progress, source, slot) for slot in slots))
+            while await self._pulling.pull_slots(view, source, slots, began, reason=CHANGE):
+                pass
+        await asyncio.gather(*(self._finish(view, progress, sources, slot) for slot in slots))
+
+    async def _pages(self, view: View, progress: Progress, source: int, slot: int) -> None:
+        after: bytes | None = None
+        while True:
+            body = [slot, after]
+            records, after, floor = await self._peers.ask(
+                view, source, "page", body, CALL_TIMEOUT_S
+            )
+            await self._pulling.merge(view, records, reason=CHANGE)
+            progress.bytes_done += sum(len(raw) for _, raw in records)
+            if after is None:
+                # only now: with the floor first, G1 would make us ignore every old record
+                await self._store.submit(Merge(slot, view.epoch, (), floor, bootstrap=True))
+                return
+
+    async def _finish(self, view: View, progress: Progress, sources: Sources, slot: int) -> None:
+        mark = msgspec.msgpack.encode((progress.change, sources, self._store.root(slot)))
+        reply = await self._store.submit(Merge(slot, view.epoch, (), bootstrap=True, mark=mark))
+        if reply.status != "ok":
+            raise PullCutError(reply.status)
+        progress.pulled.add(slot)
+        progress.moved_at = self._clock.now()

@@ -1,0 +1,177 @@
+"""What this node knows of the cluster: the topology document, its placement, and our part in it.
+
+Invariant: the document in force is the one the store persisted; adopting goes through the store's
+writer queue and shows here only after it is durable (protocol.md R2).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.placement import Placement
+from spine_core.topology import Document
+from spine_node.store import Store
+from spine_node.store.operations import Adopt, DropSlot
+
+logger = logging.getLogger("spine.engine")
+
+
+class Standing(StrEnum):
+    """Our part in the document."""
+
+    UNJOINED = "unjoined"  # no document names this store yet
+    MEMBER = "member"
+    RETIRED = "retired"  # named once, and never again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One document and what follows from it; replaced as a whole when the next one is adopted."""
+
+    document: Document
+    placement: Placement
+    digest: str
+    number: int | None  # of our own store, None when the document does not name it
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in force."""
+        return self.document.epoch
+
+
+class Membership:
+    """Holds the view in force. `listeners` run on the loop after each adoption."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.view: View | None = None
+        self.listeners: list[Callable[[View], None]] = []
+        self._adopting: set[asyncio.Task[None]] = set()
+        if store.document is not None:
+            self.view = self._view_of(self._parse(store.document))
+
+    @property
+    def standing(self) -> Standing:
+        """Our part in the document in force."""
+        if self.view is None:
+            return Standing.UNJOINED
+        if self.view.number is not None:
+            return Standing.MEMBER
+        retired = self._store.identity.store_id in self.view.document.retired.values()
+        return Standing.RETIRED if retired else Standing.UNJOINED
+
+    @property
+    def cluster_id(self) -> str | None:
+        """The cluster this store belongs to for good, None before its first document."""
+        return self.view.document.cluster_id if self.view else self._store.identity.cluster_id
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in force, 0 before the first document."""
+        return self.view.epoch if self.view else 0
+
+    def member_view(self) -> View:
+        """Return the view of a member.
+
+        Raises:
+            ProblemError: `not-ready`, this node serves no data (R9).
+        """
+        if self.view is None or self.view.number is None:
+            raise ProblemError("not-ready", f"this node is {self.standing}: no topology names it")
+        return self.view
+
+    async def adopt(self, raw: bytes) -> View:
+        """Adopt a document durably, or keep the same one.
+
+        Raises:
+            ProblemError: `stale-epoch` (older than ours), `epoch-conflict` (ours has another
+                digest), `misdirected` (another cluster, or a first document that does not name us),
+                `validation-failed`.
+        """
+        view = self._view_of(self._parse(raw))
+        self._check(view)
+        owned = view.placement.slots_of(view.number) if view.number else frozenset[int]()
+        document = view.document
+        number = view.number or self._store.identity.number
+        answer = await self._store.submit(
+            Adopt(document.canonical(), document.epoch, number, document.cluster_id, owned)
+        )
+        if answer == "conflict":
+            raise ProblemError("epoch-conflict", f"another document of epoch {view.epoch} is here")
+        if answer == "older":
+            raise ProblemError("stale-epoch", f"epoch {view.epoch} is older than {self.epoch}")
+        if self.view is None or self.view.epoch < view.epoch:
+            await self._show(view)
+        return view
+
+    def offer(self, raw: bytes | None) -> None:
+        """Adopt a document that a peer sent along with a refusal, when it is newer; do not wait."""
+        if raw is None or self._parse(raw).epoch <= self.epoch:
+            return
+        work = asyncio.create_task(self._adopt_offered(raw))
+        self._adopting.add(work)
+        work.add_done_callback(self._adopting.discard)
+
+    async def _adopt_offered(self, raw: bytes) -> None:
+        try:
+            await self.adopt(raw)
+        except ProblemError as error:
+            logger.warning("document_refused", extra={"why": error.detail})
+
+    async def _show(self, view: View) -> None:
+        before, self.view = self.view, view
+        logger.info(
+            "epoch_adopted",
+            extra={"epoch": view.epoch, "phase": view.document.phase, "number": view.number},
+        )
+        for listener in self.listeners:
+            listener(view)
+        if view.number is None and before is not None and _only_joining(before):
+            await self._drop_everything(view)
+
+    async def _drop_everything(self, view: View) -> None:
+        """R7: a joiner that the document no longer names keeps nothing of what it pulled.
+
+        A store that was a member keeps its records until its disk goes: that is the operator's act.
+        """
+        await asyncio.gather(*(self._drop(slot, view) for slot in range(view.document.slots)))
+
+    async def _drop(self, slot: int, view: View) -> None:
+        while (await self._store.submit(DropSlot(slot, view.epoch))).more:
+            pass
+
+    def _check(self, view: View) -> None:
+        known = self.cluster_id
+        if known is not None and known != view.document.cluster_id:
+            raise ProblemError("misdirected", f"this store belongs to cluster {known}")
+        if self.view is None and view.number is None:
+            raise ProblemError("misdirected", "this document does not name this store")
+
+    def _view_of(self, document: Document) -> View:
+        mine = self._store.identity.store_id
+        number = next(
+            (n for n in document.named() if document.stores[n].id == mine),
+            None,
+        )
+        return View(
+            document=document,
+            placement=Placement(document),
+            digest=document.digest(),
+            number=number,
+        )
+
+    @staticmethod
+    def _parse(raw: bytes) -> Document:
+        try:
+            return Document.from_json(msgspec.json.decode(raw))
+        except (msgspec.DecodeError, InvalidInputError) as error:
+            raise ProblemError("validation-failed", f"topology document: {error}") from error
+
+
+def _only_joining(view: View) -> bool:
+    return view.number is not None and view.number not in view.document.current.values()

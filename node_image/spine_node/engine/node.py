@@ -1,0 +1,314 @@
+"""One node: its rooms, wired; what runs in the background; what the edges may ask.
+
+The same node runs alone, from a cluster file and on Kubernetes; only who brings the topology
+document differs (`spine_node.__main__`).
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spine_core.consistency import Consistency
+from spine_core.errors import ProblemError
+from spine_core.hlc import HybridClock
+from spine_core.ids import slot_of
+from spine_core.records import header_of, split_body
+from spine_core.versions import etag_of, ms_of
+from spine_node.clock import Clock
+from spine_node.engine.configuration import LiveConfiguration
+from spine_node.engine.context import Context
+from spine_node.engine.gossiping import Gossiping
+from spine_node.engine.health import Health
+from spine_node.engine.joining import Joining
+from spine_node.engine.membership import Membership, View
+from spine_node.engine.pace import Pace
+from spine_node.engine.pages import Pages
+from spine_node.engine.peers import Peers
+from spine_node.engine.pulling import Pulling
+from spine_node.engine.reading import Reading
+from spine_node.engine.replica import Replica
+from spine_node.engine.reporting import Reporting
+from spine_node.engine.secrets import Secrets
+from spine_node.engine.stable import StableTimes
+from spine_node.engine.stamps import Stamps
+from spine_node.engine.writing import Writing
+from spine_node.links.frames import EMPTY, Request, pack, unpack
+from spine_node.links.hello import Identity
+from spine_node.links.mesh import Mesh, MeshSettings
+from spine_node.links.server import LinkServer, Outcome, Service
+from spine_node.links.tls import TlsContexts
+from spine_node.metrics import Metrics
+from spine_node.ports import (
+    ListOutcome,
+    ListRequest,
+    ReadOutcome,
+    ReadRequest,
+    WriteOutcome,
+    WriteRequest,
+)
+from spine_node.store import Store, key_of
+
+logger = logging.getLogger("spine.node")
+
+UPKEEP_S = 1.0  # how often health, metrics and the clock's lag are looked at
+REFRESH_S = 5.0  # how often files that may change are read again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a node is made of, fixed for the life of the process."""
+
+    name: str  # of the cluster
+    seat: str
+    version: str
+    strategy: Literal["hash", "agent", "tag"]
+    pull_bytes_per_s: int
+    pull_slots: int = 4
+
+
+class Node:
+    """`Engine` and `Operations` of `spine_node.ports`. `run` until cancelled, then `close`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        hlc: HybridClock,
+        secrets: Secrets,
+        tls: TlsContexts | None,
+        configuration: LiveConfiguration,
+        clock: Clock,
+    ) -> None:
+        self.plan, self.store, self.secrets, self.clock = plan, store, secrets, clock
+        self.configuration = configuration
+        self.registry = Metrics()
+        self.stamps = Stamps(store, hlc, clock)
+        self.membership = Membership(store)
+        me = Identity(
+            cluster_id=lambda: self.membership.cluster_id,
+            store_id=store.identity.store_id,
+            boot=store.identity.boot,
+            epoch=lambda: self.membership.epoch,
+        )
+        self.mesh = Mesh(
+            MeshSettings(
+                me=me,
+                token=lambda: secrets.link_tokens()[0],
+                tls=lambda: tls.client if tls else None,
+                hlc=self.stamps.now,
+                see=self.stamps.see,
+            ),
+            clock,
+        )
+        self.replica = Replica(store, self.membership)
+        self.peers = Peers(self.mesh, self.replica, self.membership, store, clock)
+        context = Context(
+            store=store,
+            membership=self.membership,
+            peers=self.peers,
+            stamps=self.stamps,
+            clock=clock,
+            metrics=self.registry,
+        )
+        self.stable = StableTimes()
+        self.pace = Pace(clock, bytes_per_s=plan.pull_bytes_per_s, slots=plan.pull_slots)
+        self.reading = Reading(context, self.stable)
+        self.writing = Writing(context, self.reading)
+        self.writing.strategy = plan.strategy
+        self.pulling = Pulling(context, self.stable, self.pace)
+        self.joining = Joining(context, self.pulling, self.pace)
+        self.health = Health(self.membership, self.peers, clock, clock.now())
+        self.gossiping = Gossiping(context, self.stable, self.pulling, self.health)
+        self.reporting = Reporting(
+            seat=plan.seat,
+            version=plan.version,
+            store=store,
+            membership=self.membership,
+            gossiping=self.gossiping,
+            health=self.health,
+            joining=self.joining,
+            pulling=self.pulling,
+            pace=self.pace,
+            clock=clock,
+        )
+        pages = Pages(store, self.replica)
+        self.links = LinkServer(
+            Service(
+                me=me,
+                tokens=secrets.link_tokens,
+                hlc=self.stamps.now,
+                see=self.stamps.see,
+                mutual_tls=tls is not None,
+                handlers={
+                    "put": self.replica.put,
+                    "get": self.replica.get,
+                    "read": self.replica.read,
+                    "roots": pages.roots,
+                    "buckets": pages.buckets,
+                    "keys": pages.keys,
+                    "fetch": pages.fetch,
+                    "page": pages.page,
+                    "gossip": self.gossiping.serve,
+                    "topology": self._serve_topology,
+                },
+            )
+        )
+        self.membership.listeners.append(self._entered)
+
+    async def run(self) -> None:
+        """Do what a node does by itself, until cancelled."""
+        if self.membership.view is not None:
+            self._entered(self.membership.view)
+        async with asyncio.TaskGroup() as tasks:
+            for work in (self.gossiping, self.pulling, self.joining):
+                tasks.create_task(work.run())
+            tasks.create_task(self._upkeep())
+
+    async def close(self) -> None:
+        """Let go of peers and disk; what was acknowledged is durable already."""
+        await self.links.close()
+        await self.mesh.close()
+        await self.store.close()
+
+    # ---- Engine
+
+    @property
+    def consistency(self) -> Consistency:
+        """The policy in force."""
+        return self.configuration.now.consistency
+
+    async def write(self, request: WriteRequest) -> WriteOutcome:
+        """Store or delete one record on its write quorum."""
+        self._admit()
+        return await self.writing.write(request)
+
+    async def read(self, request: ReadRequest) -> ReadOutcome:
+        """Read one record."""
+        self._admit()
+        return await self.reading.read(request)
+
+    async def list(self, request: ListRequest) -> ListOutcome:
+        """Answer one page of a list."""
+        self._admit()
+        raise ProblemError("not-implemented", "lists come with the query index")
+
+    def _admit(self) -> None:
+        refusal = self.health.refusal()
+        if refusal:
+            raise ProblemError("not-ready", refusal)
+
+    # ---- Operations
+
+    def live(self) -> bool:
+        """The process is able to work: its disk takes writes."""
+        return self.store.failure is None
+
+    def ready(self) -> str | None:
+        """None when clients may come, else why not."""
+        return self.health.unready()
+
+    def started(self) -> bool:
+        """Start-up has ended: the store is open, or we would not be here."""
+        return True
+
+    def cluster(self, *, slots: bool) -> dict[str, Any]:
+        """Describe the cluster as this node knows it."""
+        return self.reporting.cluster(
+            self.plan.name, self.configuration.now, self.plan.strategy, slots=slots
+        )
+
+    def report(self, *, slots: bool) -> dict[str, Any]:
+        """Describe this node to the operator."""
+        return self.reporting.report(self.configuration.now, slots=slots)
+
+    def store_id(self) -> str:
+        """The identity of this node's store."""
+        return self.store.identity.store_id
+
+    def topology(self) -> bytes | None:
+        """Return the persisted topology document."""
+        return self.store.document
+
+    async def adopt(self, document: bytes) -> tuple[int, str]:
+        """Adopt a topology document durably; answer (epoch, digest)."""
+        view = await self.membership.adopt(document)
+        return view.epoch, view.digest
+
+    def set_pace(self, *, bytes_per_s: int, slots: int) -> None:
+        """Bound the pulls of this node."""
+        self.pace.bytes_per_s, self.pace.slots = bytes_per_s, slots
+
+    async def drain(self, *, on: bool) -> int:
+        """Turn client traffic away, or let it in again."""
+        self.health.draining = on
+        return self.health.in_flight
+
+    async def resign(self) -> None:
+        """Coordinate no more."""
+        self.health.resigned = True
+
+    def own_record(self, namespace: str, memory_id: str) -> Mapping[str, Any] | None:
+        """Return this store's own copy."""
+        slots = self.membership.member_view().document.slots
+        raw = self.store.get(key_of(slot_of(namespace, memory_id, slots), namespace, memory_id))
+        if raw is None:
+            return None
+        header = header_of(raw)
+        return {
+            "version": etag_of(header.version),
+            "flags": header.flags,
+            "body_base64": base64.b64encode(split_body(raw[-header.length :])[1]).decode(),
+            "register": None,
+        }
+
+    def metrics(self) -> bytes:
+        """Return the Prometheus text of this node."""
+        return self.registry.text()
+
+    # ---- background
+
+    async def _serve_topology(self, request: Request) -> Outcome:
+        """Serve `topology`: a document to adopt, or nil to be told ours."""
+        raw = unpack(request.body)
+        if raw is not None:
+            await self.membership.adopt(raw)
+        document = self.store.document
+        return ("ok", pack(document)) if document else ("need-document", EMPTY)
+
+    def _entered(self, view: View) -> None:
+        """A document has come into force."""
+        named = view.document.named()
+        self.mesh.follow(
+            {number: view.document.stores[number] for number in named}, self.store_id()
+        )
+        self.stable.forget()
+        self.registry.epoch.set(view.epoch)
+
+    async def _upkeep(self) -> None:
+        refreshed = self.clock.now()
+        while True:
+            before = self.clock.now()
+            await self.clock.sleep(UPKEEP_S)
+            self.registry.loop_lag.set(max(0.0, self.clock.now() - before - UPKEEP_S))
+            self.health.pulled_once = self.health.pulled_once or self.pulling.rounds > 0
+            self.health.look()
+            self._measure()
+            if self.clock.now() - refreshed > REFRESH_S:
+                refreshed = self.clock.now()
+                self.configuration.refresh()
+                self.reading.consistency = self.writing.consistency = self.consistency
+
+    def _measure(self) -> None:
+        view = self.membership.view
+        if view is None or view.number is None:
+            return
+        mine = view.placement.slots_of(view.number)
+        oldest = min((self.stable.of(view, slot) for slot in mine), default=0)
+        if oldest:
+            lag_ms = self.clock.physical_ms() - ms_of(oldest)
+            self.registry.replication_lag.set(max(0, lag_ms) / 1000)
+        counts = [len(view.placement.slots_of(number)) for number in view.document.named()]
+        self.registry.partition_skew.set(max(counts) * len(counts) / max(1, sum(counts)))

@@ -1,0 +1,173 @@
+"""Anti-entropy: this node pulls what its peers hold newer, for ever (protocol.md §9.1).
+
+Pull is the only data mover and needs no acknowledgement: a round that ends under one epoch moves
+our row of the sync matrix to the time before it began. A round that is cut short moves nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from spine_core.records import version_in
+from spine_core.versions import Version, hlc_from_ms, hlc_of
+from spine_node.engine.context import Context
+from spine_node.engine.membership import View
+from spine_node.engine.pace import Pace
+from spine_node.engine.stable import StableTimes
+from spine_node.links.mesh import CallError
+from spine_node.store import split_key
+from spine_node.store.operations import Merge
+
+logger = logging.getLogger("spine.engine")
+
+ROUND_S = 10.0
+CALL_TIMEOUT_S = 10.0  # of one call of a round: pages are large and disks busy
+YOUNG_MS = 2000  # a version younger than this is still on its way by itself
+SLOTS_AT_ONCE = 256  # whose buckets and keys one call asks for
+FETCH_KEYS_MAX = 200  # records of one call: 200 × 5 KiB on average stays far below a message
+ANTI_ENTROPY, CHANGE = "anti-entropy", "change"  # why records are pulled, in metrics
+Versions = list[tuple[bytes, bytes]]
+
+
+class PullCutError(Exception):
+    """A pull cannot be ended: the epoch moved on, or a record came damaged. Nothing follows."""
+
+
+class Pulling:
+    """The recurring pulls of one node."""
+
+    def __init__(self, context: Context, stable: StableTimes, pace: Pace) -> None:
+        self._stable, self._pace = stable, pace
+        self._store, self._membership = context.store, context.membership
+        self._peers, self._stamps = context.peers, context.stamps
+        self._clock, self._metrics = context.clock, context.metrics
+        self._done: dict[int, int] = {}  # source → HLC before its last complete pull, this epoch
+        self._epoch = 0
+        self.rounds = 0  # complete rounds since start, for readiness
+
+    async def run(self) -> None:
+        """Pull from every peer with shared slots, at once and then every round."""
+        while True:
+            view = self._membership.view
+            if view is not None and view.number is not None:
+                self._begin_epoch(view)
+                began = self._stamps.tick()
+                complete = [await self._pull(view, peer) for peer in self._shared(view)]
+                self.rounds += all(complete)
+                self._note(view, view.number, began)  # alone, our own clock is the whole matrix
+            await self._clock.sleep(self._clock.jittered(ROUND_S))
+
+    def row(self) -> Mapping[int, int]:
+        """Return our row of the sync matrix for the epoch in force."""
+        return self._done if self._epoch == self._membership.epoch else {}
+
+    def ages_s(self) -> dict[int, float]:
+        """Return the seconds since the start of the last complete pull, by source."""
+        now = self._stamps.now()
+        return {source: ((now - at) >> 16) / 1000 for source, at in self.row().items()}
+
+    def _begin_epoch(self, view: View) -> None:
+        if view.epoch != self._epoch:
+            self._epoch, self._done = view.epoch, {}
+
+    def _shared(self, view: View) -> dict[int, list[int]]:
+        """Return peer → the slots whose write set holds both of us."""
+        assert view.number is not None
+        shared: dict[int, list[int]] = {}
+        for slot in view.placement.slots_of(view.number):
+            for store in view.placement.write_set(slot):
+                if store != view.number:
+                    shared.setdefault(store, []).append(slot)
+        return shared
+
+    async def _pull(self, view: View, peer: int) -> bool:
+        began = self._stamps.tick()
+        slots = sorted(self._shared(view)[peer])
+        try:
+            differing = await self._differing(view, peer, slots)
+            for at in range(0, len(differing), SLOTS_AT_ONCE):
+                before = self._stamps.now() - hlc_from_ms(YOUNG_MS)
+                chunk = differing[at : at + SLOTS_AT_ONCE]
+                await self.pull_slots(view, peer, chunk, before, reason=ANTI_ENTROPY)
+        except (CallError, PullCutError) as error:
+            logger.info("pull_cut", extra={"peer": peer, "why": str(error)})
+            return False
+        self._metrics.digest_mismatches.set(len(differing))
+        self._note(view, peer, began)
+        return True
+
+    def _note(self, view: View, source: int, began: int) -> None:
+        """Move our row: everything that `source` had acknowledged before `began` is here."""
+        if view.epoch != self._membership.epoch or view.epoch != self._epoch:
+            return
+        self._done = {**self._done, source: began}
+        assert view.number is not None
+        self._stable.put_row(view.number, view.epoch, self._done)
+
+    async def _differing(self, view: View, peer: int, slots: list[int]) -> list[int]:
+        roots = await self._peers.ask(view, peer, "roots", slots, CALL_TIMEOUT_S)
+        pairs = zip(slots, roots, strict=True)
+        return [slot for slot, (root, *_) in pairs if root != self._store.root(slot)]
+
+    async def pull_slots(
+        self, view: View, peer: int, slots: list[int], before: int, *, reason: str
+    ) -> int:
+        """Pull what a peer holds newer than we do, of versions stamped before an HLC.
+
+        What is younger is on its way by itself. Returns how many records were newer than ours.
+
+        Raises:
+            CallError: the peer did not answer.
+            PullCutError: the store refused what came.
+        """
+        theirs = await self._peers.ask(view, peer, "buckets", slots, CALL_TIMEOUT_S)
+        wanted = []
+        for slot, digests in zip(slots, theirs, strict=True):
+            mine = self._store.digest(slot)
+            buckets = [b for b, d in enumerate(digests) if int.from_bytes(d, "big") != mine[b]]
+            wanted.append((slot, buckets))
+        versions: Versions = await self._peers.ask(view, peer, "keys", wanted, CALL_TIMEOUT_S)
+        keys = [key for key, version in versions if self._lacks(key, version, before)]
+        applied = 0
+        for at in range(0, len(keys), FETCH_KEYS_MAX):
+            chunk = keys[at : at + FETCH_KEYS_MAX]
+            applied += await self._fetch(view, peer, chunk, reason=reason)
+        return applied
+
+    def _lacks(self, key: bytes, version: bytes, before: int) -> bool:
+        mine = self._store.get(key)
+        newer = mine is None or version_in(mine) < version
+        return newer and hlc_of(Version(version)) < before
+
+    async def _fetch(self, view: View, peer: int, keys: list[bytes], *, reason: str) -> int:
+        raws = await self._peers.ask(view, peer, "fetch", keys, CALL_TIMEOUT_S)
+        found = [(key, raw) for key, raw in zip(keys, raws, strict=True) if raw is not None]
+        return await self.merge(view, found, reason=reason)
+
+    async def merge(
+        self, view: View, records: Sequence[tuple[bytes, bytes]], *, reason: str
+    ) -> int:
+        """Merge pulled records by version, durably; return how many were newer than ours.
+
+        Raises:
+            PullCutError: the store refused them: another epoch, a full disk, a wrong checksum.
+        """
+        size = sum(len(raw) for _, raw in records)
+        await self._pace.spend(size)
+        by_slot: dict[int, list[tuple[bytes, bytes]]] = {}
+        for key, raw in records:
+            by_slot.setdefault(split_key(key)[0], []).append((key, raw))
+        bootstrap = reason == CHANGE
+        replies = await asyncio.gather(
+            *(
+                self._store.submit(Merge(slot, view.epoch, entries, bootstrap=bootstrap))
+                for slot, entries in by_slot.items()
+            )
+        )
+        for reply in replies:
+            if reply.status != "ok" or reply.corrupt:
+                raise PullCutError("corrupt" if reply.corrupt else reply.status)
+        applied = sum(reply.applied for reply in replies)
+        self._metrics.pull_records.labels(reason).inc(applied)
+        self._metrics.pull_bytes.labels(reason).inc(size)
+        return applied

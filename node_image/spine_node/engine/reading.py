@@ -1,0 +1,245 @@
+"""The coordinator of reads (protocol.md §6).
+
+Eventual: one replica, a miss confirmed by a second. Read-your-writes: one replica whose copy reaches
+the session's own write, else the next, else a quorum. Causal and strong: a majority of the read set,
+and the newest copy is written back where it is missing before anybody is told of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from spine_core.consistency import ORDER, SEED, Consistency, Model
+from spine_core.errors import ProblemError
+from spine_core.ids import key_hash, slot_of
+from spine_core.quorums import read_done, write_done
+from spine_core.records import Record, decode, split_body, version_in
+from spine_core.sessions import Session
+from spine_core.tally import Answer
+from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.engine.context import Context
+from spine_node.engine.membership import View
+from spine_node.engine.stable import StableTimes
+from spine_node.links.mesh import CallError
+from spine_node.ports import ReadOutcome, ReadRequest
+from spine_node.store import checksum, key_of
+
+RPC_TIMEOUT_S = 0.25  # one replica's time to answer a read before the next is asked
+RETRY_S = 0.05
+
+
+Found = TypeVar("Found")
+
+
+class _Tags(msgspec.Struct):
+    tags: list[str] = []
+
+
+_tags = msgspec.json.Decoder(_Tags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """One record to read: where it lies, and until when the answer is wanted."""
+
+    namespace: str
+    memory_id: str
+    slot: int
+    key: bytes
+    deadline: float
+
+
+_Once = Callable[[_Target, View], Awaitable[Found]]
+
+
+class NotAnsweredError(Exception):
+    """This attempt did not get the answers it needs; another may."""
+
+
+class Reading:
+    """Coordinates reads on any node."""
+
+    def __init__(self, context: Context, stable: StableTimes) -> None:
+        self._stable = stable
+        self._membership, self._peers = context.membership, context.peers
+        self._stamps, self._clock, self._metrics = context.stamps, context.clock, context.metrics
+        self.consistency: Consistency = SEED
+
+    async def read(self, request: ReadRequest) -> ReadOutcome:
+        """Execute one read at the model of request and policy, or stronger where its tags ask.
+
+        Raises:
+            ProblemError: `quorum-unavailable`, `session-unsatisfied`, `not-ready`.
+        """
+        if request.session:
+            self._stamps.see(request.session.t)
+        model = self.consistency.resolve(request.model, ())
+        record, degraded = await self._read_at(model, request)
+        asked = self.consistency.resolve(request.model, tags_of(record))
+        if ORDER.index(asked) > ORDER.index(model):
+            model = asked
+            record, degraded = await self._read_at(model, request)
+        session = request.session or Session()
+        return ReadOutcome(
+            record=record,
+            model=model,
+            session=session.saw(hlc_of(record.version)) if record else session,
+            staleness_ms=self._staleness(model, request),
+            degraded="one-replica" if degraded else None,
+        )
+
+    async def quorum(self, namespace: str, memory_id: str, deadline: float) -> Record | None:
+        """Return the latest acknowledged version of a record, or a newer one in flight."""
+        target = self._target(namespace, memory_id, deadline)
+        return _decoded(await self._retried(target, self._quorum_once))
+
+    async def _read_at(self, model: Model, request: ReadRequest) -> tuple[Record | None, bool]:
+        target = self._target(request.namespace, request.memory_id, request.deadline)
+        if model is Model.EVENTUAL:
+            raw, alone = await self._retried(target, self._one_of(ABSENT))
+            return _decoded(raw), alone
+        if model is Model.READ_YOUR_WRITES and request.session is not None:
+            need = request.session.need(key_hash(request.namespace, request.memory_id))
+            forgotten = request.session.o > self._stable.of(self._view(), target.slot)
+            if need is not None or not forgotten:
+                found = await self._own_write(target, need or ABSENT)
+                if found is not None:
+                    return _decoded(found[0]), False
+            self._metrics.session_fallbacks.labels("unsatisfied" if need else "forgotten").inc()
+        return _decoded(await self._retried(target, self._quorum_once)), False
+
+    async def _own_write(self, target: _Target, need: Version) -> tuple[bytes | None, bool] | None:
+        """Ask replicas one after the other for a copy at or above `need`; None: no one had it."""
+        try:
+            return await self._one_of(need)(target, self._view())
+        except NotAnsweredError:
+            return None
+
+    def _one_of(self, need: Version) -> _Once[tuple[bytes | None, bool]]:
+        return partial(self._one_once, need)
+
+    async def _one_once(
+        self, need: Version, target: _Target, view: View
+    ) -> tuple[bytes | None, bool]:
+        """Return (copy, true when a miss had no second witness) of the first good replica."""
+        misses = 0
+        for store in self._peers.order(view.placement.read_set(target.slot), view.number):
+            left_s = min(RPC_TIMEOUT_S, target.deadline - self._clock.now())
+            try:
+                raw, floor = await self._peers.get(view, store, target.slot, target.key, left_s)
+            except CallError:
+                continue
+            if raw is not None and version_in(raw) >= need:
+                return raw, False
+            if need != ABSENT and floor >= hlc_of(need):
+                return raw, False  # what this session wrote was deleted and purged since
+            misses += need == ABSENT
+            if misses == 2:
+                return None, False
+        if misses:
+            return None, True
+        raise NotAnsweredError
+
+    async def _quorum_once(self, target: _Target, view: View) -> bytes | None:
+        copies = await self._ask_all(target, view)
+        newest = max((raw for raw in copies.values() if raw), key=version_in, default=None)
+        if newest is None:
+            return None
+        version = version_in(newest)
+        holders = {s for s, raw in copies.items() if raw and version_in(raw) >= version}
+        if not write_done(view.placement, target.slot, holders):
+            await self._write_back(target, view, newest, holders)
+        return newest
+
+    async def _ask_all(self, target: _Target, view: View) -> dict[int, bytes | None]:
+        """Ask the whole read set; return as soon as a majority has answered."""
+        copies: dict[int, bytes | None] = {}
+        stores = view.placement.read_set(target.slot)
+        left_s = target.deadline - self._clock.now()
+
+        async def ask(store: int) -> None:
+            copies[store], _ = await self._peers.get(view, store, target.slot, target.key, left_s)
+
+        asking = [asyncio.create_task(ask(store)) for store in stores]
+        try:
+            for answered in asyncio.as_completed(asking):
+                try:
+                    await answered
+                except CallError:
+                    continue
+                if read_done(view.placement, target.slot, copies.keys()):
+                    return dict(copies)
+        finally:
+            for work in asking:
+                work.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        raise NotAnsweredError
+
+    async def _write_back(self, target: _Target, view: View, raw: bytes, holders: set[int]) -> None:
+        """Bring the newest copy to a write quorum before it is shown (no `late` rule)."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        rest = [s for s in view.placement.write_set(target.slot) if s not in holders]
+        waiting = set(rest)
+
+        def on_put(store: int, answer: Answer, _held: Version) -> None:
+            waiting.discard(store)
+            if answer in {Answer.OK, Answer.SUPERSEDED}:
+                holders.add(store)
+            if not ended.done() and (
+                not waiting or write_done(view.placement, target.slot, holders)
+            ):
+                ended.set_result(None)
+
+        left_s = target.deadline - self._clock.now()
+        self._peers.put(view, rest, (target.key, target.slot, raw, True), left_s, on_put)
+        try:
+            async with asyncio.timeout(left_s):
+                await ended
+        except TimeoutError:
+            raise NotAnsweredError from None
+        if not write_done(view.placement, target.slot, holders):
+            raise NotAnsweredError
+
+    async def _retried(self, target: _Target, once: _Once[Found]) -> Found:
+        """Try under the epoch in force until it works or the deadline passes."""
+        while True:
+            try:
+                return await once(target, self._view())
+            except NotAnsweredError:
+                if target.deadline - self._clock.now() <= RETRY_S:
+                    self._metrics.quorum_failures.labels("read", "any", "no-quorum").inc()
+                    detail = "too few replicas answered in time"
+                    raise ProblemError("quorum-unavailable", detail) from None
+            await self._clock.sleep(RETRY_S)
+
+    def _target(self, namespace: str, memory_id: str, deadline: float) -> _Target:
+        slot = slot_of(namespace, memory_id, self._view().document.slots)
+        key = key_of(slot, namespace, memory_id)
+        return _Target(
+            namespace=namespace, memory_id=memory_id, slot=slot, key=key, deadline=deadline
+        )
+
+    def _view(self) -> View:
+        return self._membership.member_view()
+
+    def _staleness(self, model: Model, request: ReadRequest) -> int | None:
+        if model not in {Model.EVENTUAL, Model.READ_YOUR_WRITES}:
+            return None
+        view = self._view()
+        slot = slot_of(request.namespace, request.memory_id, view.document.slots)
+        stable = self._stable.of(view, slot)
+        return max(0, self._clock.physical_ms() - ms_of(stable)) if stable else None
+
+
+def tags_of(record: Record | None) -> list[str]:
+    """Return the tags of a record; a tombstone has none."""
+    client_json = split_body(record.body)[1] if record else b""
+    return _tags.decode(client_json).tags if client_json else []
+
+
+def _decoded(raw: bytes | None) -> Record | None:
+    return decode(raw, checksum) if raw is not None else None

@@ -1,0 +1,64 @@
+"""Issues the versions of this node's writes, each once, whatever its clock does (protocol.md §2.3).
+
+Invariant: no HLC value leaves this process before a durable high-water mark lies above it. On start
+the clock begins above the mark, so a crash and a clock set back cannot make two writes tie.
+"""
+
+import asyncio
+
+from spine_core.hlc import HybridClock
+from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_node.clock import Clock
+from spine_node.store import Store
+from spine_node.store.operations import Reserve
+
+AHEAD_MS = 500  # how far the mark is put ahead: below the drift a restarted node may show (1 s)
+RENEW_MS = 250  # the mark is moved before it is reached, so that writes do not wait for it
+
+
+class Stamps:
+    """The hybrid clock of a node, with its durable mark."""
+
+    def __init__(self, store: Store, hlc: HybridClock, clock: Clock) -> None:
+        self._store, self._hlc, self._clock = store, hlc, clock
+        self._mark = store.hlc_mark
+        self._moving: asyncio.Task[None] | None = None
+        hlc.last = max(hlc.last, store.hlc_mark)
+
+    def now(self) -> int:
+        """Return the clock without moving it: for frames and pulls."""
+        return self._hlc.peek(self._clock.physical_ms())
+
+    def see(self, hlc: int) -> None:
+        """Take over a later time that somebody else has issued.
+
+        Raises:
+            ClockSkewError: it lies more than the allowed drift ahead.
+        """
+        self._hlc.see(hlc, self._clock.physical_ms())
+
+    def tick(self) -> int:
+        """Issue a time that becomes no version: the start of a pull."""
+        return self._hlc.tick(self._clock.physical_ms())
+
+    async def version(self, store: int) -> Version:
+        """Issue the version of a new write of ours."""
+        hlc = self.tick()
+        while hlc >= self._mark:
+            await self._move()
+        if hlc + hlc_from_ms(RENEW_MS) >= self._mark:
+            self._start()
+        return make_version(hlc, store)
+
+    async def _move(self) -> None:
+        await asyncio.shield(self._start())
+
+    def _start(self) -> asyncio.Task[None]:
+        if self._moving is None or self._moving.done():
+            self._moving = asyncio.create_task(self._reserve())
+        return self._moving
+
+    async def _reserve(self) -> None:
+        mark = self.now() + hlc_from_ms(AHEAD_MS)
+        await self._store.submit(Reserve(mark))
+        self._mark = max(self._mark, mark)

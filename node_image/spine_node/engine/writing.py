@@ -1,0 +1,297 @@
+"""The coordinator of weak writes (protocol.md §5).
+
+Invariant: a write is acknowledged only when `WriteTally` says that replicas which fsynced it cover
+the write quorum. Whatever else ends it says truly whether some replica may have applied it.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from spine_core.consistency import SEED, Consistency, Model
+from spine_core.errors import ProblemError
+from spine_core.ids import (
+    check_id,
+    key_hash,
+    keyed_name,
+    operation_id,
+    partition_prefix,
+    slot_of,
+    ulid,
+)
+from spine_core.records import (
+    FLAG_PINNED,
+    FLAG_TOMBSTONE,
+    Record,
+    decode,
+    encode,
+    is_absent,
+    join_body,
+    split_body,
+)
+from spine_core.sessions import Session
+from spine_core.tally import Answer, Verdict, WriteTally
+from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.engine.context import Context
+from spine_node.engine.membership import View
+from spine_node.engine.reading import Reading
+from spine_node.links.mesh import CallError
+from spine_node.ports import WriteOutcome, WriteRequest
+from spine_node.store import checksum, key_of
+
+RESTAMPS_MAX = 5
+RETRY_S = 0.025  # first wait after an attempt that found no quorum; doubles up to RETRY_MAX_S
+RETRY_MAX_S = 0.2
+LOOK_TIMEOUT_S = 0.25  # for the copy that gives `created_at`
+
+
+class ServerFields(msgspec.Struct):
+    """What the server keeps beside the client's JSON."""
+
+    created_at: int  # milliseconds since 1970
+    writer: str  # subject of the credential
+    guard: None = None  # lease and fence, when registers have come
+
+
+_fields = msgspec.msgpack.Decoder(ServerFields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A write that is ready but for its version."""
+
+    namespace: str
+    memory_id: str
+    slot: int
+    key: bytes
+    op: int
+    flags: int
+    expires_after_ms: int | None
+    body: bytes
+    deadline: float
+
+    def record(self, version: Version) -> Record:
+        """Stamp the draft."""
+        after = self.expires_after_ms
+        expires = ms_of(hlc_of(version)) + after if after else 0
+        return Record(
+            version=version, op=self.op, expires_ms=expires, flags=self.flags, body=self.body
+        )
+
+
+class Writing:
+    """Coordinates writes on any node, whether or not it holds a replica of the record."""
+
+    def __init__(self, context: Context, reading: Reading) -> None:
+        self._reading = reading
+        self._membership, self._peers = context.membership, context.peers
+        self._stamps, self._clock, self._metrics = context.stamps, context.clock, context.metrics
+        self.consistency: Consistency = SEED
+        self.strategy = "hash"
+
+    async def write(self, request: WriteRequest) -> WriteOutcome:
+        """Execute one write.
+
+        Raises:
+            ProblemError: with `outcome`, as api.md §3.2 lists.
+        """
+        view = self._membership.member_view()
+        model = self.consistency.resolve(request.model, request.tags)
+        if model is Model.STRONG:
+            raise ProblemError(
+                "not-implemented",
+                "strong writes need registers, which this version does not have yet; "
+                "write with another model and without the tags that ask for strong",
+                outcome="not-applied",
+            )
+        session = request.session or Session()
+        self._stamps.see(session.t)
+        draft, previous = await self._draft(view, request)
+        if request.memory_id is None and previous is not None:
+            return self._replay(request, draft, previous, model, session)
+        record, tally = await self._put(draft, issued=request.memory_id is None)
+        replicas = len(self._membership.member_view().placement.write_set(draft.slot))
+        now_ms = self._clock.physical_ms()
+        return WriteOutcome(
+            memory_id=draft.memory_id,
+            record=record,
+            created=previous is None or is_absent(previous, now_ms),
+            replayed=False,
+            model=model,
+            session=session.wrote(key_hash(draft.namespace, draft.memory_id), record.version),
+            acks=len(tally.acks),
+            replicas=replicas,
+        )
+
+    async def _draft(self, view: View, request: WriteRequest) -> tuple[Draft, Record | None]:
+        """Return the write without its version, and the record it replaces as far as one knows."""
+        now_ms = self._clock.physical_ms()
+        keyed = request.idempotency_key
+        op = (
+            operation_id(request.principal, keyed)
+            if keyed
+            else int.from_bytes(self._clock.entropy(8), "big")
+        )
+        memory_id = request.memory_id or self._issue(request, now_ms)
+        slot = slot_of(request.namespace, memory_id, view.document.slots)
+        key = key_of(slot, request.namespace, memory_id)
+        previous = await self._previous(view, request, slot, key, memory_id)
+        created_ms = now_ms
+        if previous is not None and not is_absent(previous, now_ms):
+            created_ms = _fields.decode(split_body(previous.body)[0]).created_at
+        fields = ServerFields(created_at=created_ms, writer=request.principal)
+        flags = FLAG_TOMBSTONE if request.memory is None else 0
+        draft = Draft(
+            namespace=request.namespace,
+            memory_id=memory_id,
+            slot=slot,
+            key=key,
+            op=op,
+            flags=flags | (FLAG_PINNED if request.pinned else 0),
+            expires_after_ms=request.ttl_seconds and request.ttl_seconds * 1000,
+            body=join_body(msgspec.msgpack.encode(fields), request.memory or b""),
+            deadline=request.deadline,
+        )
+        return draft, previous
+
+    async def _previous(
+        self, view: View, request: WriteRequest, slot: int, key: bytes, memory_id: str
+    ) -> Record | None:
+        """Find what the write replaces.
+
+        A keyed create asks a quorum, since an earlier attempt may have made it; an unkeyed one has
+        a new id; anything else looks at one replica, for `created_at`.
+        """
+        if request.memory_id is None:
+            if request.idempotency_key is None:
+                return None
+            return await self._reading.quorum(request.namespace, memory_id, request.deadline)
+        left_s = min(LOOK_TIMEOUT_S, request.deadline - self._clock.now())
+        for store in self._peers.order(view.placement.read_set(slot), view.number)[:2]:
+            try:
+                raw, _ = await self._peers.get(view, store, slot, key, left_s)
+            except CallError:
+                continue
+            return decode(raw, checksum) if raw else None
+        return None
+
+    def _issue(self, request: WriteRequest, now_ms: int) -> str:
+        if self.strategy == "agent":
+            value = request.agent_id
+        elif self.strategy == "tag":
+            value = request.partition_by or (request.tags[0] if request.tags else None)
+        else:
+            value = None
+        if request.idempotency_key is None:
+            name = ulid(now_ms, self._clock.entropy(10))
+        else:
+            name = keyed_name(request.principal, request.namespace, request.idempotency_key, now_ms)
+        return check_id(partition_prefix(value) + name)
+
+    def _replay(
+        self, request: WriteRequest, draft: Draft, found: Record, model: Model, session: Session
+    ) -> WriteOutcome:
+        """Answer a keyed create that an earlier attempt had made (api.md §2.6)."""
+        if found.flags & FLAG_TOMBSTONE:
+            raise ProblemError("gone", "this key's memory was created and has been deleted since")
+        if found.op == draft.op and split_body(found.body)[1] != request.memory:
+            raise ProblemError("idempotency-key-reused", "the key was used with another body")
+        return WriteOutcome(
+            memory_id=draft.memory_id,
+            record=found,
+            created=True,
+            replayed=True,
+            model=model,
+            session=session.wrote(key_hash(draft.namespace, draft.memory_id), found.version),
+            acks=0,
+            replicas=0,
+        )
+
+    async def _put(self, draft: Draft, *, issued: bool) -> tuple[Record, WriteTally]:
+        """Try until the write quorum has it, the deadline passes, or the answer is final."""
+        effort = _Effort(wait_s=RETRY_S)
+        while True:
+            view = self._membership.member_view()
+            assert view.number is not None
+            if effort.version is ABSENT:
+                effort = replace(effort, version=await self._stamps.version(view.number))
+            record = draft.record(effort.version)
+            tally = WriteTally(view.placement, draft.slot)
+            verdict = await self._attempt(view, draft, encode(record, checksum), tally)
+            if verdict is Verdict.ACKNOWLEDGED:
+                return record, tally
+            effort = effort.after(tally)
+            if verdict is Verdict.RESTAMP:
+                if issued and tally.superseded_by:
+                    found = await self._created_before(draft)
+                    return found, tally
+                self._stamps.see(hlc_of(tally.superseded_by))
+                self._metrics.restamped.inc()
+                effort = effort.restamped()
+            elif verdict is Verdict.REROUTE:
+                raise effort.problem("not-implemented", "this record is a register")
+            elif verdict is Verdict.FULL:
+                raise effort.problem("storage-full", "the replicas' disks are full")
+            await self._pause(draft, effort, tally)
+            effort = replace(effort, wait_s=min(2 * effort.wait_s, RETRY_MAX_S))
+
+    async def _created_before(self, draft: Draft) -> Record:
+        found = await self._reading.quorum(draft.namespace, draft.memory_id, draft.deadline)
+        assert found is not None, "a replica held a newer version of an id that only we issue"
+        return found
+
+    async def _attempt(self, view: View, draft: Draft, raw: bytes, tally: WriteTally) -> Verdict:
+        """Send one put to the whole write set; return as soon as its fate is known."""
+        ended: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+
+        def on_put(store: int, answer: Answer, held: Version) -> None:
+            tally.answer(store, answer, held)
+            verdict = tally.verdict()
+            if verdict is not None and not ended.done():
+                ended.set_result(verdict)
+
+        left_s = draft.deadline - self._clock.now()
+        put = (draft.key, draft.slot, raw, False)
+        self._peers.put(view, view.placement.write_set(draft.slot), put, left_s, on_put)
+        try:
+            async with asyncio.timeout(left_s):
+                return await ended
+        except TimeoutError:
+            return tally.expire()
+
+    async def _pause(self, draft: Draft, effort: "_Effort", tally: WriteTally) -> None:
+        """Wait a little before the next attempt.
+
+        Raises:
+            ProblemError: `quorum-unavailable`, there is no time for one.
+        """
+        left_s = draft.deadline - self._clock.now()
+        if left_s <= effort.wait_s or effort.restamps > RESTAMPS_MAX:
+            self._metrics.quorum_failures.labels("write", "weak", "no-quorum").inc()
+            problem = effort.problem(
+                "quorum-unavailable",
+                f"{len(tally.acks)} of {len(tally.asked())} replicas took the write in time",
+            )
+            raise problem
+        await self._clock.sleep(self._clock.jittered(effort.wait_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effort:
+    """What the attempts so far have left behind."""
+
+    wait_s: float
+    version: Version = ABSENT  # of the next attempt; absent: take a new one
+    restamps: int = 0
+    may_have_applied: bool = False
+
+    def after(self, tally: WriteTally) -> "_Effort":
+        return replace(self, may_have_applied=self.may_have_applied or tally.may_have_applied)
+
+    def restamped(self) -> "_Effort":
+        return replace(self, version=ABSENT, restamps=self.restamps + 1)
+
+    def problem(self, code: str, detail: str) -> ProblemError:
+        applied = self.may_have_applied
+        return ProblemError(code, detail, outcome="indeterminate" if applied else "not-applied")

@@ -1,0 +1,79 @@
+"""The wire form of calls between nodes (protocol.md §16).
+
+A message is a msgpack list of frames: all that was sent to one peer in one turn of the event loop.
+A request is `[call id, method, epoch, hlc, time left in ms, body]`, a reply `[call id, status, hlc,
+body]`. Bodies are lists too, one layout per method, stated where the method is served.
+"""
+
+from typing import Any
+
+import msgspec
+
+WIRE_VERSION = 1
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a batch of pages; a single body never comes near it
+METHODS = (
+    "hello", "put", "get", "read", "roots", "buckets", "keys", "fetch", "page", "query", "gossip",
+    "topology",
+)  # fmt: skip
+
+Body = msgspec.Raw
+encoder = msgspec.msgpack.Encoder()
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True):
+    """One call. `epoch` is the sender's, `hlc` its clock, `left_ms` the time it still waits."""
+
+    call: int
+    method: str
+    epoch: int
+    hlc: int
+    left_ms: int
+    body: msgspec.Raw
+
+
+class Reply(msgspec.Struct, array_like=True, frozen=True):
+    """The answer to a call: an `Answer` as status, and a body that depends on it."""
+
+    call: int
+    status: str
+    hlc: int
+    body: msgspec.Raw
+
+
+_requests = msgspec.msgpack.Decoder(list[Request])
+_replies = msgspec.msgpack.Decoder(list[Reply])
+_any = msgspec.msgpack.Decoder()
+EMPTY = msgspec.Raw(msgspec.msgpack.encode(None))
+
+
+def pack(value: Any) -> msgspec.Raw:
+    """Encode a body once, for as many peers as it goes to."""
+    return msgspec.Raw(encoder.encode(value))
+
+
+def unpack(body: msgspec.Raw) -> Any:
+    """Decode a body whose layout the method states."""
+    return _any.decode(body)
+
+
+def message(frames: list[Request] | list[Reply]) -> bytes:
+    """Encode one message."""
+    return encoder.encode(frames)
+
+
+def requests_in(data: bytes) -> list[Request]:
+    """Decode a message of requests.
+
+    Raises:
+        msgspec.DecodeError: it is none; the link is closed.
+    """
+    return _requests.decode(data)
+
+
+def replies_in(data: bytes) -> list[Reply]:
+    """Decode a message of replies.
+
+    Raises:
+        msgspec.DecodeError: it is none; the link is closed.
+    """
+    return _replies.decode(data)

@@ -1,0 +1,108 @@
+"""All links of this node: one to every store that the topology document names, and no other."""
+
+import asyncio
+import dataclasses
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spine_core.tally import Answer
+from spine_core.topology import StoreInfo
+from spine_node.clock import Clock
+from spine_node.links.frames import Body, pack, unpack
+from spine_node.links.hello import Identity
+from spine_node.links.peer import Dial, OnReply, PeerLink
+
+
+class CallError(Exception):
+    """A call that was not answered with `ok`; `status` is the `Answer`, `body` what came with it."""
+
+    def __init__(self, store: int, status: str, body: Body) -> None:
+        self.store, self.status, self.body = store, status, body
+        super().__init__(f"store {store}: {status}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSettings:
+    """What all links of a node share."""
+
+    me: Identity
+    token: Callable[[], str]
+    tls: Callable[[], ssl.SSLContext | None]
+    hlc: Callable[[], int]
+    see: Callable[[int], None]
+
+
+class Mesh:
+    """Store number → link. `follow` makes the links those of a document; `close` ends them."""
+
+    def __init__(self, settings: MeshSettings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._links: dict[int, tuple[StoreInfo, PeerLink, asyncio.Task[None]]] = {}
+
+    def follow(self, stores: Mapping[int, StoreInfo], own_id: str) -> None:
+        """Dial the stores given, ours excepted, and drop links to all others."""
+        wanted = {n: info for n, info in stores.items() if info.id != own_id}
+        for number in [n for n, (info, _, _) in self._links.items() if wanted.get(n) != info]:
+            self._links.pop(number)[2].cancel()
+        for number, info in wanted.items():
+            if number not in self._links:
+                link = self._dial(info)
+                self._links[number] = (info, link, asyncio.create_task(link.run()))
+
+    def _dial(self, info: StoreInfo) -> PeerLink:
+        s = self._settings
+        tls = s.tls() if info.url.startswith("https") else None
+        dial = Dial(url=info.url, token=s.token(), tls=tls)
+        me = dataclasses.replace(s.me, expects=info.id)
+        return PeerLink(dial, me, self._clock, s.hlc, s.see)
+
+    def up(self) -> frozenset[int]:
+        """Return the stores whose link is greeted and open at this moment."""
+        return frozenset(n for n, (_, link, _) in self._links.items() if link.up)
+
+    def refusals(self) -> dict[int, str]:
+        """Return why links are not up, by store number."""
+        return {n: link.refusal for n, (_, link, _) in self._links.items() if link.refusal}
+
+    def call(
+        self, store: int, method: str, epoch: int, body: Body, left_s: float, on_reply: OnReply
+    ) -> None:
+        """Call one store; `on_reply(status, body)` runs once, at the latest when the link breaks."""
+        entry = self._links.get(store)
+        if entry is None:
+            on_reply(Answer.UNREACHABLE, body)
+            return
+        entry[1].call(method, epoch, body, max(0, round(left_s * 1000)), on_reply)
+
+    async def ask(self, store: int, method: str, epoch: int, body: Any, left_s: float) -> Any:
+        """Call one store and wait for its `ok`.
+
+        Raises:
+            CallError: another answer, or none within `left_s` seconds (status `lost`).
+        """
+        answer: asyncio.Future[tuple[str, Body]] = asyncio.get_running_loop().create_future()
+
+        def on_reply(status: str, reply: Body) -> None:
+            if not answer.done():
+                answer.set_result((status, reply))
+
+        packed = pack(body)
+        self.call(store, method, epoch, packed, left_s, on_reply)
+        try:
+            async with asyncio.timeout(left_s):
+                status, reply = await answer
+        except TimeoutError:
+            raise CallError(store, Answer.LOST, packed) from None
+        if status != Answer.OK:
+            raise CallError(store, status, reply)
+        return unpack(reply)
+
+    async def close(self) -> None:
+        """End all links."""
+        tasks = [task for _, _, task in self._links.values()]
+        self._links.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

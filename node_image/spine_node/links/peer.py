@@ -1,0 +1,164 @@
+"""The dialling half of a link: calls of this node to one peer, many at once on one connection.
+
+A call that could not be sent answers `unreachable`, one that was sent and never answered `lost`;
+both are said by this side, and neither is a "no" of the peer. One link serves one direction: who
+calls, dials, so no two nodes argue about whose connection stays.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+
+from spine_core.tally import Answer
+from spine_node.clock import Clock
+from spine_node.links.frames import (
+    EMPTY,
+    MESSAGE_BYTES_MAX,
+    Body,
+    Reply,
+    Request,
+    message,
+    pack,
+    replies_in,
+    unpack,
+)
+from spine_node.links.hello import Greeting, Identity, check_greeting
+
+logger = logging.getLogger("spine.links")
+
+DIAL_TIMEOUT_S = 2.0
+REDIAL_S = 0.25  # first wait after a failed dial; doubles up to REDIAL_MAX_S
+REDIAL_MAX_S = 2.0
+PENDING_MAX = 10_000  # calls without an answer before new ones are refused: the peer hangs
+HEARTBEAT_S = 5.0  # a connection whose peer vanished is found by WebSocket pings
+
+OnReply = Callable[[str, Body], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Whom a link calls and how: all of it fixed for the link's life."""
+
+    url: str
+    token: str
+    tls: ssl.SSLContext | None
+
+
+class PeerLink:
+    """One peer, as seen from here. `run` keeps it connected until it is cancelled."""
+
+    def __init__(
+        self,
+        dial: Dial,
+        me: Identity,
+        clock: Clock,
+        hlc: Callable[[], int],
+        see: Callable[[int], None],
+    ) -> None:
+        self._dial, self._me, self._clock, self._hlc, self._see = dial, me, clock, hlc, see
+        self._pending: dict[int, OnReply] = {}
+        self._outbox: list[Request] = []
+        self._wake = asyncio.Event()
+        self._calls = 0
+        self._flow: aiohttp.ClientWebSocketResponse | None = None
+        self.refusal: str | None = None  # why the last greeting failed
+
+    @property
+    def up(self) -> bool:
+        """Greeted and connected."""
+        return self._flow is not None
+
+    def call(self, method: str, epoch: int, body: Body, left_ms: int, on_reply: OnReply) -> None:
+        """Send a call with the next message; `on_reply(status, body)` runs exactly once."""
+        if self._flow is None:
+            on_reply(Answer.UNREACHABLE, EMPTY)
+            return
+        if len(self._pending) >= PENDING_MAX:
+            on_reply(Answer.BUSY, EMPTY)
+            return
+        self._calls += 1
+        self._pending[self._calls] = on_reply
+        self._outbox.append(Request(self._calls, method, epoch, self._hlc(), left_ms, body))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Dial, serve, redial, for ever."""
+        wait = REDIAL_S
+        connector = aiohttp.TCPConnector(ssl=self._dial.tls or True, ttl_dns_cache=1)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            while True:
+                try:
+                    await self._connected(http)
+                    wait = REDIAL_S
+                except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+                    self.refusal = f"{type(error).__name__}: {error}"
+                finally:
+                    self._end()
+                await self._clock.sleep(self._clock.jittered(wait))
+                wait = min(2 * wait, REDIAL_MAX_S)
+
+    async def _connected(self, http: aiohttp.ClientSession) -> None:
+        headers = {"Authorization": f"Bearer {self._dial.token}"}
+        async with (
+            asyncio.timeout(DIAL_TIMEOUT_S) as dialling,
+            http.ws_connect(
+                f"{self._dial.url}/node/v1/link",
+                headers=headers,
+                max_msg_size=MESSAGE_BYTES_MAX,
+                heartbeat=HEARTBEAT_S,
+                compress=0,
+            ) as flow,
+        ):
+            if not await self._greet(flow):
+                return
+            dialling.reschedule(None)
+            await self._serve(flow)
+
+    async def _greet(self, flow: aiohttp.ClientWebSocketResponse) -> bool:
+        hello = Request(0, "hello", self._me.epoch(), self._hlc(), 0, pack(self._me.greeting()))
+        await flow.send_bytes(message([hello]))
+        (reply,) = replies_in(await flow.receive_bytes())
+        greeting = msgspec.convert(unpack(reply.body), Greeting)
+        self.refusal = check_greeting(self._me, greeting) if reply.status == "ok" else reply.status
+        if self.refusal:
+            logger.warning("link_refused", extra={"url": self._dial.url, "why": self.refusal})
+        return self.refusal is None
+
+    async def _serve(self, flow: aiohttp.ClientWebSocketResponse) -> None:
+        self._flow = flow
+        sender = asyncio.create_task(self._send(flow))
+        try:
+            async for received in flow:
+                if received.type is not aiohttp.WSMsgType.BINARY:
+                    return
+                for reply in replies_in(received.data):
+                    self._answered(reply)
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    async def _send(self, flow: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._outbox = self._outbox, []
+            await flow.send_bytes(message(batch))
+
+    def _answered(self, reply: Reply) -> None:
+        on_reply = self._pending.pop(reply.call, None)
+        if on_reply is not None:
+            self._see(reply.hlc)
+            on_reply(reply.status, reply.body)
+
+    def _end(self) -> None:
+        self._flow = None
+        unsent = {request.call for request in self._outbox}
+        self._outbox.clear()
+        pending, self._pending = self._pending, {}
+        for call, on_reply in pending.items():
+            on_reply(Answer.UNREACHABLE if call in unsent else Answer.LOST, EMPTY)

@@ -1,0 +1,47 @@
+"""The Prometheus metrics of one node (protocol.md §17). No label carries a namespace or an id."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """One registry per node, so that several nodes can live in one process of a test."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        self.replication_lag = gauge(
+            "spine_replication_lag_seconds", "now - F, the worst of this node's slots"
+        )
+        self.partition_skew = gauge(
+            "spine_partition_skew_ratio", "slots of the fullest store / mean of all stores"
+        )
+        self.quorum_failures = counter(
+            "spine_quorum_failures_total", "requests without a quorum", "op", "model", "reason"
+        )
+        self.restamped = counter("spine_writes_restamped_total", "writes that met a newer version")
+        self.session_fallbacks = counter(
+            "spine_session_fallbacks_total", "session reads that went to a quorum", "reason"
+        )
+        self.epoch = gauge("spine_epoch", "epoch of the topology document in force")
+        self.pull_bytes = counter("spine_pull_bytes_total", "record bytes pulled", "reason")
+        self.pull_records = counter("spine_pull_records_total", "records pulled", "reason")
+        self.digest_mismatches = gauge(
+            "spine_digest_mismatch_slots", "slots that differed in the last round of pulls"
+        )
+        self.disk_used = gauge("spine_disk_used_ratio", "bytes of the store / its quota")
+        self.loop_lag = gauge("spine_loop_lag_seconds", "how late the event loop ran its timers")
+        self.index_lag = gauge("spine_index_lag_seconds", "age of the oldest change not indexed")
+        self.boot_rollbacks = counter("spine_boot_rollbacks_total", "peers on a rolled-back disk")
+        self.request_seconds = Histogram(
+            "spine_request_seconds", "time to answer", ("route", "model"), registry=registry
+        )
+
+    def text(self) -> bytes:
+        """Return the exposition format."""
+        return generate_latest(self._registry)
