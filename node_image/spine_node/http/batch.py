@@ -1,0 +1,158 @@
+"""`POST {m}:batch`: up to 500 operations side by side, each with its own result; no transaction.
+
+Invariant: no two operations of a batch touch one id, so their order does not matter.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.ids import check_id
+from spine_core.sessions import Session, merge, seal
+from spine_node.http import audit, data
+from spine_node.http.bodies import decode, decode_create, decode_put
+from spine_node.http.call import Call
+from spine_node.http.data import REGISTERS_LATER, Wishes
+from spine_node.http.identity import Scope, authorise
+from spine_node.http.limits import BATCH_AT_ONCE, BATCH_BYTES_MAX, BODY_BYTES_MAX
+from spine_node.http.messages import Response, too_large
+from spine_node.http.problems import as_problem, problem_object
+from spine_node.http.render import JSON, encode_json, etag_header, memory_json
+from spine_node.http.schema import Batch, Operation
+from spine_node.ports import ReadOutcome, WriteOutcome
+
+_batch = msgspec.json.Decoder(Batch)
+
+Item = dict[str, Any]  # the JSON object of one result
+
+
+async def batch_memories(call: Call) -> Response:
+    """Run the operations, `BATCH_AT_ONCE` at a time; answer in request order."""
+    body = await data.json_body(call, BATCH_BYTES_MAX)
+    operations = decode(_batch, body).operations
+    _check_distinct(operations)
+    run = _Run(call, data.wishes_of(call), operations)
+    waiting = iter(range(len(operations)))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(BATCH_AT_ONCE, len(operations))):
+            group.create_task(run.work(waiting))
+    return run.response()
+
+
+def _check_distinct(operations: Sequence[Operation]) -> None:
+    seen: set[str] = set()
+    for i, operation in enumerate(operations):
+        if isinstance(operation.id, str):
+            if operation.id in seen:
+                message = "another operation has this id"
+                raise InvalidInputError(message, path=f"operations[{i}].id")
+            seen.add(operation.id)
+
+
+class _Run:
+    """One batch under way."""
+
+    def __init__(self, call: Call, wishes: Wishes, operations: Sequence[Operation]) -> None:
+        self._call = call
+        self._wishes = wishes
+        self._operations = operations
+        self._results: list[Item] = [{} for _ in operations]
+        self._sessions: list[Session] = [wishes.session or Session()]
+
+    async def work(self, waiting: Iterator[int]) -> None:
+        """Take operations until none is left."""
+        for i in waiting:
+            self._results[i] = await self._result(i, self._operations[i])
+
+    def response(self) -> Response:
+        """Return the answer; the session has seen all that the operations saw."""
+        failed = sum(result["status"] >= 400 for result in self._results)
+        token = seal(merge(self._sessions), self._call.edge.session_keys()[0])
+        headers = {"Content-Type": JSON, "Spine-Session": token}
+        return Response(200, headers, encode_json({"results": self._results, "failed": failed}))
+
+    async def _result(self, i: int, operation: Operation) -> Item:
+        """Return the result of one operation; its failure is a result too."""
+        call = self._call_of(operation)
+        writes = operation.op != "get"
+        try:
+            return await self._run(call, self._wishes_of(i), operation)
+        except (ProblemError, InvalidInputError) as error:
+            problem = as_problem(error)
+        memory_id = operation.id or None
+        if writes:
+            audit.note(data.attempt_of(call, memory_id), problem.status, problem)
+        result: Item = {"status": problem.status}
+        if memory_id:
+            result["id"] = memory_id
+        return result | {"problem": problem_object(problem, call.request_id, writes=writes)}
+
+    async def _run(self, call: Call, wishes: Wishes, operation: Operation) -> Item:
+        _check_operation(operation)
+        scope = Scope.READ if operation.op == "get" else Scope.WRITE
+        authorise(call.identity, scope, call.namespace)
+        body = bytes(operation.body) if isinstance(operation.body, msgspec.Raw) else b""
+        match operation.op:
+            case "get":
+                return self._read(await data.read(call, wishes, str(operation.id)), operation)
+            case "delete":
+                outcome = await data.write(call, wishes, str(operation.id), None)
+                return self._wrote(outcome, 204)
+            case "create":
+                outcome = await data.write(call, wishes, None, decode_create(body))
+            case _:
+                memory = decode_put(body, call.namespace, str(operation.id))
+                outcome = await data.write(call, wishes, str(operation.id), memory)
+        return self._wrote(outcome, 201 if outcome.created else 200)
+
+    def _read(self, outcome: ReadOutcome, operation: Operation) -> Item:
+        assert outcome.record is not None, "read() answers live records only"
+        self._sessions.append(outcome.session)
+        return self._item(200, str(operation.id), outcome)
+
+    def _wrote(self, outcome: WriteOutcome, status: int) -> Item:
+        self._sessions.append(outcome.session)
+        if status == 204:
+            return {"status": status, "id": outcome.memory_id}
+        return self._item(status, outcome.memory_id, outcome)
+
+    def _item(self, status: int, memory_id: str, outcome: ReadOutcome | WriteOutcome) -> Item:
+        record = outcome.record
+        assert record is not None, "an item shows a record"
+        shown = memory_json(self._call.namespace, memory_id, record, embedding=False)
+        etag = etag_header(record)
+        return {"status": status, "id": memory_id, "etag": etag, "memory": msgspec.Raw(shown)}
+
+    def _wishes_of(self, i: int) -> Wishes:
+        """Return the wishes of operation *i*: with a key, its own is `KEY/i`."""
+        wishes = self._wishes
+        if wishes.idempotency_key is None:
+            return wishes
+        return Wishes(wishes.session, wishes.model, f"{wishes.idempotency_key}/{i}")
+
+    def _call_of(self, operation: Operation) -> Call:
+        """Return the call as the audit shall see it."""
+        return msgspec.structs.replace(self._call, action=f"{self._call.action}.{operation.op}")
+
+
+def _check_operation(operation: Operation) -> None:
+    """Let an operation pass that has what its kind needs, and nothing else.
+
+    Raises:
+        InvalidInputError, ProblemError: it does not, or needs registers.
+    """
+    kind = operation.op
+    conditions = (operation.if_match, operation.if_none_match, operation.fence)
+    if kind == "patch" or any(wish is not msgspec.UNSET for wish in conditions):
+        raise ProblemError("not-implemented", REGISTERS_LATER)
+    if kind == "create" and operation.id is not msgspec.UNSET:
+        raise InvalidInputError("a create gets its id from the server", path="id")
+    if kind != "create":
+        check_id(operation.id or "")
+    if (operation.body is msgspec.UNSET) != (kind in ("get", "delete")):
+        raise InvalidInputError(f"put and create have one, {kind} is wrong here", path="body")
+    if isinstance(operation.body, msgspec.Raw) and len(bytes(operation.body)) > BODY_BYTES_MAX:
+        raise too_large(BODY_BYTES_MAX)

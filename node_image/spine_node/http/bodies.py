@@ -1,0 +1,173 @@
+"""Request bodies: bytes in, validated structs out, and the JSON that a record keeps.
+
+A failure names the field. Malformed JSON is `invalid-request` (400); JSON that breaks a rule is
+`validation-failed` (422). Source: api.md §1.2 and §3.3.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.ids import check_id
+from spine_node.http import limits
+from spine_node.http.schema import (
+    NAME_PATTERN,
+    TAG_PATTERN,
+    MemoryCreate,
+    MemoryFields,
+    MemoryPut,
+)
+
+T = TypeVar("T")
+
+_CHARS_SAFE = limits.CONTENT_BYTES_MAX // 4  # so many characters never exceed the bytes
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_TAG = re.compile(TAG_PATTERN[1:-1])  # fullmatch: `$` would let a final line feed pass
+_NAME = re.compile(NAME_PATTERN[1:-1])
+
+_create = msgspec.json.Decoder(MemoryCreate)
+_put = msgspec.json.Decoder(MemoryPut)
+_encode = msgspec.json.Encoder().encode
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Return the value of a JSON body.
+
+    Raises:
+        ProblemError: `invalid-request` or `validation-failed`.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProblemError("invalid-request", f"not JSON in UTF-8: {error}") from error
+    except RecursionError as error:
+        raise ProblemError("validation-failed", "the JSON is nested too deeply") from error
+
+
+def decode_create(body: bytes) -> MemoryCreate:
+    """Return the memory of a create, every rule checked."""
+    memory = decode(_create, body)
+    _check(memory)
+    _check_name("partition_by", memory.partition_by)
+    return memory
+
+
+def decode_put(body: bytes, namespace: str, memory_id: str) -> MemoryPut:
+    """Return the memory of a replacement, every rule checked; it must agree with its path."""
+    memory = decode(_put, body)
+    if memory.id is not msgspec.UNSET and memory.id != memory_id:
+        raise InvalidInputError("differs from the path", path="id")
+    if memory.namespace is not msgspec.UNSET and memory.namespace != namespace:
+        raise InvalidInputError("differs from the path", path="namespace")
+    _check(memory)
+    return memory
+
+
+def kept_json(memory: MemoryFields) -> bytes:
+    """Return the client's fields as they are kept: defaults filled in, absent ones left out.
+
+    Raises:
+        InvalidInputError: the metadata is larger than its limit.
+    """
+    fields = MemoryFields(
+        content=memory.content,
+        metadata=memory.metadata,
+        tags=memory.tags,
+        agent_id=memory.agent_id,
+        user_id=memory.user_id,
+        thread_id=memory.thread_id,
+        importance=memory.importance,
+        pinned=memory.pinned,
+        ttl_seconds=memory.ttl_seconds,
+        derived_from=memory.derived_from,
+        embedding=memory.embedding,
+    )
+    kept = _encode(fields)
+    # the whole is an upper bound of the part, and cheap to have
+    bound = limits.METADATA_BYTES_MAX
+    if len(kept) > bound and len(_encode(memory.metadata)) > bound:
+        raise InvalidInputError(f"larger than {bound} bytes", path="metadata")
+    return kept
+
+
+def check_json(value: Any, path: str, levels: int) -> None:
+    """Let JSON pass that nests at most `levels` containers and whose integers have 64 bits.
+
+    Raises:
+        InvalidInputError: the path of the value that does not.
+    """
+    if isinstance(value, dict):
+        items = [(f"{path}.{key}", item) for key, item in value.items() if _is_suspect(item)]
+    elif isinstance(value, list):
+        items = [(f"{path}[{i}]", item) for i, item in enumerate(value) if _is_suspect(item)]
+    elif isinstance(value, int) and not -limits.INTEGER_MAX <= value <= limits.INTEGER_MAX:
+        raise InvalidInputError("an integer beyond 64 bits", path=path)
+    else:
+        return
+    if levels == 0:
+        raise InvalidInputError(f"nested deeper than {limits.METADATA_DEPTH_MAX}", path=path)
+    for place, item in items:
+        check_json(item, place, levels - 1)
+
+
+def _is_suspect(value: Any) -> bool:
+    return type(value) in (dict, list, int)
+
+
+def _check(memory: MemoryFields) -> None:
+    if not memory.content and not memory.metadata:
+        raise InvalidInputError("content or a non-empty metadata must be there", path="content")
+    if len(memory.content) > _CHARS_SAFE:
+        _check_content(memory.content)
+    if memory.metadata:
+        check_json(memory.metadata, "metadata", limits.METADATA_DEPTH_MAX)
+    if memory.tags:
+        _check_tags(memory.tags)
+    _check_name("agent_id", memory.agent_id)
+    _check_name("user_id", memory.user_id)
+    _check_name("thread_id", memory.thread_id)
+    for i, source in enumerate(memory.derived_from):
+        _check_source(source, f"derived_from[{i}]")
+
+
+def _check_content(content: str) -> None:
+    if len(content.encode()) > limits.CONTENT_BYTES_MAX:
+        message = f"larger than {limits.CONTENT_BYTES_MAX} bytes of UTF-8"
+        raise InvalidInputError(message, path="content")
+
+
+def _check_tags(tags: list[str]) -> None:
+    for i, tag in enumerate(tags):
+        if not _TAG.fullmatch(tag):
+            raise InvalidInputError("no white space, no control characters", path=f"tags[{i}]")
+    if len(set(tags)) < len(tags):
+        raise InvalidInputError("a tag stands twice", path="tags")
+
+
+def _check_name(field: str, value: str | msgspec.UnsetType) -> None:
+    if isinstance(value, str) and not _NAME.fullmatch(value):
+        raise InvalidInputError("no control characters, no line ends", path=field)
+
+
+def _check_source(source: str, path: str) -> None:
+    try:
+        check_id(source)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, path=path) from error
+
+
+def _invalid(text: str) -> ProblemError:
+    """Return the problem for what msgspec says, with the path in our words."""
+    found = _PLACE.search(text)
+    path = found[1] if found else ""
+    message = _PLACE.sub("", text)
+    unknown = _UNKNOWN.fullmatch(message)
+    if unknown:
+        path = f"{path}.{unknown[1]}" if path else unknown[1]
+        message = "unknown field"
+    return ProblemError("validation-failed", f"{path}: {message}", errors=((path, message),))

@@ -1,0 +1,157 @@
+"""The one way into a node: `handle(request) -> response`, whatever goes wrong.
+
+Admission order: origin, route, credential, namespace and scope, parameters, headers; the body is
+read last. Every answer carries the request id, the node and its epoch; every refusal and failed
+write is noted in the audit.
+"""
+
+import logging
+from itertools import count
+from secrets import token_hex
+
+from multidict import MultiMapping
+
+from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.ids import check_id, check_namespace
+from spine_node.http import audit, headers
+from spine_node.http.auth import identify_operator
+from spine_node.http.call import Call, Edge
+from spine_node.http.exposure import check_origin
+from spine_node.http.identity import ANONYMOUS, Identity, authorise
+from spine_node.http.limits import IN_FLIGHT_MAX
+from spine_node.http.messages import ClientGoneError, Request, Response
+from spine_node.http.problems import as_problem, problem_response
+from spine_node.http.queries import parse_query
+from spine_node.http.router import Route, Router
+
+logger = logging.getLogger(__name__)
+
+
+class Boundary:
+    """Admits requests, runs their handlers, answers their failures."""
+
+    def __init__(self, edge: Edge, router: Router) -> None:
+        self.in_flight = 0
+        self._edge = edge
+        self._router = router
+        self._ids = map(f"{token_hex(4)}-{{:x}}".format, count(1))  # unique, and cheap to make
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request. Only a client that went away raises (`ClientGoneError`)."""
+        request_id = headers.request_id(request.headers) or next(self._ids)
+        self.in_flight += 1
+        try:
+            response = await self._answer(request, request_id)
+        finally:
+            self.in_flight -= 1
+        edge = self._edge
+        response.headers["Spine-Request-Id"] = request_id
+        response.headers["Spine-Node"] = edge.node
+        response.headers["Spine-Epoch"] = str(edge.epoch())
+        return response
+
+    async def _answer(self, request: Request, request_id: str) -> Response:
+        admission = _Admission(self._edge, request, request_id)
+        try:
+            route, call = admission.admit(self._router, self.in_flight)
+            return await route.handler(call)
+        except (ProblemError, InvalidInputError) as error:
+            problem = as_problem(error)
+        except ClientGoneError:
+            raise
+        except Exception:  # a bug must be answered too, and must not end the other requests
+            logger.exception("request_failed", extra={"request_id": request_id})
+            problem = ProblemError("internal", "the node failed; its log knows the request id")
+        admission.note_failure(problem)
+        return problem_response(problem, request_id, writes=admission.writes)
+
+
+class _Admission:
+    """The way of one request to its handler, as far as it got."""
+
+    def __init__(self, edge: Edge, request: Request, request_id: str) -> None:
+        self._edge = edge
+        self._request = request
+        self._request_id = request_id
+        self._identity: Identity | None = None
+        self._path: dict[str, str] = {}
+        self._route: Route | None = None
+        self._admitted = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether the caller tried to change something."""
+        return self._route is not None and self._route.writes
+
+    def admit(self, router: Router, in_flight: int) -> tuple[Route, Call]:
+        """Return the route and what its handler gets.
+
+        Raises:
+            ProblemError, InvalidInputError: the request may not pass.
+        """
+        edge, request = self._edge, self._request
+        now_s = edge.clock.now()
+        if edge.local_only:
+            check_origin(request.headers)
+        route, path = self._route, self._path = router.match(request.method, request.path)
+        if in_flight > IN_FLIGHT_MAX and route.access == "key":
+            raise ProblemError("overloaded", "too many requests at once")
+        identity = self._identity = self._identify(route, now_s)
+        if route.access == "key":
+            _check_path(path)
+            authorise(identity, route.scope, path.get("ns"))
+        call = Call(
+            edge=edge,
+            request=request,
+            request_id=self._request_id,
+            action=route.name,
+            identity=identity,
+            path=path,
+            query=parse_query(request.query, route.query_names),
+            deadline=now_s + headers.timeout_s(request.headers),
+        )
+        self._admitted = True
+        return route, call
+
+    def note_failure(self, problem: ProblemError) -> None:
+        """Write the audit line of a failed write or of a refusal; a read that finds nothing is none."""
+        if not self.writes and not self._refused(problem):
+            return
+        attempt = audit.Attempt(
+            node=self._edge.node,
+            request_id=self._request_id,
+            remote=self._request.remote,
+            action=self._route.name if self._route else self._request.method,
+            identity=self._identity,
+            namespace=self._path.get("ns"),
+            memory_id=self._path.get("id"),
+        )
+        audit.note(attempt, problem.status, problem)
+
+    def _refused(self, problem: ProblemError) -> bool:
+        scanning = self._route is None and problem.status == 404
+        return not self._admitted and problem.status in audit.REFUSED and not scanning
+
+    def _identify(self, route: Route, now_s: float) -> Identity:
+        given: MultiMapping[str] = self._request.headers
+        match route.access:
+            case "open":
+                return ANONYMOUS
+            case "admin":
+                return identify_operator(given, self._edge.admin_tokens())
+            case "key":
+                return self._edge.credentials.identify(given, self._edge.clock.physical_ms(), now_s)
+
+
+def _check_path(path: dict[str, str]) -> None:
+    """Let grammatical names pass.
+
+    Raises:
+        InvalidInputError: path `namespace`, `id` or `key`.
+    """
+    if "ns" in path:
+        check_namespace(path["ns"])
+    if "id" in path:
+        check_id(path["id"])
+    if "key" in path:
+        check_id(path["key"])

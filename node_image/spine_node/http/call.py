@@ -1,0 +1,45 @@
+"""One admitted request on its way to a handler, and what every handler may use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from spine_node.clock import Clock
+from spine_node.http.auth import Credentials
+from spine_node.http.identity import Identity
+from spine_node.http.messages import Request
+from spine_node.ports import Engine, Operations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """What the HTTP edge of one node stands on."""
+
+    engine: Engine
+    operations: Operations
+    credentials: Credentials
+    admin_tokens: Callable[[], tuple[str, ...]]  # either is good; empty closes the admin plane
+    session_keys: Callable[[], tuple[bytes, ...]]  # derived; the first signs, all are accepted
+    clock: Clock
+    epoch: Callable[[], int]
+    node: str  # seat
+    local_only: bool = False  # no keys: look at Host and Origin (`exposure`)
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that has a route, a caller who may take it, and a deadline."""
+
+    edge: Edge
+    request: Request
+    request_id: str
+    action: str  # operation id of the route
+    identity: Identity
+    path: Mapping[str, str]  # parameters, decoded and checked
+    query: Mapping[str, str]
+    deadline: float  # of the loop's clock
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in the path."""
+        return self.path["ns"]

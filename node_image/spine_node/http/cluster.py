@@ -1,0 +1,48 @@
+"""What a client may ask beside memories: the cluster, who it is, one session out of several."""
+
+import msgspec
+
+from spine_core.sessions import seal
+from spine_node.http import data, limits
+from spine_node.http.bodies import decode
+from spine_node.http.call import Call
+from spine_node.http.headers import merge_tokens
+from spine_node.http.messages import Response
+from spine_node.http.queries import includes
+from spine_node.http.render import JSON, encode_json, time_text
+from spine_node.http.schema import SessionMerge
+
+_session_merge = msgspec.json.Decoder(SessionMerge)
+
+
+async def get_cluster(call: Call) -> Response:
+    """`GET /v1/cluster`: the cluster as this node knows it, and every limit of the API."""
+    view = call.edge.operations.cluster(slots=includes(call.query, "slots"))
+    return _answer({**view, "limits": limits.PUBLISHED})
+
+
+async def whoami(call: Call) -> Response:
+    """`GET /v1/whoami`: the caller, as the node sees it."""
+    who = call.identity
+    facts: dict[str, object] = {
+        "subject": who.subject,
+        "auth": who.auth,
+        "scopes": sorted(who.scopes),
+        "namespaces": who.namespaces,
+        "not_after": None if who.not_after_ms is None else time_text(who.not_after_ms),
+    }
+    if who.key_id is not None:
+        facts["key_id"] = who.key_id
+    return _answer(facts)
+
+
+async def merge_sessions(call: Call) -> Response:
+    """`POST /v1/session:merge`: one token that covers them all."""
+    body = await data.json_body(call, limits.BODY_BYTES_MAX)
+    keys = call.edge.session_keys()
+    session = merge_tokens(decode(_session_merge, body).tokens, keys)
+    return _answer({"token": seal(session, keys[0])})
+
+
+def _answer(facts: dict[str, object]) -> Response:
+    return Response(200, {"Content-Type": JSON}, encode_json(facts))

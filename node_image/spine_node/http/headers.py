@@ -1,0 +1,136 @@
+"""Request headers: syntax in, values out. A header sent twice, or wrong, is `invalid-request`.
+
+Source: api.md §3.1.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from multidict import MultiMapping
+
+from spine_core.consistency import Model
+from spine_core.errors import ProblemError
+from spine_core.sessions import Session, merge, open_session
+from spine_node.http.limits import (
+    SESSION_CHARS_MAX,
+    SESSION_TOKENS_MAX,
+    TIMEOUT_MS,
+    TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
+)
+
+Headers = MultiMapping[str]
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}")
+_CONDITION = re.compile(r'"[!#-~]{1,32}"|\*')
+_FENCE = re.compile(r"[A-Za-z0-9._:@~-]{1,200}=[0-9]{1,18}")
+_TIMEOUT = re.compile(r"[0-9]{1,5}")
+
+
+def single(headers: Headers, name: str) -> str | None:
+    """Return the value of a header, None when it is absent.
+
+    Raises:
+        ProblemError: `invalid-request`, sent more than once.
+    """
+    values = headers.getall(name, None)
+    if values is None:
+        return None
+    if len(values) > 1:
+        _refuse(name, "must be sent once")
+    return values[0]
+
+
+def timeout_s(headers: Headers) -> float:
+    """Return the seconds this request may take."""
+    text = single(headers, "Spine-Timeout-Ms")
+    if text is None:
+        return TIMEOUT_MS / 1000
+    if not _TIMEOUT.fullmatch(text) or not TIMEOUT_MS_MIN <= int(text) <= TIMEOUT_MS_MAX:
+        _refuse("Spine-Timeout-Ms", f"must be {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
+    return int(text) / 1000
+
+
+def wanted_model(headers: Headers) -> Model | None:
+    """Return the consistency model that the request asks for."""
+    text = single(headers, "Spine-Consistency")
+    if text is None:
+        return None
+    try:
+        return Model(text)
+    except ValueError:
+        _refuse("Spine-Consistency", f"must be one of {', '.join(Model)}")
+
+
+def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
+    """Return the session of the request: its tokens, merged.
+
+    Raises:
+        ProblemError: `invalid-session`, `invalid-request` (more tokens than allowed).
+    """
+    values = headers.getall("Spine-Session", None)
+    if values is None:
+        return None
+    tokens = [token.strip() for value in values for token in value.split(",")]
+    if len(tokens) > SESSION_TOKENS_MAX:
+        _refuse("Spine-Session", f"may hold {SESSION_TOKENS_MAX} tokens")
+    return merge_tokens(tokens, keys)
+
+
+def merge_tokens(tokens: Sequence[str], keys: Sequence[bytes]) -> Session:
+    """Return one session that covers all the tokens."""
+    if any(len(token) > SESSION_CHARS_MAX for token in tokens):
+        raise ProblemError("invalid-session", f"a token has {SESSION_CHARS_MAX} characters at most")
+    sessions = [open_session(token, keys) for token in tokens]
+    return sessions[0] if len(sessions) == 1 else merge(sessions)
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """Return the caller's name for this operation."""
+    return _matching(headers, "Idempotency-Key", _IDEMPOTENCY_KEY, "1 to 128 visible ASCII")
+
+
+def condition(headers: Headers, name: str) -> str | None:
+    """Return `*`, or the ETag without its quotes, of `If-Match` or `If-None-Match`."""
+    text = _matching(headers, name, _CONDITION, "one strong ETag or *, no list")
+    return text if text is None or text == "*" else text[1:-1]
+
+
+def fence(headers: Headers) -> str | None:
+    """Return `key=number` of the lease that protects this write."""
+    return _matching(headers, "Spine-Fence", _FENCE, "KEY=NUMBER of one lease")
+
+
+def request_id(headers: Headers) -> str | None:
+    """Return the caller's name for this request if it is usable."""
+    text = headers.get("Spine-Request-Id")
+    return text if text is not None and REQUEST_ID.fullmatch(text) else None
+
+
+def check_media_type(headers: Headers) -> None:
+    """Let JSON pass. Anything else also keeps the simple requests of web pages out.
+
+    Raises:
+        ProblemError: `unsupported-media-type`.
+    """
+    media_type, _, options = (single(headers, "Content-Type") or "").partition(";")
+    if media_type.strip().lower() != "application/json":
+        raise ProblemError("unsupported-media-type", "the body must be application/json")
+    if options and options.strip().lower().replace('"', "") != "charset=utf-8":
+        raise ProblemError("unsupported-media-type", "JSON is UTF-8")
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ProblemError("unsupported-media-type", "the body must not be compressed")
+
+
+def _matching(headers: Headers, name: str, pattern: re.Pattern[str], rule: str) -> str | None:
+    text = single(headers, name)
+    if text is not None and not pattern.fullmatch(text):
+        _refuse(name, f"must be {rule}")
+    return text
+
+
+def _refuse(name: str, message: str) -> NoReturn:
+    detail = f"the header {name} {message}"
+    raise ProblemError("invalid-request", detail, errors=((name, message),))

@@ -1,0 +1,64 @@
+"""Who calls, and what that allows: one function decides before any handler.
+
+Outside its namespaces a caller sees nothing (404), inside it needs the scope (403).
+Source: api.md §5.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from spine_core.errors import ProblemError
+
+ALL_NAMESPACES = "*"
+
+
+class Scope(StrEnum):
+    """What a credential may be good for. The list is closed."""
+
+    READ = "memory:read"
+    WRITE = "memory:write"
+    ERASE = "memory:erase"
+    LEASE = "lease"
+    ADMIN = "namespace:admin"
+    CLUSTER = "cluster:read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A caller whose credential was found good."""
+
+    subject: str  # becomes `writer` of what it writes
+    auth: Literal["api-key", "none", "admin"]
+    scopes: frozenset[Scope]
+    namespaces: tuple[str, ...]  # each grants itself and what is below; "*" all
+    key_id: str | None = None
+    not_after_ms: int | None = None  # since 1970
+
+    def covers(self, namespace: str) -> bool:
+        """Return whether a granted name is the namespace or, by whole labels, above it."""
+        return any(
+            granted in (namespace, ALL_NAMESPACES) or namespace.startswith(granted + ".")
+            for granted in self.namespaces
+        )
+
+
+ANONYMOUS = Identity(
+    subject="anonymous",
+    auth="none",
+    scopes=frozenset(Scope),
+    namespaces=(ALL_NAMESPACES,),
+)
+OPERATOR = Identity(subject="admin", auth="admin", scopes=frozenset(), namespaces=())
+
+
+def authorise(identity: Identity, scope: Scope | None, namespace: str | None) -> None:
+    """Let the call pass, or refuse it. None asks for nothing.
+
+    Raises:
+        ProblemError: `not-found` outside the caller's namespaces, `forbidden` without the scope.
+    """
+    if namespace is not None and not identity.covers(namespace):
+        raise ProblemError("not-found", "there is no such namespace, or it is not yours")
+    if scope is not None and scope not in identity.scopes:
+        raise ProblemError("forbidden", f"the credential lacks the scope {scope}")

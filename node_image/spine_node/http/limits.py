@@ -1,0 +1,58 @@
+"""Every limit of the public API, in one place; `GET /v1/cluster` publishes them.
+
+Source: api.md §1.2, §2 and §3.3.
+"""
+
+from typing import Final
+
+BODY_BYTES_MAX: Final = 256 * 1024  # one memory: content, metadata and an embedding of 4096 floats
+BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
+ADMIN_BYTES_MAX: Final = 4 * 1024 * 1024  # a topology document of thousands of nodes
+HEADER_BYTES_MAX: Final = 8 * 1024  # each header, and the URL
+
+CONTENT_BYTES_MAX: Final = 64 * 1024
+METADATA_BYTES_MAX: Final = 64 * 1024
+METADATA_DEPTH_MAX: Final = 16
+TAGS_MAX: Final = 32
+TAG_CHARS_MAX: Final = 64
+NAME_CHARS_MAX: Final = 128  # agent_id, user_id, thread_id
+TTL_SECONDS_MAX: Final = 315_360_000  # ten years
+VECTOR_MAX: Final = 4096
+SOURCES_MAX: Final = 64  # derived_from
+INTEGER_MAX: Final = 2**63 - 1  # msgspec decodes beyond it, other readers of JSON do not
+
+BATCH_OPERATIONS_MAX: Final = 500
+BATCH_AT_ONCE: Final = 64  # fills a group commit, leaves the engine room for other requests
+PAGE_SIZE_MAX: Final = 500
+PAGE_SIZE: Final = 50
+PAGE_TOKEN_CHARS_MAX: Final = 2048
+
+TIMEOUT_MS_MIN: Final = 10
+TIMEOUT_MS_MAX: Final = 30_000
+TIMEOUT_MS: Final = 2_000
+SESSION_CHARS_MAX: Final = 600
+SESSION_TOKENS_MAX: Final = 4  # in one header
+SESSIONS_MERGED_MAX: Final = 16
+IN_FLIGHT_MAX: Final = (
+    2048  # client requests at once; beyond it `overloaded`, before memory runs out
+)
+
+PUBLISHED: Final[dict[str, int]] = {
+    "body_bytes": BODY_BYTES_MAX,
+    "batch_bytes": BATCH_BYTES_MAX,
+    "batch_operations": BATCH_OPERATIONS_MAX,
+    "header_bytes": HEADER_BYTES_MAX,
+    "content_bytes": CONTENT_BYTES_MAX,
+    "metadata_bytes": METADATA_BYTES_MAX,
+    "metadata_depth": METADATA_DEPTH_MAX,
+    "tags": TAGS_MAX,
+    "tag_chars": TAG_CHARS_MAX,
+    "name_chars": NAME_CHARS_MAX,
+    "ttl_seconds": TTL_SECONDS_MAX,
+    "vector": VECTOR_MAX,
+    "derived_from": SOURCES_MAX,
+    "page_size": PAGE_SIZE_MAX,
+    "timeout_ms": TIMEOUT_MS_MAX,
+    "session_chars": SESSION_CHARS_MAX,
+    "in_flight": IN_FLIGHT_MAX,
+}

@@ -1,0 +1,79 @@
+"""`GET {m}`: one page of the memories that match a filter."""
+
+import hashlib
+from typing import Any, Literal, cast
+
+import msgspec
+
+from spine_core.errors import ProblemError
+from spine_core.filters import Filter, canonical, parse_filter
+from spine_node.http import data
+from spine_node.http.bodies import decode
+from spine_node.http.call import Call
+from spine_node.http.limits import PAGE_SIZE, PAGE_SIZE_MAX, PAGE_TOKEN_CHARS_MAX
+from spine_node.http.messages import Response
+from spine_node.http.queries import choice, includes, integer
+from spine_node.http.render import common_headers, encode_json, memory_json
+from spine_node.ports import ListOutcome, ListRequest
+
+_json = msgspec.json.Decoder()
+
+
+async def list_memories(call: Call) -> Response:
+    """Answer a page; slots that did not answer are counted in `coverage`."""
+    embedding = includes(call.query, "embedding")
+    outcome = await call.edge.engine.list(_request(call))
+    headers = common_headers(call.edge, outcome.session, outcome.model)
+    headers["Spine-Index-Lag-Ms"] = str(outcome.index_lag_ms)
+    if outcome.answered < outcome.slots:
+        headers["Spine-Degraded"] = "partial"
+    return Response(200, headers, encode_json(_page(outcome, embedding=embedding)))
+
+
+def filter_of(text: str | None) -> Filter:
+    """Return the filter of a query parameter; without one everything matches.
+
+    Raises:
+        ProblemError: `invalid-request` (no JSON), `invalid-filter`.
+    """
+    return parse_filter({} if text is None else decode(_json, text.encode()))
+
+
+def _request(call: Call) -> ListRequest:
+    query = call.query
+    wishes = data.wishes_of(call)
+    where = filter_of(query.get("filter"))
+    scope = choice(query, "scope", ("exact", "subtree"), "exact")
+    order = choice(query, "order", ("-created_at", "created_at", "id"), "-created_at")
+    return ListRequest(
+        namespace=call.namespace,
+        scope=cast("Literal['exact', 'subtree']", scope),
+        filter=where,
+        filter_hash=hashlib.sha256(canonical(where)).digest(),
+        order=cast("Literal['-created_at', 'created_at', 'id']", order),
+        page_size=integer(query, "page_size", PAGE_SIZE, (1, PAGE_SIZE_MAX)),
+        page_token=_page_token(query.get("page_token")),
+        session=wishes.session,
+        deadline=call.deadline,
+        model=wishes.model,
+    )
+
+
+def _page_token(text: str | None) -> str | None:
+    if text is not None and not 0 < len(text) <= PAGE_TOKEN_CHARS_MAX:
+        errors = (("page_token", f"1 to {PAGE_TOKEN_CHARS_MAX} characters"),)
+        raise ProblemError("invalid-request", "the page token is not valid", errors=errors)
+    return text
+
+
+def _page(outcome: ListOutcome, *, embedding: bool) -> dict[str, Any]:
+    return {
+        "items": [
+            msgspec.Raw(
+                memory_json(item.namespace, item.memory_id, item.record, embedding=embedding)
+            )
+            for item in outcome.items
+        ],
+        "next_page_token": outcome.next_page_token,
+        "coverage": {"slots": outcome.slots, "answered": outcome.answered},
+    }

@@ -1,0 +1,58 @@
+"""The thin boundary: one request in, one response out, whatever carries them.
+
+A socket (`front`) and a caller in the same process (local mode) build the same `Request`.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from multidict import CIMultiDict, MultiMapping
+
+from spine_core.errors import ProblemError
+
+ReadBody = Callable[[int, float], Awaitable[bytes]]
+"""(bytes at most, deadline in loop time) → the whole body.
+
+Raises:
+    ProblemError: `too-large`, `deadline-exceeded` or `invalid-request`.
+    ClientGoneError: nobody waits for the answer any more.
+"""
+
+
+class ClientGoneError(ConnectionError):
+    """The client left while it sent its body."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request. The body is read late: first the caller must prove who it is."""
+
+    method: str  # upper case
+    path: str  # as sent: percent-encoded, without the query
+    query: str = ""  # as sent, without the question mark
+    headers: MultiMapping[str] = CIMultiDict()
+    body: ReadBody
+    remote: str = ""  # address of the peer, for the audit
+
+
+class Response(msgspec.Struct, frozen=True):
+    """One HTTP response, complete."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+def whole(body: bytes) -> ReadBody:
+    """Return a reader of a body that is all there."""
+
+    async def read(bytes_max: int, _deadline: float) -> bytes:
+        if len(body) > bytes_max:
+            raise too_large(bytes_max)
+        return body
+
+    return read
+
+
+def too_large(bytes_max: int) -> ProblemError:
+    """Return the refusal of a body beyond its limit."""
+    return ProblemError("too-large", f"the body may have {bytes_max} bytes")

@@ -1,0 +1,100 @@
+"""Records become JSON and headers. The client's JSON is spliced in as it was kept, never decoded.
+
+Sources: api.md §1.2 and §3.1; performance.md (GET never decodes).
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from spine_core.consistency import Model
+from spine_core.records import Record, split_body
+from spine_core.sessions import Session, seal
+from spine_core.versions import etag_of, hlc_of, ms_of
+from spine_node.http.call import Edge
+
+JSON = "application/json"
+
+_EMBEDDING = b',"embedding":'
+_LAST_BUT_EMBEDDING = b',"derived_from":['
+_PREFIX = (
+    b'{"id":"%b","namespace":"%b","version":"%b","created_at":%b,"updated_at":%b,"expires_at":%b,'
+    b'"writer":%b,'
+)
+_PREFIX_GUARDED = _PREFIX + b'"guard":%b,'
+
+encode_json = msgspec.json.Encoder().encode
+
+
+class ServerFields(msgspec.Struct, kw_only=True):
+    """What the coordinator adds to a record (MessagePack, protocol.md §2.5)."""
+
+    created_at: int  # ms since 1970
+    writer: str
+    guard: dict[str, Any] | None = None
+
+
+_server_fields = msgspec.msgpack.Decoder(ServerFields)
+
+
+def memory_json(namespace: str, memory_id: str, record: Record, *, embedding: bool) -> bytes:
+    """Return the JSON of a live record; the embedding only if it is asked for."""
+    packed, kept = split_body(record.body)
+    server = _server_fields.decode(packed)
+    facts = (
+        memory_id.encode(),
+        namespace.encode(),
+        etag_of(record.version).encode(),
+        _time_json(server.created_at),
+        _time_json(ms_of(hlc_of(record.version))),
+        _time_json(record.expires_ms) if record.expires_ms else b"null",
+        encode_json(server.writer),
+    )
+    prefix = _PREFIX % facts
+    if server.guard is not None:
+        prefix = _PREFIX_GUARDED % (*facts, encode_json(server.guard))
+    return prefix + (kept if embedding else without_embedding(kept))[1:]
+
+
+def without_embedding(kept: bytes) -> bytes:
+    """Return the kept JSON without its embedding.
+
+    An unescaped quote stands only where a name or string begins or ends, so these bytes are never
+    inside a text; and the last `derived_from` is ours, for metadata stands before it.
+    """
+    start = kept.find(_EMBEDDING, kept.rfind(_LAST_BUT_EMBEDDING))
+    return kept if start < 0 else kept[:start] + b"}"
+
+
+def time_text(ms: int) -> str:
+    """Return milliseconds since 1970 as RFC 3339 UTC."""
+    return f"{_second_text(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+def common_headers(
+    edge: Edge, session: Session, model: Model, media_type: str | None = JSON
+) -> dict[str, str]:
+    """Return the headers of every answer about records."""
+    headers = {
+        "Spine-Session": seal(session, edge.session_keys()[0]),
+        "Spine-Consistency": model.value,
+    }
+    if media_type:
+        headers["Content-Type"] = media_type
+    return headers
+
+
+def etag_header(record: Record) -> str:
+    """Return the ETag of a record, in its quotes."""
+    return f'"{etag_of(record.version)}"'
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _time_json(ms: int) -> bytes:
+    return f'"{time_text(ms)}"'.encode()

@@ -1,0 +1,120 @@
+"""The path table: which handler a method and a path mean, and what the caller needs for it.
+
+A path is split at `/` first and decoded after, so `%2F` never makes a segment. A segment of a
+template is a word, `{name}`, or `{name}:verb`; a word goes before a name.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from spine_core.errors import ProblemError
+from spine_node.http.call import Call
+from spine_node.http.identity import Scope
+from spine_node.http.messages import Response
+from spine_node.http.parameters import Parameter
+from spine_node.http.problems import MethodNotAllowedError
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One operation of the API: how it is found, who may use it, how it is documented."""
+
+    method: str
+    path: str  # template, as in OpenAPI
+    name: str  # operation id
+    handler: Handler
+    access: Literal["open", "key", "admin"] = "key"
+    scope: Scope | None = None
+    writes: bool = False  # failures carry `outcome`
+    tag: str = ""
+    summary: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    body: Any = None  # type of the JSON body
+    answers: Mapping[int, str] = field(default_factory=dict)  # status → response in `openapi`
+
+    @cached_property
+    def query_names(self) -> frozenset[str]:
+        """The query parameters that it knows."""
+        return frozenset(known.name for known in self.parameters if known.place == "query")
+
+
+class _Branch:
+    """What may follow a prefix of a path."""
+
+    __slots__ = ("name", "named", "routes", "verbs", "words")
+
+    def __init__(self) -> None:
+        self.words: dict[str, _Branch] = {}
+        self.verbs: dict[str, _Branch] = {}  # verb → what follows {name}:verb
+        self.named: _Branch | None = None
+        self.name = ""
+        self.routes: dict[str, Route] = {}
+
+    def grow(self, segment: str) -> "_Branch":
+        """Return the branch of one segment of a template."""
+        if not segment.startswith("{"):
+            return self.words.setdefault(segment, _Branch())
+        self.name, _, verb = segment[1:].partition("}")
+        if verb:
+            return self.verbs.setdefault(verb, _Branch())
+        self.named = self.named or _Branch()
+        return self.named
+
+    def follow(self, segment: str, method: str, found: dict[str, str]) -> "_Branch | None":
+        """Return the branch of one segment of a path, and note what its name stands for."""
+        if segment in self.words:
+            return self.words[segment]
+        value, colon, verb = segment.rpartition(":")
+        acting = self.verbs.get(colon + verb) if colon else None
+        if acting is not None and method in acting.routes:
+            found[self.name] = value
+            return acting
+        if self.named is not None:
+            found[self.name] = segment
+        return self.named
+
+
+_NOWHERE = _Branch()
+
+
+class Router:
+    """The routes of one node."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Branch()
+        for route in routes:
+            branch = self._root
+            for segment in route.path.split("/")[1:]:
+                branch = branch.grow(segment)
+            assert route.method not in branch.routes, f"two routes for {route.method} {route.path}"
+            branch.routes[route.method] = route
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route and the decoded parameters of a raw path.
+
+        Raises:
+            ProblemError: `not-found`, `method-not-allowed`, `invalid-request` (bad encoding).
+        """
+        found: dict[str, str] = {}
+        branch = self._root
+        for segment in path.split("/")[1:]:
+            text = _decode(segment) if "%" in segment else segment
+            branch = branch.follow(text, method, found) or _NOWHERE
+        if not branch.routes:
+            raise ProblemError("not-found", "there is no such path")
+        route = branch.routes.get(method)
+        if route is None:
+            raise MethodNotAllowedError(branch.routes)
+        return route, found
+
+
+def _decode(segment: str) -> str:
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError as error:
+        raise ProblemError("invalid-request", "the path is not UTF-8") from error

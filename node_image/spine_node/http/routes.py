@@ -1,0 +1,281 @@
+"""Every operation of the API and of the admin plane, in one table, built or not.
+
+A name that is reserved and not built yet answers `not-implemented`, after the same checks of
+credential, namespace and scope as if it were. Source: api.md §2, operator.md §5.1.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from spine_core.errors import ProblemError
+from spine_node.http import (
+    admin,
+    batch,
+    cluster,
+    data,
+    health,
+    lists,
+    openapi,
+    schema,
+)
+from spine_node.http import parameters as known
+from spine_node.http.call import Call
+from spine_node.http.identity import Scope
+from spine_node.http.messages import Response
+from spine_node.http.render import JSON
+from spine_node.http.router import Handler, Route
+
+DEFAULT = 0  # status: any other, a problem
+
+_MEMORIES = "/v1/ns/{ns}/memories"
+_ALWAYS = (known.NS, known.CONSISTENCY, known.SESSION, known.TIMEOUT, known.REQUEST_ID)
+_ONE = (known.NS, known.ID, known.CONSISTENCY, known.SESSION, known.TIMEOUT, known.REQUEST_ID)
+_CONDITIONAL = (known.IF_MATCH, known.FENCE, known.UNGUARD, known.IDEMPOTENCY_KEY, known.PREFER)
+
+
+def _answers(good: Mapping[int, str], *problems: int) -> Mapping[int, str]:
+    """Return the documented answers: the good ones, named problems, any other problem."""
+    return {**good, **dict.fromkeys((*problems, DEFAULT), "Problem")}
+
+
+def _probe(path: str, name: str, handler: Handler) -> Route:
+    return Route(
+        method="GET",
+        path=path,
+        name=name,
+        handler=handler,
+        access="open",
+        tag="cluster",
+        answers={200: "Health", 503: "Health"},
+    )
+
+
+_DATA = (
+    Route(
+        method="POST",
+        path=_MEMORIES,
+        name="createMemory",
+        handler=data.create_memory,
+        scope=Scope.WRITE,
+        writes=True,
+        tag="memories",
+        summary="Create with an id issued by the server",
+        parameters=(*_ALWAYS, known.IDEMPOTENCY_KEY),
+        body=schema.MemoryCreate,
+        answers=_answers({201: "Created"}, 400, 401, 403, 404, 410, 413, 415, 501, 507),
+    ),
+    Route(
+        method="GET",
+        path=_MEMORIES,
+        name="listMemories",
+        handler=lists.list_memories,
+        scope=Scope.READ,
+        tag="memories",
+        summary="List by filter",
+        parameters=(
+            *_ALWAYS,
+            known.FILTER,
+            known.SCOPE,
+            known.ORDER,
+            known.PAGE_SIZE,
+            known.PAGE_TOKEN,
+            known.INCLUDE,
+        ),
+        answers=_answers({200: "MemoryPage"}),
+    ),
+    Route(
+        method="GET",
+        path=_MEMORIES + "/{id}",
+        name="getMemory",
+        handler=data.get_memory,
+        scope=Scope.READ,
+        tag="memories",
+        summary="Read one memory",
+        parameters=(*_ONE, known.INCLUDE, known.IF_NONE_MATCH),
+        answers=_answers({200: "Memory", 304: "NotModified"}, 404, 410),
+    ),
+    Route(
+        method="PUT",
+        path=_MEMORIES + "/{id}",
+        name="putMemory",
+        handler=data.put_memory,
+        scope=Scope.WRITE,
+        writes=True,
+        tag="memories",
+        summary="Create or replace",
+        parameters=(*_ONE, *_CONDITIONAL, known.IF_NONE_MATCH),
+        body=schema.MemoryPut,
+        answers=_answers({200: "Memory", 201: "Created"}, 409, 412, 428, 501, 507),
+    ),
+    Route(
+        method="DELETE",
+        path=_MEMORIES + "/{id}",
+        name="deleteMemory",
+        handler=data.delete_memory,
+        scope=Scope.WRITE,
+        writes=True,
+        tag="memories",
+        summary="Delete, whether or not there is a record",
+        parameters=(*_ONE, *_CONDITIONAL),
+        answers=_answers({204: "Deleted"}, 409, 412, 428, 501),
+    ),
+    Route(
+        method="POST",
+        path=_MEMORIES + ":batch",
+        name="batchMemories",
+        handler=batch.batch_memories,
+        writes=True,
+        tag="memories",
+        summary="Up to 500 operations, results in request order, not a transaction",
+        parameters=(
+            known.NS,
+            known.CONSISTENCY,
+            known.SESSION,
+            known.TIMEOUT,
+            known.IDEMPOTENCY_KEY,
+        ),
+        body=schema.Batch,
+        answers=_answers({200: "BatchResult"}, 413),
+    ),
+)
+
+_CLUSTER = (
+    Route(
+        method="POST",
+        path="/v1/session:merge",
+        name="mergeSessions",
+        handler=cluster.merge_sessions,
+        tag="cluster",
+        summary="One token that covers several",
+        body=schema.SessionMerge,
+        answers=_answers({200: "SessionMerged"}),
+    ),
+    Route(
+        method="GET",
+        path="/v1/cluster",
+        name="getCluster",
+        handler=cluster.get_cluster,
+        scope=Scope.CLUSTER,
+        tag="cluster",
+        summary="Read-only view of this node",
+        parameters=(known.INCLUDE_SLOTS,),
+        answers=_answers({200: "Cluster"}),
+    ),
+    Route(
+        method="GET",
+        path="/v1/whoami",
+        name="whoami",
+        handler=cluster.whoami,
+        tag="cluster",
+        summary="The caller",
+        answers=_answers({200: "Caller"}),
+    ),
+    _probe("/healthz/live", "live", health.live),
+    _probe("/healthz/ready", "ready", health.ready),
+    _probe("/healthz/startup", "startup", health.startup),
+    Route(
+        method="GET",
+        path="/metrics",
+        name="metrics",
+        handler=health.metrics,
+        access="open",
+        tag="cluster",
+        answers={200: "Metrics"},
+    ),
+)
+
+
+def _admin(
+    method: str, path: str, handler: Handler, parameters: tuple[known.Parameter, ...] = ()
+) -> Route:
+    return Route(
+        method=method,
+        path=f"/admin/v1/{path}",
+        name=f"admin.{handler.__name__}",
+        handler=handler,
+        access="admin",
+        writes=method != "GET",
+        parameters=parameters,
+    )
+
+
+async def _not_built(call: Call) -> Response:
+    raise ProblemError("not-implemented", f"{call.action} is not built in this version")
+
+
+_ADMIN = (
+    _admin("GET", "status", admin.get_status, (known.SLOTS,)),
+    _admin("GET", "topology", admin.get_topology),
+    _admin("PUT", "topology", admin.put_topology),
+    _admin("POST", "drain", admin.start_drain),
+    _admin("DELETE", "drain", admin.stop_drain),
+    _admin("POST", "resign", admin.resign),
+    _admin("PUT", "pace", admin.put_pace),
+    _admin("GET", "records/{namespace}/{record}", admin.get_own_record),
+)
+
+# (method, path, operation id, scope that it will need)
+_RESERVED: tuple[tuple[str, str, str, Scope | None], ...] = (
+    ("PATCH", _MEMORIES + "/{id}", "patchMemory", Scope.WRITE),
+    ("POST", _MEMORIES + ":search", "searchMemories", Scope.READ),
+    ("POST", _MEMORIES + ":touch", "touchMemories", Scope.WRITE),
+    ("POST", _MEMORIES + ":forget", "forgetMemories", Scope.WRITE),
+    ("POST", _MEMORIES + ":prune", "pruneMemories", Scope.ERASE),
+    ("POST", _MEMORIES + ":consolidate", "consolidateMemories", Scope.ERASE),
+    ("GET", _MEMORIES + ":export", "exportMemories", Scope.READ),
+    ("POST", _MEMORIES + ":import", "importMemories", Scope.ADMIN),
+    ("GET", "/v1/ns/{ns}/watch", "watchMemories", Scope.READ),
+    ("GET", "/v1/ns/{ns}/changes", "listChanges", Scope.READ),
+    ("GET", "/v1/ns/{ns}/leases", "listLeases", Scope.READ),
+    ("GET", "/v1/ns/{ns}/leases/{key}", "getLease", Scope.READ),
+    ("POST", "/v1/ns/{ns}/leases/{key}:acquire", "acquireLease", Scope.LEASE),
+    ("POST", "/v1/ns/{ns}/leases/{key}:renew", "renewLease", Scope.LEASE),
+    ("POST", "/v1/ns/{ns}/leases/{key}:release", "releaseLease", Scope.LEASE),
+    ("GET", "/v1/ns", "listNamespaces", Scope.READ),
+    ("GET", "/v1/ns/{ns}", "getPolicy", Scope.READ),
+    ("PUT", "/v1/ns/{ns}", "putPolicy", Scope.ADMIN),
+    ("DELETE", "/v1/ns/{ns}", "eraseNamespace", Scope.ADMIN),
+    ("GET", "/v1/jobs", "listJobs", None),
+    ("GET", "/v1/jobs/{id}", "getJob", None),
+    ("DELETE", "/v1/jobs/{id}", "cancelJob", None),
+    ("GET", "/docs", "docs", None),
+    ("GET", "/", "console", None),
+)
+
+
+def _reserved(method: str, path: str, name: str, scope: Scope | None) -> Route:
+    return Route(
+        method=method,
+        path=path,
+        name=name,
+        handler=_not_built,
+        access="key" if path.startswith("/v1/") else "open",
+        scope=scope,
+        writes=scope not in (None, Scope.READ),
+    )
+
+
+RESERVED = tuple(_reserved(*row) for row in _RESERVED)
+_JOBS = tuple(_admin(method, "jobs/{job}", _not_built) for method in ("PUT", "GET", "DELETE"))
+
+
+def routes(version: str) -> tuple[Route, ...]:
+    """Return every route of a node; `/openapi.json` shows those of the public API that are built."""
+    described: bytes
+
+    async def get_openapi(_call: Call) -> Response:
+        return Response(200, {"Content-Type": JSON}, described)
+
+    own = Route(
+        method="GET",
+        path="/openapi.json",
+        name="openapi",
+        handler=get_openapi,
+        access="open",
+        tag="cluster",
+        answers={200: "Document"},
+    )
+    built = (*_DATA, *_CLUSTER, own)
+    described = msgspec.json.encode(openapi.document(built, version))
+    return (*built, *RESERVED, *_ADMIN, *_JOBS)

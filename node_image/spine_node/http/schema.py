@@ -1,0 +1,217 @@
+"""The JSON of the public API as types: decoding, validation and the OpenAPI document come from here.
+
+What a type cannot say (bytes, depth, characters, uniqueness) is checked in `bodies`; it stands here
+all the same, as a pattern or a description, because clients read the document.
+Source: api.md §1.2 and §2; docs/reference/openapi-v1.yaml.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from spine_node.http import limits
+
+NAMESPACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,7}$"
+ID_PATTERN = r"^([A-Za-z0-9._:@-]+~)?[A-Za-z0-9._:@-]+$"
+TAG_PATTERN = r"^[^\s\x00-\x1f\x7f]+$"
+NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+
+
+def _text(chars_max: int, pattern: str, *, chars_min: int | None = 1) -> Meta:
+    """Return the description of a short text; `bodies` applies the pattern to the very end."""
+    extra = {"pattern": pattern}
+    return Meta(min_length=chars_min, max_length=chars_max, extra_json_schema=extra)
+
+
+MemoryId = Annotated[str, _text(200, ID_PATTERN, chars_min=None)]
+Namespace = Annotated[str, _text(255, NAMESPACE_PATTERN, chars_min=None)]
+Tag = Annotated[str, _text(limits.TAG_CHARS_MAX, TAG_PATTERN)]
+Name = Annotated[str, _text(limits.NAME_CHARS_MAX, NAME_PATTERN)]
+Model = Literal["strong", "causal", "read-your-writes", "eventual"]
+Scope = Literal["exact", "subtree"]
+Order = Literal["-created_at", "created_at", "id"]
+
+Content = Annotated[
+    str, Meta(max_length=limits.CONTENT_BYTES_MAX, description="at most 65536 bytes of UTF-8")
+]
+Metadata = Annotated[dict[str, Any], Meta(description="at most 65536 bytes, depth 16")]
+Tags = Annotated[
+    list[Tag], Meta(max_length=limits.TAGS_MAX, extra_json_schema={"uniqueItems": True})
+]
+Importance = Annotated[float, Meta(ge=0, le=1)]
+TtlSeconds = Annotated[int, Meta(ge=1, le=limits.TTL_SECONDS_MAX)]
+Vector = Annotated[list[float], Meta(min_length=1, max_length=limits.VECTOR_MAX)]
+Sources = Annotated[list[MemoryId], Meta(max_length=limits.SOURCES_MAX)]
+Ignored = Meta(description="ignored, so that what GET gave can be PUT back")
+
+
+class Embedding(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A vector of the caller, and the model that made it."""
+
+    model: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    vector: Vector
+
+
+class Guard(Struct, kw_only=True):
+    """The lease that protects a record, and the highest fence that touched it."""
+
+    lease: str
+    fence: Annotated[int, Meta(ge=1)]
+
+
+class MemoryFields(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a client says about a memory, in the order in which it is kept.
+
+    `metadata` stands early and `embedding` last: `render` finds the embedding by that.
+    """
+
+    content: Content = ""
+    metadata: Metadata = {}
+    tags: Tags = []
+    agent_id: Name | UnsetType = UNSET
+    user_id: Name | UnsetType = UNSET
+    thread_id: Name | UnsetType = UNSET
+    importance: Importance = 0.5
+    pinned: bool = False
+    ttl_seconds: TtlSeconds | UnsetType = UNSET
+    derived_from: Sources = []
+    embedding: Embedding | UnsetType = UNSET
+
+
+class MemoryCreate(MemoryFields, forbid_unknown_fields=True, kw_only=True):
+    """Content or a non-empty metadata must be present."""
+
+    partition_by: Name | UnsetType = UNSET
+
+
+class MemoryPut(MemoryFields, forbid_unknown_fields=True, kw_only=True):
+    """Content or a non-empty metadata must be present; id and namespace agree with the path."""
+
+    id: MemoryId | UnsetType = UNSET
+    namespace: Namespace | UnsetType = UNSET
+    version: Annotated[str, Ignored] | UnsetType = UNSET
+    created_at: Annotated[str, Ignored] | UnsetType = UNSET
+    updated_at: Annotated[str, Ignored] | UnsetType = UNSET
+    expires_at: Annotated[str | None, Ignored] | UnsetType = UNSET
+    writer: Annotated[str, Ignored] | UnsetType = UNSET
+    guard: Annotated[dict[str, Any] | None, Ignored] | UnsetType = UNSET
+
+
+class Memory(MemoryFields, forbid_unknown_fields=False, kw_only=True):
+    """A memory as it is answered."""
+
+    id: MemoryId
+    namespace: Namespace
+    content: Content
+    metadata: Metadata
+    tags: Tags
+    importance: Importance
+    pinned: bool
+    version: Annotated[str, Meta(max_length=32, description="the ETag without quotes")]
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | UnsetType | None = UNSET
+    writer: str | UnsetType = UNSET
+    guard: Guard | UnsetType | None = UNSET
+
+
+class Coverage(Struct, kw_only=True):
+    """How much of the key space answered."""
+
+    slots: int
+    answered: int
+
+
+class MemoryPage(Struct, kw_only=True):
+    """A page; a short or empty one with a token is legal."""
+
+    items: list[Memory]
+    next_page_token: str | UnsetType | None = UNSET
+    coverage: Coverage
+
+
+class Operation(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One operation of a batch."""
+
+    op: Literal["put", "create", "patch", "delete", "get"]
+    id: MemoryId | UnsetType = UNSET
+    body: Raw | UnsetType = UNSET
+    if_match: Annotated[str, Meta(max_length=34)] | UnsetType = UNSET
+    if_none_match: Literal["*"] | UnsetType = UNSET
+    fence: Guard | UnsetType = UNSET
+
+
+class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Operations on different ids, in no order among themselves; not a transaction."""
+
+    operations: Annotated[
+        list[Operation], Meta(min_length=1, max_length=limits.BATCH_OPERATIONS_MAX)
+    ]
+
+
+class FieldError(Struct, kw_only=True):
+    """What is wrong with one field."""
+
+    path: str
+    message: str
+
+
+class Problem(Struct, kw_only=True):
+    """An RFC 9457 problem with a code of the closed list."""
+
+    type: Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+    title: str
+    status: int
+    detail: str | UnsetType = UNSET
+    instance: str | UnsetType = UNSET
+    code: str  # the document lists them, from spine_core.problems
+    retryable: bool
+    outcome: (
+        Annotated[
+            Literal["not-applied", "indeterminate"], Meta(description="on every failed write")
+        ]
+        | UnsetType
+    ) = UNSET
+    request_id: str
+    retry_after_ms: int | UnsetType = UNSET
+    errors: list[FieldError] | UnsetType = UNSET
+    current: Memory | UnsetType = UNSET
+    current_version: str | UnsetType | None = UNSET
+    holder: str | UnsetType = UNSET
+    home: str | UnsetType = UNSET
+    acks: int | UnsetType = UNSET
+    required: int | UnsetType = UNSET
+    epoch: int | UnsetType = UNSET
+
+
+class ItemResult(Struct, kw_only=True):
+    """What became of one operation of a batch."""
+
+    status: int
+    id: MemoryId | UnsetType = UNSET
+    etag: str | UnsetType = UNSET
+    memory: Memory | UnsetType = UNSET
+    problem: Problem | UnsetType = UNSET
+
+
+class BatchResult(Struct, kw_only=True):
+    """One result per operation, in request order."""
+
+    results: list[ItemResult]
+    failed: int
+
+
+class SessionMerge(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Tokens to be merged."""
+
+    tokens: Annotated[
+        list[Annotated[str, Meta(max_length=limits.SESSION_CHARS_MAX)]],
+        Meta(min_length=1, max_length=limits.SESSIONS_MERGED_MAX),
+    ]
+
+
+class SessionMerged(Struct, kw_only=True):
+    """One token that covers them all."""
+
+    token: str
