@@ -1,0 +1,1 @@
+"""One node of a Memory Spine cluster: HTTP, engine, links and store."""

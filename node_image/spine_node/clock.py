@@ -5,6 +5,7 @@ own `Clock`; safety never depends on what it answers (protocol.md §1).
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -28,6 +29,13 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Let others run for so long."""
         await asyncio.sleep(max(0.0, seconds))  # noqa: TID251 - this is the clock module
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait for an event, but no longer than so many seconds; clear it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        event.clear()
 
     def jittered(self, seconds: float) -> float:
         """Draw from seconds ± 20 %, so that nodes do not march in step."""

@@ -115,7 +115,9 @@ class ListOutcome:
 class Engine(Protocol):
     """The data plane of one node, whatever way the request came in."""
 
-    consistency: Consistency
+    @property
+    def consistency(self) -> Consistency:
+        """The cluster's policy in force."""
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Store or delete one record on its write quorum."""

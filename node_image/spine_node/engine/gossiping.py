@@ -119,7 +119,9 @@ class Gossiping:
             body = [[told], known.digests()]
             try:
                 answer = await self._peers.ask(view, store, "gossip", body, CALL_TIMEOUT_S)
-            except CallError:
+            except CallError as error:
+                if error.status == Answer.MISDIRECTED:  # it waits for its first document
+                    self._peers.push_document(store)
                 continue
             self._merge(_states_in(answer))
 

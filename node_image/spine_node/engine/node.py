@@ -57,6 +57,9 @@ UPKEEP_S = 1.0  # how often health, metrics and the clock's lag are looked at
 REFRESH_S = 5.0  # how often files that may change are read again
 
 
+PULL_SLOTS = 4  # of a change at once, until the operator says otherwise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a node is made of, fixed for the life of the process."""
@@ -66,24 +69,19 @@ class Plan:
     version: str
     strategy: Literal["hash", "agent", "tag"]
     pull_bytes_per_s: int
-    pull_slots: int = 4
+    quota_bytes: int  # of the store
+    secrets: Secrets
+    tls: TlsContexts | None
+    configuration: LiveConfiguration
 
 
 class Node:
     """`Engine` and `Operations` of `spine_node.ports`. `run` until cancelled, then `close`."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        hlc: HybridClock,
-        secrets: Secrets,
-        tls: TlsContexts | None,
-        configuration: LiveConfiguration,
-        clock: Clock,
-    ) -> None:
-        self.plan, self.store, self.secrets, self.clock = plan, store, secrets, clock
-        self.configuration = configuration
+    def __init__(self, plan: Plan, store: Store, hlc: HybridClock, clock: Clock) -> None:
+        self.plan, self.store, self.clock = plan, store, clock
+        self.configuration = plan.configuration
+        secrets, tls = plan.secrets, plan.tls
         self.registry = Metrics()
         self.stamps = Stamps(store, hlc, clock)
         self.membership = Membership(store)
@@ -114,7 +112,7 @@ class Node:
             metrics=self.registry,
         )
         self.stable = StableTimes()
-        self.pace = Pace(clock, bytes_per_s=plan.pull_bytes_per_s, slots=plan.pull_slots)
+        self.pace = Pace(clock, bytes_per_s=plan.pull_bytes_per_s, slots=PULL_SLOTS)
         self.reading = Reading(context, self.stable)
         self.writing = Writing(context, self.reading)
         self.writing.strategy = plan.strategy
@@ -125,6 +123,7 @@ class Node:
         self.reporting = Reporting(
             seat=plan.seat,
             version=plan.version,
+            quota_bytes=plan.quota_bytes,
             store=store,
             membership=self.membership,
             gossiping=self.gossiping,
@@ -190,7 +189,7 @@ class Node:
         self._admit()
         return await self.reading.read(request)
 
-    async def list(self, request: ListRequest) -> ListOutcome:
+    async def list(self, _request: ListRequest) -> ListOutcome:
         """Answer one page of a list."""
         self._admit()
         raise ProblemError("not-implemented", "lists come with the query index")
@@ -285,6 +284,7 @@ class Node:
             {number: view.document.stores[number] for number in named}, self.store_id()
         )
         self.stable.forget()
+        self.pulling.wake.set()
         self.registry.epoch.set(view.epoch)
 
     async def _upkeep(self) -> None:

@@ -21,6 +21,7 @@ from spine_node.store.operations import Merge
 logger = logging.getLogger("spine.engine")
 
 ROUND_S = 10.0
+RETRY_S = 1.0  # after a round in which a peer was out of reach
 CALL_TIMEOUT_S = 10.0  # of one call of a round: pages are large and disks busy
 YOUNG_MS = 2000  # a version younger than this is still on its way by itself
 SLOTS_AT_ONCE = 256  # whose buckets and keys one call asks for
@@ -43,19 +44,26 @@ class Pulling:
         self._clock, self._metrics = context.clock, context.metrics
         self._done: dict[int, int] = {}  # source → HLC before its last complete pull, this epoch
         self._epoch = 0
+        self.wake = asyncio.Event()  # set: begin a round now
         self.rounds = 0  # complete rounds since start, for readiness
 
     async def run(self) -> None:
         """Pull from every peer with shared slots, at once and then every round."""
         while True:
             view = self._membership.view
-            if view is not None and view.number is not None:
-                self._begin_epoch(view)
-                began = self._stamps.tick()
-                complete = [await self._pull(view, peer) for peer in self._shared(view)]
-                self.rounds += all(complete)
-                self._note(view, view.number, began)  # alone, our own clock is the whole matrix
-            await self._clock.sleep(self._clock.jittered(ROUND_S))
+            complete = view is not None and await self._round(view)
+            pause_s = ROUND_S if complete else RETRY_S
+            await self._clock.wait(self.wake, self._clock.jittered(pause_s))
+
+    async def _round(self, view: View) -> bool:
+        if view.number is None:
+            return True
+        self._begin_epoch(view)
+        began = self._stamps.tick()
+        complete = [await self._pull(view, peer) for peer in self._shared(view)]
+        self._note(view, view.number, began)  # alone, our own clock is the whole matrix
+        self.rounds += all(complete)
+        return all(complete)
 
     def row(self) -> Mapping[int, int]:
         """Return our row of the sync matrix for the epoch in force."""

@@ -27,6 +27,7 @@ class Reporting:
 
     seat: str
     version: str
+    quota_bytes: int
     store: Store
     membership: Membership
     gossiping: Gossiping
@@ -55,7 +56,7 @@ class Reporting:
             "change": self._change(view, self.joining.progress),
             "pulls": {str(source): round(age, 1) for source, age in self.pulling.ages_s().items()},
             "peers": self.gossiping.peers(),
-            "disk": {"used": self.store.used_bytes(), "quota": self.store.quota_bytes},
+            "disk": {"used": self._used_bytes(view), "quota": self.quota_bytes},
             "pace": {"bytes_per_s": self.pace.bytes_per_s, "slots": self.pace.slots},
             "jobs": [],
         }
@@ -124,6 +125,10 @@ class Reporting:
             "bytes_total": max(progress.bytes_total, progress.bytes_done),
             "idle_s": round(self.clock.now() - progress.moved_at, 1),
         }
+
+    def _used_bytes(self, view: View | None) -> int:
+        total = view.document.slots if view else 0
+        return sum(self.store.slot_stats(slot)[1] for slot in range(total))
 
     def _slot_sizes(self, view: View | None) -> Mapping[str, tuple[int, int]]:
         total = view.document.slots if view else 0

@@ -53,8 +53,9 @@ class Mesh:
 
     def _dial(self, info: StoreInfo) -> PeerLink:
         s = self._settings
-        tls = s.tls() if info.url.startswith("https") else None
-        dial = Dial(url=info.url, token=s.token(), tls=tls)
+        tls = s.tls()
+        url = f"{'https' if tls else 'http'}://{info.url}"  # the document says host:port
+        dial = Dial(url=url, token=s.token(), tls=tls)
         me = dataclasses.replace(s.me, expects=info.id)
         return PeerLink(dial, me, self._clock, s.hlc, s.see)
 

@@ -1,0 +1,134 @@
+"""The composition root of a node: settings in, a serving node out, an exit code at the end.
+
+Exit codes: 0 stopped as asked, 1 failed while running, 2 cannot start as configured.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import uvloop
+
+from spine_core.errors import InvalidInputError
+from spine_core.hlc import HybridClock
+from spine_node.clock import Clock
+from spine_node.engine.node import Node
+from spine_node.founding import found
+from spine_node.http.auth import Credentials
+from spine_node.http.boundary import Boundary
+from spine_node.http.call import Edge
+from spine_node.http.exposure import guard_needed
+from spine_node.http.front import HttpServer, serve
+from spine_node.http.router import Router
+from spine_node.http.routes import routes
+from spine_node.logs import configure_logging
+from spine_node.modes import Setup, set_up
+from spine_node.settings import Settings
+from spine_node.store import StorageError, open_store
+
+logger = logging.getLogger("spine.node")
+
+Announce = Callable[[str], None]
+
+
+def run(settings: Settings, announce: Announce = print) -> int:
+    """Serve until SIGTERM or SIGINT; `announce` gets one line with the address once it serves."""
+    configure_logging(settings.log_level)
+    try:
+        return uvloop.run(_serve(settings, announce))
+    except (InvalidInputError, StorageError, OSError) as error:
+        print(f"spine: {error}", file=sys.stderr)  # noqa: T201 - the reason a person needs
+        return 2
+
+
+async def _serve(settings: Settings, announce: Announce) -> int:
+    setup = set_up(settings)
+    clock, hlc = Clock(), HybridClock()
+    credentials = Credentials(setup.keys)
+    local_only = guard_needed(
+        setup.host, keys=credentials.needed, open_to_all=settings.auth == "none"
+    )
+    store = open_store(
+        settings.data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=settings.quota_bytes
+    )
+    node = Node(setup.plan, store, hlc, clock)
+    edge = Edge(
+        engine=node,
+        operations=node,
+        credentials=credentials,
+        admin_tokens=setup.plan.secrets.admin_tokens,
+        session_keys=partial(setup.plan.secrets.keys, "session"),
+        clock=clock,
+        epoch=lambda: node.membership.epoch,
+        node=setup.plan.seat,
+        local_only=local_only,
+    )
+    boundary = Boundary(edge, Router(routes(setup.plan.version)))
+    tls = setup.plan.tls
+    try:
+        server = await serve(
+            boundary,
+            node.links.handle,
+            host=setup.host,
+            port=setup.port,
+            tls=tls.server if tls else None,
+        )
+    except OSError:
+        await node.close()
+        raise
+    scheme = "https" if tls else "http"
+    announce(f"Memory Spine serves {scheme}://{setup.host}:{server.port} from {settings.data}")
+    return await _until_stopped(settings, setup, node, server, clock)
+
+
+async def _until_stopped(
+    settings: Settings, setup: Setup, node: Node, server: HttpServer, clock: Clock
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = asyncio.create_task(_background(setup, node))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    failed = running.done()
+    if failed:
+        logger.error("node_failed", exc_info=running.exception())
+    else:
+        node.health.resigned = True  # readiness off; whoever comes now is sent elsewhere
+        await clock.sleep(setup.shutdown_s)
+    stopping.cancel()
+    running.cancel()
+    await node.links.close()
+    await server.close()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(running, return_exceptions=True)
+    await node.close()
+    logger.info("node_stopped", extra={"data": str(settings.data)})
+    return 1 if failed else 0
+
+
+async def _background(setup: Setup, node: Node) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(node.run())
+        if setup.founding is not None:
+            tasks.create_task(found(node, *setup.founding))
+
+
+def main() -> int:
+    """Run the node that the environment describes: the entry point of the image."""
+    try:
+        settings = Settings.load({}, os.environ)
+    except InvalidInputError as error:
+        print(f"spine: {error}", file=sys.stderr)  # noqa: T201 - the reason a person needs
+        return 2
+    return run(settings, announce=logger.info)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
