@@ -121,6 +121,8 @@ class Document:
         """
         document = _read(Fields(value))
         _check_parameters(document)
+        _check_seats(document, document.current, "current")
+        _check_seats(document, document.target, "change.target")
         _check_stores(document)
         _check_change(document)
         return document
