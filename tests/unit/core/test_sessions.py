@@ -28,7 +28,8 @@ TOKEN = "AQAAAAAABwAAAAAAAAADAAAAAAAAAAAACQAAAAAAAAUAAAAAAAEAch8drWXwnIk"
 versions = st.builds(
     make_version, st.integers(1, 60), st.integers(1, 2), kind=st.sampled_from([0, STRONG])
 )
-writes = st.lists(st.tuples(st.integers(1, 30), versions), max_size=40)
+write = st.tuples(st.integers(1, 40), versions)
+writes = st.lists(write, max_size=8) | st.lists(write, min_size=24, max_size=40)
 
 
 def session_of(history: list[tuple[int, Version]]) -> Session:

@@ -89,6 +89,12 @@ class World:
         self.rows[reader, source] = self.clock(reader)
         self.held[reader] |= self.held[source]
 
+    def check(self) -> None:
+        stable = stable_time(self.rows, STORES)
+        anywhere = set.union(*self.held.values())
+        for held in self.held.values():
+            assert {hlc for hlc in anywhere if hlc <= stable} <= held
+
 
 Round = tuple[list[tuple[int, tuple[int, ...]]], list[tuple[int, int]], int]
 
@@ -114,9 +120,7 @@ def test_what_is_stable_and_anywhere_is_everywhere(
         for store, delays_ms in writes:
             world.write(store, delays_ms)
         world.wait(wait_ms)
+        world.check()
         for reader, source in pulls:
             world.pull(reader, source)
-        stable = stable_time(world.rows, STORES)
-        anywhere = set.union(*world.held.values())
-        for held in world.held.values():
-            assert {hlc for hlc in anywhere if hlc <= stable} <= held
+            world.check()
