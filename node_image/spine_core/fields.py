@@ -96,6 +96,14 @@ class Fields:
             raise InvalidInputError("must be a list", path=self.at(name))
         return tuple(Fields(item, f"{self.at(name)}[{i}]") for i, item in enumerate(value))
 
+    def texts(self, name: str, *, longest: int = 255) -> tuple[str, ...]:
+        """Return a list of texts of 1..`longest` characters each."""
+        value = self._get(name)
+        if not isinstance(value, list | tuple):
+            raise InvalidInputError("must be a list", path=self.at(name))
+        listed = Fields({f"{name}[{i}]": item for i, item in enumerate(value)}, self.path)
+        return tuple(listed.text(each, longest=longest) for each in listed.names())
+
     def numbered(self, name: str, lowest: int, highest: int) -> tuple[int, ...]:
         """Return the names of an object whose names are whole numbers inside their limits."""
         inner = self.inner(name)

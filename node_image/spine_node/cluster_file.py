@@ -191,10 +191,10 @@ def _check(file: ClusterFile) -> None:
         raise InvalidInputError("must name at least one node", path="cluster.nodes")
     if not file.factor < 2 * file.write_quorum <= 2 * file.factor:
         message = f"must be more than half of factor {file.factor}, and not more than it"
-        raise InvalidInputError(message, path="replication.write_quorum")
+        raise InvalidInputError(message, path="cluster.replication.write_quorum")
     if file.configuration.read_quorum > file.factor:
         message = f"must not be more than factor {file.factor}"
-        raise InvalidInputError(message, path="replication.read_quorum")
+        raise InvalidInputError(message, path="cluster.replication.read_quorum")
     _refuse_twice("id", [node.id for node in file.nodes])
     _refuse_twice("address", [node.address for node in file.nodes])
     zones: Mapping[Seat, Zone] = {node.id: node.zone for node in file.nodes}
