@@ -11,6 +11,7 @@ import msgspec
 
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.ids import check_id
+from spine_core.records import Record
 from spine_core.sessions import Session, merge, seal
 from spine_node.http import audit, data
 from spine_node.http.bodies import decode, decode_create, decode_put
@@ -22,7 +23,7 @@ from spine_node.http.messages import Response, too_large
 from spine_node.http.problems import as_problem, problem_object
 from spine_node.http.render import JSON, encode_json, etag_header, memory_json
 from spine_node.http.schema import Batch, Operation
-from spine_node.ports import ReadOutcome, WriteOutcome
+from spine_node.ports import WriteOutcome
 
 _batch = msgspec.json.Decoder(Batch)
 
@@ -97,7 +98,7 @@ class _Run:
         body = bytes(operation.body) if isinstance(operation.body, msgspec.Raw) else b""
         match operation.op:
             case "get":
-                return self._read(await data.read(call, wishes, str(operation.id)), operation)
+                return await self._read(call, wishes, str(operation.id))
             case "delete":
                 outcome = await data.write(call, wishes, str(operation.id), None)
                 return self._wrote(outcome, 204)
@@ -108,20 +109,21 @@ class _Run:
                 outcome = await data.write(call, wishes, str(operation.id), memory)
         return self._wrote(outcome, 201 if outcome.created else 200)
 
-    def _read(self, outcome: ReadOutcome, operation: Operation) -> Item:
-        assert outcome.record is not None, "read() answers live records only"
+    async def _read(self, call: Call, wishes: Wishes, memory_id: str) -> Item:
+        outcome = await data.read(call, wishes, memory_id)
         self._sessions.append(outcome.session)
-        return self._item(200, str(operation.id), outcome)
+        absence = data.absence_of(call, outcome)
+        if absence is not None:
+            raise absence
+        return self._item(200, memory_id, data.live(outcome))
 
     def _wrote(self, outcome: WriteOutcome, status: int) -> Item:
         self._sessions.append(outcome.session)
         if status == 204:
             return {"status": status, "id": outcome.memory_id}
-        return self._item(status, outcome.memory_id, outcome)
+        return self._item(status, outcome.memory_id, outcome.record)
 
-    def _item(self, status: int, memory_id: str, outcome: ReadOutcome | WriteOutcome) -> Item:
-        record = outcome.record
-        assert record is not None, "an item shows a record"
+    def _item(self, status: int, memory_id: str, record: Record) -> Item:
         shown = memory_json(self._call.namespace, memory_id, record, embedding=False)
         etag = etag_header(record)
         return {"status": status, "id": memory_id, "etag": etag, "memory": msgspec.Raw(shown)}

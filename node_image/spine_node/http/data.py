@@ -7,15 +7,16 @@ import msgspec
 
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.records import is_absent
+from spine_core.records import Record, is_absent
 from spine_core.sessions import Session
 from spine_node.http import audit, headers
 from spine_node.http.bodies import decode_create, decode_put, kept_json
 from spine_node.http.call import Call
 from spine_node.http.limits import BODY_BYTES_MAX
 from spine_node.http.messages import Response
+from spine_node.http.problems import problem_response
 from spine_node.http.queries import flag, includes
-from spine_node.http.render import common_headers, etag_header, memory_json
+from spine_node.http.render import JSON, common_headers, etag_header, memory_json
 from spine_node.http.schema import MemoryCreate, MemoryFields
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
 
@@ -51,7 +52,7 @@ async def delete_memory(call: Call) -> Response:
     """`DELETE {m}/{id}`: 204, record or not."""
     _refuse_conditions(call)
     outcome = await write(call, wishes_of(call), call.path["id"], None)
-    return Response(204, _write_headers(call, outcome, media_type=None))
+    return Response(204, _write_headers(call, outcome))
 
 
 async def get_memory(call: Call) -> Response:
@@ -59,20 +60,17 @@ async def get_memory(call: Call) -> Response:
     embedding = includes(call.query, "embedding")
     known = headers.condition(call.request.headers, "If-None-Match")
     outcome = await read(call, wishes_of(call), call.path["id"])
-    record = outcome.record
-    assert record is not None, "read() answers live records only"
+    seen = _read_headers(call, outcome)
+    absence = absence_of(call, outcome)
+    if absence is not None:
+        problem = problem_response(absence, call.request_id, writes=False)
+        return Response(problem.status, seen | problem.headers, problem.body)
+    record = live(outcome)
     etag = etag_header(record)
-    answer = common_headers(call.edge, outcome.session, outcome.model)
-    answer["ETag"] = etag
-    if outcome.staleness_ms is not None:
-        answer["Spine-Staleness-Ms"] = str(outcome.staleness_ms)
-    if outcome.degraded is not None:
-        answer["Spine-Degraded"] = outcome.degraded
-    if known is not None and (known == "*" or known == etag[1:-1]):
-        del answer["Content-Type"]
-        return Response(304, answer)
+    if known is not None and known in ("*", etag[1:-1]):
+        return Response(304, seen | {"ETag": etag})
     body = memory_json(call.namespace, call.path["id"], record, embedding=embedding)
-    return Response(200, answer, body)
+    return Response(200, seen | {"ETag": etag, "Content-Type": JSON}, body)
 
 
 async def write(
@@ -86,11 +84,7 @@ async def write(
 
 
 async def read(call: Call, wishes: Wishes, memory_id: str) -> ReadOutcome:
-    """Return a live record.
-
-    Raises:
-        ProblemError: `not-found`, or `gone` while its tombstone is known.
-    """
+    """Ask for one record."""
     request = ReadRequest(
         namespace=call.namespace,
         memory_id=memory_id,
@@ -98,12 +92,22 @@ async def read(call: Call, wishes: Wishes, memory_id: str) -> ReadOutcome:
         deadline=call.deadline,
         model=wishes.model,
     )
-    outcome = await call.edge.engine.read(request)
+    return await call.edge.engine.read(request)
+
+
+def absence_of(call: Call, outcome: ReadOutcome) -> ProblemError | None:
+    """Return why a read shows nothing: `not-found`, or `gone` while the tombstone is known."""
     if outcome.record is None:
-        raise ProblemError("not-found", "there is no such memory")
+        return ProblemError("not-found", "there is no such memory")
     if is_absent(outcome.record, call.edge.clock.physical_ms()):
-        raise ProblemError("gone", "the memory was deleted or has expired")
-    return outcome
+        return ProblemError("gone", "the memory was deleted or has expired")
+    return None
+
+
+def live(outcome: ReadOutcome) -> Record:
+    """Return the record of a read that is not absent."""
+    assert outcome.record is not None, "absence_of() was asked first"
+    return outcome.record
 
 
 def wishes_of(call: Call) -> Wishes:
@@ -138,6 +142,7 @@ def attempt_of(call: Call, memory_id: str | None) -> audit.Attempt:
 def written(call: Call, outcome: WriteOutcome) -> Response:
     """Return the answer to a create or replacement."""
     answer = _write_headers(call, outcome)
+    answer["Content-Type"] = JSON
     answer["ETag"] = etag_header(outcome.record)
     if outcome.created:
         answer["Location"] = f"/v1/ns/{call.namespace}/memories/{outcome.memory_id}"
@@ -145,13 +150,21 @@ def written(call: Call, outcome: WriteOutcome) -> Response:
     return Response(201 if outcome.created else 200, answer, body)
 
 
-def _write_headers(
-    call: Call, outcome: WriteOutcome, media_type: str | None = "application/json"
-) -> dict[str, str]:
-    answer = common_headers(call.edge, outcome.session, outcome.model, media_type)
+def _write_headers(call: Call, outcome: WriteOutcome) -> dict[str, str]:
+    answer = common_headers(call.edge, outcome.session, outcome.model)
     answer["Spine-Acks"] = f"{outcome.acks}/{outcome.replicas}"
     if outcome.replayed:
         answer["Idempotency-Replayed"] = "true"
+    return answer
+
+
+def _read_headers(call: Call, outcome: ReadOutcome) -> dict[str, str]:
+    """Return what the caller has now seen; a read that finds nothing has seen something too."""
+    answer = common_headers(call.edge, outcome.session, outcome.model)
+    if outcome.staleness_ms is not None:
+        answer["Spine-Staleness-Ms"] = str(outcome.staleness_ms)
+    if outcome.degraded is not None:
+        answer["Spine-Degraded"] = outcome.degraded
     return answer
 
 

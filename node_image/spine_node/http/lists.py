@@ -13,7 +13,7 @@ from spine_node.http.call import Call
 from spine_node.http.limits import PAGE_SIZE, PAGE_SIZE_MAX, PAGE_TOKEN_CHARS_MAX
 from spine_node.http.messages import Response
 from spine_node.http.queries import choice, includes, integer
-from spine_node.http.render import common_headers, encode_json, memory_json
+from spine_node.http.render import JSON, common_headers, encode_json, memory_json
 from spine_node.ports import ListOutcome, ListRequest
 
 _json = msgspec.json.Decoder()
@@ -24,6 +24,7 @@ async def list_memories(call: Call) -> Response:
     embedding = includes(call.query, "embedding")
     outcome = await call.edge.engine.list(_request(call))
     headers = common_headers(call.edge, outcome.session, outcome.model)
+    headers["Content-Type"] = JSON
     headers["Spine-Index-Lag-Ms"] = str(outcome.index_lag_ms)
     if outcome.answered < outcome.slots:
         headers["Spine-Degraded"] = "partial"

@@ -76,8 +76,8 @@ _ANSWERS: dict[str, tuple[str, tuple[str, ...], str, Any]] = {
 
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the routes that are public."""
-    public = [route for route in routes if route.answers and route.access != "admin"]
+    """Return the OpenAPI 3.1 document of the routes that state their answers: public and built."""
+    public = [route for route in routes if route.answers]
     types = [route.body for route in public if route.body] + [
         kind for _, _, _, kind in _ANSWERS.values() if kind
     ]

@@ -23,7 +23,7 @@ class MethodNotAllowedError(ProblemError):
 
     def __init__(self, methods: Iterable[str]) -> None:
         self.methods = sorted(methods)
-        super().__init__("method-not-allowed", f"this path has {', '.join(self.methods)}")
+        super().__init__("method-not-allowed", "this path does not have this method")
 
 
 def as_problem(error: InvalidInputError | ProblemError) -> ProblemError:

@@ -73,17 +73,12 @@ def time_text(ms: int) -> str:
     return f"{_second_text(ms // 1000)}.{ms % 1000:03d}Z"
 
 
-def common_headers(
-    edge: Edge, session: Session, model: Model, media_type: str | None = JSON
-) -> dict[str, str]:
+def common_headers(edge: Edge, session: Session, model: Model) -> dict[str, str]:
     """Return the headers of every answer about records."""
-    headers = {
+    return {
         "Spine-Session": seal(session, edge.session_keys()[0]),
         "Spine-Consistency": model.value,
     }
-    if media_type:
-        headers["Content-Type"] = media_type
-    return headers
 
 
 def etag_header(record: Record) -> str:

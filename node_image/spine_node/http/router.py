@@ -30,6 +30,7 @@ class Route:
     handler: Handler
     access: Literal["open", "key", "admin"] = "key"
     scope: Scope | None = None
+    reserved: bool = False  # promised, answers `not-implemented`
     writes: bool = False  # failures carry `outcome`
     tag: str = ""
     summary: str = ""
@@ -109,7 +110,9 @@ class Router:
             raise ProblemError("not-found", "there is no such path")
         route = branch.routes.get(method)
         if route is None:
-            raise MethodNotAllowedError(branch.routes)
+            raise MethodNotAllowedError(
+                known.method for known in branch.routes.values() if not known.reserved
+            )
         return route, found
 
 

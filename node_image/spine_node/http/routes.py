@@ -252,6 +252,7 @@ def _reserved(method: str, path: str, name: str, scope: Scope | None) -> Route:
         handler=_not_built,
         access="key" if path.startswith("/v1/") else "open",
         scope=scope,
+        reserved=True,
         writes=scope not in (None, Scope.READ),
     )
 

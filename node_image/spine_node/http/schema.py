@@ -136,7 +136,7 @@ class Operation(Struct, forbid_unknown_fields=True, kw_only=True):
 
     op: Literal["put", "create", "patch", "delete", "get"]
     id: MemoryId | UnsetType = UNSET
-    body: Raw | UnsetType = UNSET
+    body: Annotated[Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
     if_match: Annotated[str, Meta(max_length=34)] | UnsetType = UNSET
     if_none_match: Literal["*"] | UnsetType = UNSET
     fence: Guard | UnsetType = UNSET

@@ -1,0 +1,130 @@
+"""What the tests of the HTTP edge share: an edge on doubles, and requests without a socket."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from multidict import CIMultiDict
+
+from spine_core.sessions import derive_key
+from spine_node.http.auth import Credentials, new_key
+from spine_node.http.boundary import Boundary
+from spine_node.http.call import Edge
+from spine_node.http.identity import Scope
+from spine_node.http.messages import Request, Response, whole
+from spine_node.http.router import Router
+from spine_node.http.routes import routes
+from unit.http.memory_engine import MemoryEngine, MemoryOperations, StillClock
+
+SESSION_KEY = derive_key(b"a secret of at least thirty-two bytes", "session")
+ADMIN_TOKEN = "the admin credential"
+MEMORIES = "/v1/ns/acme.support/memories"
+ROUTES = routes("0.1.0")
+
+
+@dataclass
+class Answer:
+    """A response with its JSON decoded."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str | None:
+        found: str | None = self.json.get("code")
+        return found
+
+
+@dataclass
+class Desk:
+    """One edge on doubles, and a way to ask it."""
+
+    keys: Path | None = None
+    local_only: bool = False
+    clock: StillClock = field(default_factory=StillClock)
+    operations: MemoryOperations = field(default_factory=MemoryOperations)
+
+    def __post_init__(self) -> None:
+        self.engine = MemoryEngine(self.clock)
+        self.credentials = Credentials(self.keys)
+        edge = Edge(
+            engine=self.engine,
+            operations=self.operations,
+            credentials=self.credentials,
+            admin_tokens=lambda: (ADMIN_TOKEN,),
+            session_keys=lambda: (SESSION_KEY,),
+            clock=self.clock,
+            epoch=lambda: 7,
+            node="spine-1",
+            local_only=self.local_only,
+        )
+        self.boundary = Boundary(edge, Router(ROUTES))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | list[tuple[str, str]] | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        """Send one request; `body` is JSON, or bytes as they are."""
+        sent = CIMultiDict(headers or {})
+        if body is not None:
+            sent.setdefault("Content-Type", "application/json")
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+        )
+        path, _, query = path.partition("?")
+        response: Response = await self.boundary.handle(
+            Request(
+                method=method,
+                path=path,
+                query=query,
+                headers=sent,
+                body=whole(data),
+                remote="192.0.2.1",
+            )
+        )
+        return Answer(response.status, response.headers, response.body)
+
+
+@dataclass
+class Keyring:
+    """A `keys.yaml` under construction."""
+
+    file: Path
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self,
+        scopes: list[Scope],
+        namespaces: list[str],
+        *,
+        subject: str = "support-bot",
+        not_after: datetime | None = None,
+        rate: dict[str, float] | None = None,
+    ) -> str:
+        """Add a key and write the file; return the key's text."""
+        text, entry = new_key(subject, scopes, namespaces, not_after)
+        plain = msgspec.to_builtins(entry, builtin_types=(datetime,))
+        self.entries.append(plain | ({"rate": rate} if rate else {}))
+        self.file.write_text(yaml.safe_dump({"keys": self.entries}))
+        return text
+
+
+def day(year: int) -> datetime:
+    """Return New Year's Day."""
+    return datetime(year, 1, 1, tzinfo=UTC)

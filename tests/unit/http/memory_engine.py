@@ -1,0 +1,229 @@
+"""The double at the engine's port: one dictionary, one clock that counts, no replicas.
+
+It keeps the promises that the edge can see: versions grow, a keyed create happens once, a page goes on
+where the last one ended, an effective strong write is refused as long as there are no registers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from spine_core.consistency import SEED, Model
+from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.filters import matches
+from spine_core.ids import key_hash, keyed_name, ulid
+from spine_core.records import FLAG_TOMBSTONE, Record, is_absent, join_body, split_body
+from spine_core.sessions import Session
+from spine_core.versions import hlc_from_ms, hlc_of, make_version, ms_of
+from spine_node.clock import Clock
+from spine_node.ports import (
+    ListItem,
+    ListOutcome,
+    ListRequest,
+    ReadOutcome,
+    ReadRequest,
+    WriteOutcome,
+    WriteRequest,
+)
+
+START_MS = 1_800_000_000_000
+
+
+class StillClock(Clock):
+    """A wall clock that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.ms = START_MS
+
+    def physical_ms(self) -> int:
+        return self.ms
+
+
+class MemoryEngine:
+    """What `spine_node.ports.Engine` promises, in one dictionary."""
+
+    consistency = SEED
+
+    def __init__(self, clock: Clock) -> None:
+        self.records: dict[tuple[str, str], Record] = {}
+        self.failure: Exception | None = None  # raised by the next calls
+        self.seen: list[WriteRequest | ReadRequest | ListRequest] = []
+        self._clock = clock
+        self._hlc = hlc_from_ms(clock.physical_ms())
+
+    async def write(self, request: WriteRequest) -> WriteOutcome:
+        self._note(request)
+        model = self.consistency.resolve(request.model, request.tags)
+        if model is Model.STRONG:
+            raise ProblemError("not-implemented", "registers come later")
+        memory_id, key = self._id_of(request), request.idempotency_key
+        held = self.records.get((request.namespace, memory_id))
+        replayed = request.memory_id is None and key is not None and held is not None
+        record = held if replayed and held else self._put(request, memory_id, held)
+        session = (request.session or Session()).wrote(
+            key_hash(request.namespace, memory_id), record.version
+        )
+        return WriteOutcome(
+            memory_id=memory_id,
+            record=record,
+            created=replayed or held is None or is_absent(held, self._clock.physical_ms()),
+            replayed=replayed,
+            model=model,
+            session=session,
+            acks=2,
+            replicas=3,
+        )
+
+    async def read(self, request: ReadRequest) -> ReadOutcome:
+        self._note(request)
+        return ReadOutcome(
+            record=self.records.get((request.namespace, request.memory_id)),
+            model=self.consistency.resolve(request.model, ()),
+            session=(request.session or Session()).saw(self._hlc),
+            staleness_ms=3,
+        )
+
+    async def list(self, request: ListRequest) -> ListOutcome:
+        self._note(request)
+        found = [
+            ListItem(namespace=namespace, memory_id=memory_id, record=record)
+            for (namespace, memory_id), record in sorted(self.records.items())
+            if self._is_in(request, namespace, record)
+        ]
+        start = _start(request.page_token)
+        rest = found[start + request.page_size :]
+        return ListOutcome(
+            items=tuple(found[start : start + request.page_size]),
+            next_page_token=str(start + request.page_size) if rest else None,
+            slots=4096,
+            answered=4096,
+            model=self.consistency.resolve(request.model, ()),
+            session=request.session or Session(),
+            index_lag_ms=0,
+        )
+
+    def _note(self, request: WriteRequest | ReadRequest | ListRequest) -> None:
+        self.seen.append(request)
+        if self.failure is not None:
+            raise self.failure
+
+    def _id_of(self, request: WriteRequest) -> str:
+        now_ms = self._clock.physical_ms()
+        if request.memory_id is not None:
+            return request.memory_id
+        if request.idempotency_key is None:
+            return ulid(now_ms, len(self.seen).to_bytes(10, "big"))
+        return keyed_name(request.principal, request.namespace, request.idempotency_key, now_ms)
+
+    def _put(self, request: WriteRequest, memory_id: str, held: Record | None) -> Record:
+        self._hlc += 1
+        now_ms = self._clock.physical_ms()
+        facts = {"created_at": now_ms, "writer": request.principal, "guard": None}
+        if held is not None:
+            facts["created_at"] = server_fields(held)["created_at"]
+        record = Record(
+            version=make_version(self._hlc, 1),
+            op=0,
+            expires_ms=now_ms + request.ttl_seconds * 1000 if request.ttl_seconds else 0,
+            flags=FLAG_TOMBSTONE if request.memory is None else 0,
+            body=join_body(msgspec.msgpack.encode(facts), request.memory or b""),
+        )
+        self.records[request.namespace, memory_id] = record
+        return record
+
+    def _is_in(self, request: ListRequest, namespace: str, record: Record) -> bool:
+        now_ms = self._clock.physical_ms()
+        below = request.scope == "subtree" and namespace.startswith(request.namespace + ".")
+        if is_absent(record, now_ms) or not (below or namespace == request.namespace):
+            return False
+        memory = msgspec.json.decode(split_body(record.body)[1])
+        memory |= {"updated_at": ms_of(hlc_of(record.version)), **server_fields(record)}
+        return matches(request.filter, memory, now_ms)
+
+
+def server_fields(record: Record) -> dict[str, Any]:
+    """Return what the server added to a record."""
+    fields: dict[str, Any] = msgspec.msgpack.decode(split_body(record.body)[0])
+    return fields
+
+
+def _start(page_token: str | None) -> int:
+    if page_token is None:
+        return 0
+    if not (page_token.isascii() and page_token.isdigit() and len(page_token) < 6):
+        raise ProblemError("invalid-request", "the page token is not valid")
+    return int(page_token)
+
+
+class MemoryOperations:
+    """What `spine_node.ports.Operations` promises, of one store that never works."""
+
+    STORE = "9f3c2d1e-0000-4000-8000-000000000001"
+
+    def __init__(self) -> None:
+        self.is_live = True
+        self.not_ready: str | None = None
+        self.has_started = True
+        self.document: bytes | None = None
+        self.pace = (33_554_432, 4)
+        self.draining = False
+        self.resigned = False
+        self.copies: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def live(self) -> bool:
+        return self.is_live
+
+    def ready(self) -> str | None:
+        return self.not_ready
+
+    def started(self) -> bool:
+        return self.has_started
+
+    def cluster(self, *, slots: bool) -> dict[str, Any]:
+        view: dict[str, Any] = {
+            "name": "spine",
+            "version": "0.1.0",
+            "epoch": 1,
+            "phase": "stable",
+            "replication": {"factor": 3, "write_quorum": 2, "read_quorum": 1},
+            "consistency": {"default": "read-your-writes", "overrides": []},
+            "partitioning": {"strategy": "hash", "virtual_nodes": 150, "slots": 4096},
+            "nodes": [{"id": "spine-1", "zone": "a", "status": "ok"}],
+        }
+        return view | ({"slots": [[0]] * 4096} if slots else {})
+
+    def report(self, *, slots: bool) -> dict[str, Any]:
+        return {"wire": 1, "seat": "spine-1", **({"slots": {"17": [1, 2]}} if slots else {})}
+
+    def store_id(self) -> str:
+        return self.STORE
+
+    def topology(self) -> bytes | None:
+        return self.document
+
+    async def adopt(self, document: bytes) -> tuple[int, str]:
+        try:
+            epoch = msgspec.json.decode(document)["epoch"]
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise InvalidInputError("no topology document", path="document") from error
+        if epoch < 1:
+            raise ProblemError("stale-epoch", "a newer one is here", extra={"epoch": 1})
+        self.document = document
+        return epoch, "d1"
+
+    def set_pace(self, *, bytes_per_s: int, slots: int) -> None:
+        self.pace = (bytes_per_s, slots)
+
+    async def drain(self, *, on: bool) -> int:
+        self.draining = on
+        return 0
+
+    async def resign(self) -> None:
+        self.resigned = True
+
+    def own_record(self, namespace: str, memory_id: str) -> Mapping[str, Any] | None:
+        return self.copies.get((namespace, memory_id))
+
+    def metrics(self) -> bytes:
+        return b"spine_epoch 1\n"
