@@ -305,7 +305,8 @@ class Node:
         view = self.membership.view
         if view is None or view.number is None:
             return
-        mine = view.placement.slots_of(view.number)
+        groups = view.placement.groups.items()
+        mine = [slots[0] for (a, b), slots in groups if view.number in (*a, *b)]
         oldest = min((self.stable.of(view, slot) for slot in mine), default=0)
         if oldest:
             lag_ms = self.clock.physical_ms() - ms_of(oldest)

@@ -23,6 +23,7 @@ class Secrets:
                 path="cluster.secret",
             )
         self._cluster, self._admin = cluster, admin
+        self._keys: dict[KeyKind, tuple[bytes, ...]] = {}  # derived once: every request asks
 
     @classmethod
     def from_files(cls, cluster: Path, admin: Path) -> "Secrets":
@@ -42,7 +43,9 @@ class Secrets:
 
     def keys(self, kind: KeyKind) -> tuple[bytes, ...]:
         """Return the keys of one kind: the first signs, all are accepted."""
-        return tuple(derive_key(secret, kind) for secret in self._cluster)
+        if kind not in self._keys:
+            self._keys[kind] = tuple(derive_key(secret, kind) for secret in self._cluster)
+        return self._keys[kind]
 
     def link_tokens(self) -> tuple[str, ...]:
         """Return the bearer credentials of links: the first is sent, all are accepted."""
