@@ -68,8 +68,8 @@ def open_store(
         except lmdb.Error as error:
             raise StorageError(f"cannot open {path}: {error}") from error
         stack.callback(environment.close)
+        opening.check_format(environment, path)
         tables = open_tables(environment)
-        opening.check_format(environment, tables, path)
         digests = opening.digests_of(environment, tables)
         identity = opening.begin_run(environment, tables)
         committer = Committer(
@@ -239,6 +239,7 @@ class Store:
             self.epoch = effects.adopted.epoch
             self.document = effects.adopted.document
             self.owned = effects.adopted.owned
+            self.identity = self.identity.adopted(effects.adopted)
         if effects.feed_head > self._feed_head:
             self._feed_head = effects.feed_head
             for listener in self._feed_listeners:

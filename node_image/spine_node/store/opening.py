@@ -7,7 +7,7 @@ The clean flag is taken away, durably, before the first write of a run; only `sa
 import fcntl
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,7 @@ import lmdb
 from spine_node.store.digests import Digests, change_of
 from spine_node.store.errors import StoreFormatError, StoreLockedError
 from spine_node.store.layout import FORMAT, Tables, pack_u64, slot_of_key, unpack_u64
+from spine_node.store.operations import Adopt
 from spine_node.store.state import State
 
 
@@ -28,6 +29,11 @@ class StoreIdentity:
     number: int | None
     boot: int  # from 1, one more with every opening
     was_clean: bool  # how the run before ended; true for a new store
+
+    def adopted(self, adopt: Adopt) -> "StoreIdentity":
+        """Return who this store is under a new document."""
+        number = self.number if adopt.number is None else adopt.number
+        return replace(self, cluster_id=adopt.cluster_id, number=number)
 
 
 def lock_directory(path: Path) -> IO[str]:
@@ -50,13 +56,13 @@ def lock_directory(path: Path) -> IO[str]:
     return file
 
 
-def check_format(environment: lmdb.Environment, tables: Tables, path: Path) -> None:
-    """Refuse a store of another format before anything is written to it.
+def check_format(environment: lmdb.Environment, path: Path) -> None:
+    """Refuse a store of another format before anything in it is touched.
 
     Raises:
         StoreFormatError: the directory is of another version.
     """
-    with environment.begin(db=tables.meta) as txn:
+    with environment.begin(db=environment.open_db(b"meta")) as txn:
         found = txn.get(b"format")
     if found is not None and unpack_u64(found) != FORMAT:
         raise StoreFormatError(path, unpack_u64(found), FORMAT)

@@ -1,0 +1,167 @@
+"""Safety rules of the store, each removed in turn."""
+
+from mutants.mutant import Mutant
+
+_STORE = "node_image/spine_node/store"
+_TESTS = "tests/unit/store"
+
+MUTANTS = [
+    Mutant(  # R1: a put of another epoch is applied
+        file=f"{_STORE}/execution.py",
+        old="    verdict = judge_epoch(epoch, draft.state.epoch)\n",
+        new="    verdict = EpochVerdict.OK\n",
+        killed_by=f"{_TESTS}/test_puts.py::test_a_put_of_another_epoch_is_refused",
+    ),
+    Mutant(  # R2: the epoch switches when it is seen, not where it stands in the queue
+        file=f"{_STORE}/draft.py",
+        old="state.epoch, state.document, state.owned = adopt.epoch, adopt.document, adopt.owned\n",
+        new="state.document = adopt.document\n",
+        killed_by=f"{_TESTS}/test_adoption.py"
+        "::test_slots_and_epoch_switch_exactly_where_the_adoption_stands_in_the_queue",
+    ),
+    Mutant(  # R2: an adoption that a restart forgets
+        file=f"{_STORE}/draft.py",
+        old='        self._set(meta, b"epoch", pack_u64(adopt.epoch))\n',
+        new="",
+        killed_by=f"{_TESTS}/test_adoption.py::test_an_adoption_is_durable_before_it_is_answered",
+    ),
+    Mutant(  # epochs only grow
+        file=f"{_STORE}/execution.py",
+        old="    if operation.epoch < state.epoch:\n",
+        new="    if operation.epoch < 0:\n",
+        killed_by=f"{_TESTS}/test_adoption.py::test_epochs_only_grow_and_never_fork",
+    ),
+    Mutant(  # a store serves the slots that its document gives it
+        file=f"{_STORE}/execution.py",
+        old='    return None if slot in draft.state.owned else "misdirected"\n',
+        new="    return None\n",
+        killed_by=f"{_TESTS}/test_puts.py::test_a_slot_of_somebody_else_is_misdirected",
+    ),
+    Mutant(  # an owned slot is never dropped
+        file=f"{_STORE}/execution.py",
+        old="    if operation.slot in draft.state.owned:\n",
+        new="    if operation.slot < 0:\n",
+        killed_by=f"{_TESTS}/test_adoption.py::test_only_a_slot_that_is_not_owned_can_be_dropped",
+    ),
+    Mutant(  # no fsync before the acknowledgement
+        file=f"{_STORE}/lmdb_store.py",
+        old="max_dbs=len(Tables._fields))",
+        new="max_dbs=len(Tables._fields), sync=False)",
+        killed_by=f"{_TESTS}/test_opening.py::test_the_disk_is_asked_to_keep_what_it_is_given",
+    ),
+    Mutant(  # acknowledged before the commit
+        file=f"{_STORE}/writer.py",
+        old="            return self._perform(batch)\n",
+        new="            early = [PutReply('ok') for _ in batch]\n"
+        "            self._loop.call_soon_threadsafe(self._deliver, early, None)\n"
+        "            return [], self._perform(batch)[1]\n",
+        killed_by=f"{_TESTS}/test_puts.py::test_nothing_is_acknowledged_or_seen_before_its_commit",
+    ),
+    Mutant(  # acknowledged before the commit, as a crash shows it
+        file=f"{_STORE}/writer.py",
+        old="            return self._perform(batch)\n",
+        new="            early = [PutReply('ok') for _ in batch]\n"
+        "            self._loop.call_soon_threadsafe(self._deliver, early, None)\n"
+        "            return [], self._perform(batch)[1]\n",
+        killed_by=f"{_TESTS}/test_crashes.py::test_everything_acknowledged_survives_a_kill",
+    ),
+    Mutant(  # acknowledged before digests and feed know
+        file=f"{_STORE}/writer.py",
+        old="            self._publish(effect)\n",
+        new="            self._loop.call_soon(self._loop.call_soon, self._publish, effect)\n",
+        killed_by=f"{_TESTS}/test_puts.py"
+        "::test_digest_and_feed_are_there_before_the_acknowledgement",
+    ),
+    Mutant(  # a restarted clock issues values twice
+        file=f"{_STORE}/draft.py",
+        old='            self._txn.put(b"high_water", pack_u64(state.high_water), '
+        "db=self._tables.meta)\n",
+        new="            pass\n",
+        killed_by=f"{_TESTS}/test_opening.py"
+        "::test_the_clock_starts_above_everything_issued_or_stored",
+    ),
+    Mutant(  # a restarted clock falls behind what is stored
+        file=f"{_STORE}/draft.py",
+        old="        self.state.high_water = max(self.state.high_water, hlc_of(version))\n",
+        new="",
+        killed_by=f"{_TESTS}/test_opening.py"
+        "::test_the_clock_starts_above_everything_issued_or_stored",
+    ),
+    Mutant(  # the late rule
+        file=f"{_STORE}/execution.py",
+        old="        deadline_rule=operation.deadline_rule,\n",
+        new="        deadline_rule=False,\n",
+        killed_by=f"{_TESTS}/test_puts.py"
+        "::test_a_put_past_its_deadline_is_late_but_a_write_back_is_not",
+    ),
+    Mutant(  # G1 in puts
+        file=f"{_STORE}/execution.py",
+        old="        floor=draft.floor(operation.slot),\n",
+        new="        floor=0,\n",
+        killed_by=f"{_TESTS}/test_puts.py::test_a_record_not_held_at_or_below_the_floor_is_late",
+    ),
+    Mutant(  # G1 in recurring pulls
+        file=f"{_STORE}/execution.py",
+        old="        return operation.bootstrap or hlc_of(version) > draft.floor(operation.slot)\n",
+        new="        return True\n",
+        killed_by=f"{_TESTS}/test_merge.py::test_a_recurring_pull_brings_no_purged_record_back",
+    ),
+    Mutant(  # a joiner with the floor first would ignore every old record
+        file=f"{_STORE}/execution.py",
+        old="        return operation.bootstrap or hlc_of(version) > draft.floor(operation.slot)\n",
+        new="        return hlc_of(version) > draft.floor(operation.slot)\n",
+        killed_by=f"{_TESTS}/test_floors.py"
+        "::test_a_bootstrap_pull_goes_on_below_a_floor_that_is_there_already",
+    ),
+    Mutant(  # floors never fall
+        file=f"{_STORE}/execution.py",
+        old="    if hlc <= draft.floor(slot):\n        return 0\n",
+        new="",
+        killed_by=f"{_TESTS}/test_floors.py::test_a_floor_never_falls_and_is_durable",
+    ),
+    Mutant(  # damaged records are not spread
+        file=f"{_STORE}/execution.py",
+        old="        if slot_of_key(key) == operation.slot and _is_intact(raw)\n",
+        new="        if slot_of_key(key) == operation.slot\n",
+        killed_by=f"{_TESTS}/test_merge.py"
+        "::test_a_damaged_record_is_never_stored_and_never_deletes",
+    ),
+    Mutant(  # U1: acceptor state alone refuses
+        file=f"{_STORE}/execution.py",
+        old="        has_register=draft.has_register(key),\n",
+        new="        has_register=False,\n",
+        killed_by=f"{_TESTS}/test_puts.py::test_acceptor_state_alone_refuses_weak_puts",
+    ),
+    Mutant(  # a batch that failed leaves nothing behind in memory
+        file=f"{_STORE}/committer.py",
+        old="            self.state = self._load()\n",
+        new="",
+        killed_by=f"{_TESTS}/test_full_disk.py"
+        "::test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not",
+    ),
+    Mutant(  # digests of a crashed run are not trusted
+        file=f"{_STORE}/opening.py",
+        old='        was_clean = txn.delete(b"clean")\n',
+        new='        was_clean = txn.get(b"clean") is not None\n',
+        killed_by=f"{_TESTS}/test_opening.py::test_a_crash_after_a_clean_start_is_seen_as_one",
+    ),
+    Mutant(  # buried records are in no digest
+        file=f"{_STORE}/draft.py",
+        old="        if not is_buried(raw, self.floor(slot)):\n",
+        new="        if not raw:\n",
+        killed_by=f"{_TESTS}/test_floors.py"
+        "::test_two_replicas_agree_whatever_one_of_them_has_purged_already",
+    ),
+    Mutant(  # one process at a time
+        file=f"{_STORE}/opening.py",
+        old="        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        new="        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
+        killed_by=f"{_TESTS}/test_opening.py::test_a_second_opener_is_told_who_has_the_store",
+    ),
+    Mutant(  # a trimmed feed that starts at 1 again would hide changes from every cursor
+        file=f"{_STORE}/draft.py",
+        old="        while removed < limit and 0 < unpack_u64(cursor.key()) < self.state.feed_head:\n",
+        new="        while removed < limit and cursor.key():\n",
+        killed_by=f"{_TESTS}/test_feed.py::test_old_entries_are_trimmed_but_never_the_newest",
+    ),
+]

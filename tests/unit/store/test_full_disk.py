@@ -1,0 +1,121 @@
+import lmdb
+import pytest
+
+from spine_node.store import StorageError, StorageFullError, Store, StoreClosedError
+from spine_node.store.operations import (
+    Adopt,
+    Barrier,
+    DropSlot,
+    Merge,
+    MergeReply,
+    Put,
+    PutReply,
+    RaiseFloor,
+)
+from unit.store.rig import EPOCH, Rig, at, hlc, key, picture, put, record, rows, tombstone
+
+BODY = b"x" * 2000
+NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, 1, "cluster", frozenset({2}))
+
+
+def large(slot: int, number: int, *, deadline_rule: bool = True) -> Put:
+    return put(
+        slot,
+        at(number),
+        f"n{number:04}",
+        raw=record(at(number), BODY),
+        deadline_rule=deadline_rule,
+    )
+
+
+async def test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not(
+    rig: Rig, store: Store
+) -> None:
+    await store.submit(put(1, at(0), "held"))
+    before = (rows(store), picture(store), store.feed_head(), store.epoch, store.floor(2))
+    replies = await rig.in_one_batch(
+        store,
+        [
+            put(1, at(1), "one"),
+            Merge(1, EPOCH, [(key(1, "two"), record(at(1)))]),
+            RaiseFloor(2, hlc(5)),
+            NEXT,
+        ],
+        disk=lmdb.MapFullError("no room"),
+    )
+    assert replies[:2] == [PutReply("full"), MergeReply("full")]
+    assert [type(reply) for reply in replies[2:]] == [StorageFullError, StorageFullError]
+    assert (rows(store), picture(store), store.feed_head(), store.epoch, store.floor(2)) == before
+    assert await store.submit(put(1, at(1), "one")) == PutReply("ok")  # still the old epoch
+    assert await store.submit(put(2, at(1), "two")) == PutReply("ok")  # and the old floor
+    assert store.feed_head() == 3
+
+
+async def test_a_full_map_refuses_writes_and_goes_on_answering_reads(rig: Rig) -> None:
+    rig.map_bytes = 1 << 20
+    store = await rig.adopted()
+    acknowledged = set()
+    for number in range(1000):
+        if (await store.submit(large(1, number))).status == "full":
+            break
+        acknowledged.add(key(1, f"n{number:04}"))
+    assert 100 < len(acknowledged) < 1000
+    assert set(rows(store)) == acknowledged
+    await store.close(clean=False)
+    rig.map_bytes = 1 << 22
+    store = rig.open()
+    assert set(rows(store)) == acknowledged
+    await store.close()
+
+
+async def test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_never(
+    rig: Rig,
+) -> None:
+    rig.quota_bytes = 1 << 20
+    store = await rig.adopted()
+    statuses = [(await store.submit(large(1, number))).status for number in range(600)]
+    client = statuses.index("full")
+    assert set(statuses[client:]) == {"full"}
+    assert await store.submit(large(1, client, deadline_rule=False)) == PutReply("ok")
+    number = client + 1
+    while (await store.submit(large(1, number, deadline_rule=False))).status == "ok":
+        number += 1
+    assert number < 600
+    page = [(key(1, f"n{number:04}"), record(at(number), BODY))]
+    assert await store.submit(Merge(1, EPOCH, page, mark=b"mark")) == MergeReply("full")
+    assert store.pull_mark(1) is None
+    grave = tombstone(at(999))
+    assert await store.submit(put(1, at(999), "n0000", raw=grave)) == PutReply("ok")
+    assert store.get(key(1, "n0000")) == grave
+    assert await store.submit(put(1, at(1), "n0001")) == PutReply("ok")  # held already
+    await store.close()
+
+
+async def test_a_dropped_slot_makes_room(rig: Rig) -> None:
+    rig.quota_bytes = 1 << 20
+    store = await rig.adopted()
+    number = 0
+    while (await store.submit(large(1, number))).status == "ok":
+        number += 1
+    assert await store.submit(NEXT) == "ok"
+    assert not (await store.submit(DropSlot(1, EPOCH + 1))).more
+    assert await store.submit(put(2, at(1), epoch=EPOCH + 1)) == PutReply("ok")
+    await store.close()
+
+
+async def test_a_disk_that_fails_ends_all_writing_and_no_reading(rig: Rig) -> None:
+    store = await rig.adopted()
+    await store.submit(put(1, at(0), "held"))
+    replies = await rig.in_one_batch(
+        store, [put(1, at(1), "lost"), Barrier()], disk=lmdb.Error("Input/output error")
+    )
+    assert [type(reply) for reply in replies] == [StoreClosedError, StoreClosedError]
+    assert isinstance(store.failure, StorageError)
+    with pytest.raises(StoreClosedError):
+        store.submit(put(1, at(2)))
+    assert set(rows(store)) == {key(1, "held")}
+    await store.close()
+    store = rig.open()
+    assert not store.identity.was_clean
+    assert set(rows(store)) == {key(1, "held")}
+    await store.close()

@@ -1,0 +1,159 @@
+import asyncio
+
+import pytest
+
+from spine_core.hlc import MAX_WRITE_MS
+from spine_core.versions import STRONG
+from spine_node.store import Store, StoreClosedError
+from spine_node.store.operations import Barrier, Merge, Put, PutReply, RaiseFloor
+from unit.store.rig import EPOCH, SLOTS, Rig, at, hlc, key, put, record, rows, tombstone
+
+
+async def test_a_put_that_was_acknowledged_can_be_read_at_once(store: Store) -> None:
+    assert await store.submit(put(1, at(0))) == PutReply("ok")
+    assert store.get(key(1)) == record(at(0), b"a")
+    assert store.get(key(1, "b")) is None
+
+
+async def test_the_newer_version_wins_and_the_older_learns_which(store: Store) -> None:
+    assert await store.submit(put(1, at(5))) == PutReply("ok")
+    assert await store.submit(put(1, at(4))) == PutReply("superseded", at(5))
+    assert await store.submit(put(1, at(6))) == PutReply("ok")
+    assert store.get(key(1)) == record(at(6), b"a")
+
+
+async def test_the_very_version_is_acknowledged_again_without_a_write(store: Store) -> None:
+    assert await store.submit(put(1, at(5))) == PutReply("ok")
+    before = store.feed_head()
+    assert await store.submit(put(1, at(5), raw=record(at(5), b"other"))) == PutReply("ok")
+    assert store.get(key(1)) == record(at(5), b"a")
+    assert store.feed_head() == before
+
+
+async def test_a_put_past_its_deadline_is_late_but_a_write_back_is_not(
+    rig: Rig, store: Store
+) -> None:
+    rig.physical_ms += MAX_WRITE_MS + 1
+    assert await store.submit(put(1, at(0))) == PutReply("late")
+    assert store.get(key(1)) is None
+    assert await store.submit(put(1, at(0), deadline_rule=False)) == PutReply("ok")
+
+
+async def test_a_record_not_held_at_or_below_the_floor_is_late(store: Store) -> None:
+    await store.submit(RaiseFloor(1, hlc(10)))
+    assert await store.submit(put(1, at(10))) == PutReply("late")
+    assert await store.submit(put(1, at(10, count=1))) == PutReply("ok")
+    assert await store.submit(put(2, at(10))) == PutReply("ok")
+
+
+async def test_a_strong_record_refuses_weak_puts_and_keeps_its_value(store: Store) -> None:
+    strong = record(at(0, kind=STRONG))
+    assert (await store.submit(Merge(1, EPOCH, [(key(1), strong)]))).applied == 1
+    assert await store.submit(put(1, at(9))) == PutReply("strong")
+    assert store.get(key(1)) == strong
+
+
+async def test_acceptor_state_alone_refuses_weak_puts(store: Store) -> None:
+    promise_register(store, key(1))
+    assert store.register_of(key(1)) == b"promise"
+    assert store.register_of(key(1, "b")) is None
+    assert await store.submit(put(1, at(9))) == PutReply("strong")
+    assert store.get(key(1)) is None
+    assert await store.submit(put(1, at(9), "b")) == PutReply("ok")
+
+
+def promise_register(store: Store, of: bytes) -> None:
+    """Put acceptor state where the register room will; nothing writes it yet."""
+    with store._environment.begin(write=True, db=store._tables.reg) as txn:
+        txn.put(of, b"promise")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "status"), [(EPOCH - 1, "stale-epoch"), (EPOCH + 1, "need-document")]
+)
+async def test_a_put_of_another_epoch_is_refused(store: Store, epoch: int, status: str) -> None:
+    assert (await store.submit(put(1, at(0), epoch=epoch))).status == status
+    assert store.get(key(1)) is None
+
+
+async def test_a_slot_of_somebody_else_is_misdirected(store: Store) -> None:
+    assert (await store.submit(put(SLOTS, at(0)))).status == "misdirected"
+    assert store.get(key(SLOTS)) is None
+
+
+async def test_a_batch_sees_its_own_writes_in_queue_order(rig: Rig, store: Store) -> None:
+    replies = await rig.in_one_batch(
+        store, [put(1, at(5)), put(1, at(4)), put(1, at(6)), put(1, at(6))]
+    )
+    assert replies == [
+        PutReply("ok"),
+        PutReply("superseded", at(5)),
+        PutReply("ok"),
+        PutReply("ok"),
+    ]
+    assert [entry.version for entry in store.feed_since(0, 10)] == [at(5), at(6)]
+
+
+async def test_what_waits_becomes_one_commit(rig: Rig, store: Store) -> None:
+    before = rig.leash.commits
+    await rig.in_one_batch(store, [put(1, at(0), f"n{i}") for i in range(200)])
+    assert rig.leash.commits == before + 2  # the one that was held, and all that gathered behind
+    assert store.slot_stats(1)[0] == 200
+
+
+async def test_nothing_is_acknowledged_or_seen_before_its_commit(rig: Rig, store: Store) -> None:
+    rig.leash.hold()
+    waiting = store.submit(put(1, at(0)))
+    await rig.leash.arrived()
+    done, _ = await asyncio.wait([waiting], timeout=0.1)
+    assert not done
+    assert store.get(key(1)) is None
+    assert store.feed_head() == 0
+    rig.leash.release()
+    assert await waiting == PutReply("ok")
+
+
+async def test_digest_and_feed_are_there_before_the_acknowledgement(store: Store) -> None:
+    heads: list[int] = []
+    stop = store.watch_feed(heads.append)
+    seen: list[tuple[bytes, list[int]]] = []
+    waiting = store.submit(put(1, at(0)))
+    waiting.add_done_callback(lambda _: seen.append((store.root(1), list(heads))))
+    await waiting
+    assert seen == [(store.root(1), [1])]
+    assert store.root(1) != bytes(16)
+    stop()
+    await store.submit(put(1, at(1)))
+    assert heads == [1]
+
+
+async def test_a_caller_that_gave_up_disturbs_nobody(rig: Rig, store: Store) -> None:
+    rig.leash.hold()
+    lost, kept = store.submit(put(1, at(0))), store.submit(put(1, at(0), "b"))
+    await rig.leash.arrived()
+    lost.cancel()
+    rig.leash.release()
+    assert await kept == PutReply("ok")
+    assert set(rows(store)) == {key(1), key(1, "b")}  # giving up takes nothing back
+
+
+async def test_a_barrier_resolves_behind_what_was_queued_before_it(store: Store) -> None:
+    before = store.submit(put(1, at(0)))
+    await store.submit(Barrier())
+    assert before.done()
+
+
+async def test_a_closed_store_finishes_its_queue_and_takes_no_more(rig: Rig) -> None:
+    store = await rig.adopted()
+    puts = [store.submit(put(1, at(0), f"n{i}")) for i in range(600)]
+    await store.close()
+    assert [await reply for reply in puts] == [PutReply("ok")] * 600
+    with pytest.raises(StoreClosedError):
+        store.submit(Barrier())
+
+
+async def test_a_deletion_is_a_record_too(store: Store) -> None:
+    await store.submit(put(1, at(0)))
+    grave = tombstone(at(1))
+    assert await store.submit(Put(key(1), 1, grave, at(1), EPOCH)) == PutReply("ok")
+    assert store.get(key(1)) == grave
