@@ -69,7 +69,7 @@ def not_broken(ctx: CheckContext, response: schemathesis.Response, case: Case[An
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_in_the_document(case: Case[Any], node: Node) -> None:
     assume(UNKNOWN_HEADER not in case.headers)
     case.call_and_validate(

@@ -95,28 +95,28 @@ def kept_json(memory: MemoryFields) -> bytes:
     return kept
 
 
-def check_json(value: Any, path: str, levels: int) -> None:
+def check_json(container: dict[str, Any] | list[Any], levels: int) -> None:
     """Let JSON pass that nests at most `levels` containers and whose integers have 64 bits.
 
     Raises:
-        InvalidInputError: the path of the value that does not.
+        InvalidInputError: the path, from here, of the value that does not.
     """
-    if isinstance(value, dict):
-        items = [(f"{path}.{key}", item) for key, item in value.items() if _is_suspect(item)]
-    elif isinstance(value, list):
-        items = [(f"{path}[{i}]", item) for i, item in enumerate(value) if _is_suspect(item)]
-    elif isinstance(value, int) and not -limits.INTEGER_MAX <= value <= limits.INTEGER_MAX:
-        raise InvalidInputError("an integer beyond 64 bits", path=path)
-    else:
-        return
     if levels == 0:
-        raise InvalidInputError(f"nested deeper than {limits.METADATA_DEPTH_MAX}", path=path)
-    for place, item in items:
-        check_json(item, place, levels - 1)
+        raise InvalidInputError(f"nested deeper than {limits.METADATA_DEPTH_MAX}")
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    for name, item in pairs:
+        kind = type(item)
+        if kind is int and not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX:
+            raise InvalidInputError("an integer beyond 64 bits", path=_step(name))
+        if kind is dict or kind is list:
+            try:
+                check_json(item, levels - 1)
+            except InvalidInputError as error:
+                raise InvalidInputError(error.message, path=_step(name) + error.path) from None
 
 
-def _is_suspect(value: Any) -> bool:
-    return type(value) in (dict, list, int)
+def _step(name: str | int) -> str:
+    return f".{name}" if isinstance(name, str) else f"[{name}]"
 
 
 def _check(memory: MemoryFields) -> None:
@@ -125,7 +125,7 @@ def _check(memory: MemoryFields) -> None:
     if len(memory.content) > _CHARS_SAFE:
         _check_content(memory.content)
     if memory.metadata:
-        check_json(memory.metadata, "metadata", limits.METADATA_DEPTH_MAX)
+        _check_metadata(memory.metadata)
     if memory.tags:
         _check_tags(memory.tags)
     _check_name("agent_id", memory.agent_id)
@@ -133,6 +133,13 @@ def _check(memory: MemoryFields) -> None:
     _check_name("thread_id", memory.thread_id)
     for i, source in enumerate(memory.derived_from):
         _check_source(source, f"derived_from[{i}]")
+
+
+def _check_metadata(metadata: dict[str, Any]) -> None:
+    try:
+        check_json(metadata, limits.METADATA_DEPTH_MAX)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, path="metadata" + error.path) from None
 
 
 def _check_content(content: str) -> None:
