@@ -1,0 +1,1 @@
+"""The query index: a cache in SQLite that answers lists, fed from the store's feed on demand."""

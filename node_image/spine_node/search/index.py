@@ -1,0 +1,141 @@
+"""The query index of one store: answers pages of lists about the slots it is told.
+
+Source: api.md §4, §8; protocol.md §12.3.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from spine_core.errors import ProblemError
+from spine_core.filters import DEPTH_MAX, parse_filter
+from spine_core.records import version_in
+from spine_core.versions import ms_of
+from spine_node.search.gathering import Gathering
+from spine_node.search.indexer import Indexer
+from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes
+from spine_node.search.plan import plan_of
+from spine_node.search.readers import Holding, Readers
+from spine_node.store import Store, key_of
+
+WINDOW_ROWS: Final = 500  # rows read from SQLite at a time: 3 ms of the loop if all need decoding
+
+logger = logging.getLogger("spine.search")
+
+
+class QueryIndex:
+    """One index file with its indexer and readers. The owner runs `run` as a task."""
+
+    def __init__(self, store: Store, path: Path, *, physical_ms: Callable[[], int]) -> None:
+        self._store, self._physical_ms = store, physical_ms
+        self._indexer = Indexer(store, path)
+        self._readers = Readers(path)
+        self._generation = 0  # of the file that the readers have open
+
+    async def run(self) -> None:
+        """Keep the index in step until cancelled."""
+        try:
+            await self._indexer.run()
+        finally:
+            self._readers.close()
+
+    async def answer(self, call: QueryCall, deadline: float) -> QueryPage:
+        """Answer one page. `deadline` is in seconds of the event loop.
+
+        Raises:
+            ProblemError: `deadline-exceeded`, the index was not there or not fresh in time;
+                `not-ready`, its file had to be made again meanwhile.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                generation = await self._ready(self._store.feed_head() if call.fresh else 0)
+                page = await self._answer(call)
+        except TimeoutError:
+            raise ProblemError("deadline-exceeded", "the index did not catch up in time") from None
+        except sqlite3.Error as error:
+            logger.warning("index_unreadable", extra={"error": str(error)})
+            self._indexer.distrust()
+            raise ProblemError("not-ready", "the index is being made again") from error
+        if generation != self._indexer.generation:
+            raise ProblemError("not-ready", "the index is being made again")
+        return page
+
+    async def sweep(self) -> int:
+        """Forget what the store has purged or dropped since it was indexed; return how much."""
+        await self._ready(0)
+        return await self._sweep("row") + await self._sweep("gone")
+
+    async def _sweep(self, table: Literal["row", "gone"]) -> int:
+        swept, after = 0, -(1 << 63)
+        while page := await self._readers.scan(table, after, WINDOW_ROWS):
+            after = page[-1][0]
+            keys = [key_of(held.slot, held.namespace, held.memory_id) for _, held in page]
+            missing = [(key, None) for key in keys if self._store.get(key) is None]
+            if missing:
+                await self._indexer.write(missing)
+            swept += len(missing)
+        return swept
+
+    async def _ready(self, position: int) -> int:
+        """Wait for a feed position; return the generation of the file that shows it."""
+        await self._indexer.reach(position)
+        generation = self._indexer.generation
+        if generation != self._generation:
+            self._generation = generation
+            self._readers.reopen()
+        return generation
+
+    async def _answer(self, call: QueryCall) -> QueryPage:
+        gathered, ended = await self._gather(call)
+        return QueryPage(
+            candidates=gathered.candidates,
+            end=None if ended else gathered.end,
+            unknown=await self._unknown(call.needs, slots_of_bytes(call.slots)),
+            lag_ms=self._lag_ms(),
+        )
+
+    async def _gather(self, call: QueryCall) -> tuple[Gathering, bool]:
+        """Walk until the page is full (false) or the rows end (true)."""
+        where = parse_filter(msgspec.json.decode(call.filter), depth_max=2 * DEPTH_MAX)
+        plan = plan_of(where, call.order, call.now_ms)
+        namespaces = [call.namespace]
+        if call.subtree:
+            namespaces = await self._readers.namespaces_below(call.namespace)
+        gathered = Gathering(self._store, call, where, exact=plan.complete)
+        rows = min(call.limit, WINDOW_ROWS)
+        while not gathered.full:
+            window = await self._readers.window(plan, namespaces, gathered.end, rows)
+            gathered.take(window)
+            if len(window) < rows and (not window or gathered.end == window[-1].position):
+                return gathered, True
+            rows = WINDOW_ROWS
+        return gathered, False
+
+    async def _unknown(self, needs: Sequence[tuple[int, bytes]], asked: int) -> tuple[int, ...]:
+        """Return the key hashes of own writes that the asked slots do not show.
+
+        A need is met by a record at or above its version that is both indexed and held: the row of
+        a slot that was dropped and is being pulled again proves nothing.
+        """
+        if not needs:
+            return ()
+        holdings = await self._readers.holdings([hashed for hashed, _ in needs])
+        shown: dict[int, bytes] = {}
+        for each in holdings:
+            if asked >> each.slot & 1:
+                shown[each.hash] = min(each.version, self._held(each))
+        return tuple(hashed for hashed, version in needs if shown.get(hashed, b"") < version)
+
+    def _held(self, holding: Holding) -> bytes:
+        raw = self._store.get(key_of(holding.slot, holding.namespace, holding.memory_id))
+        return b"" if raw is None else version_in(raw)
+
+    def _lag_ms(self) -> int:
+        """Return the age of the oldest change that the index does not show."""
+        waiting = self._store.feed_since(self._indexer.position or 0, 1)
+        return max(0, self._physical_ms() - ms_of(waiting[0].append_hlc)) if waiting else 0

@@ -1,0 +1,143 @@
+"""Reads of the index, on a small pool of threads with a connection each.
+
+A *window* is the next few rows of a walk through one or many namespaces, in the order of the list.
+Each row says whether SQL lets it through; the others are examined rows too and move the walk on.
+"""
+
+import asyncio
+import heapq
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+from spine_core.versions import Version
+from spine_node.search.entries import signed, unsigned
+from spine_node.search.messages import Position
+from spine_node.search.plan import Plan
+from spine_node.search.schema import open_file
+from spine_node.search.walks import Row, walk
+
+THREADS: Final = 2  # SQLite works outside the interpreter's lock; more would only queue for it
+
+Answer = TypeVar("Answer")
+_position = itemgetter(0)  # of a Row
+_COLUMNS: Final = "key_hash, slot, name, id, version"
+_HOLDINGS: Final = " UNION ALL ".join(
+    f"SELECT {_COLUMNS} FROM {table} JOIN namespace ON namespace.number = {table}.namespace"  # noqa: S608 - our own names
+    " WHERE key_hash IN (SELECT value FROM json_each(?))"
+    for table in ("row", "gone")
+)
+_SCANS: Final = {
+    table: f"SELECT {table}.rowid, {_COLUMNS} FROM {table}"  # noqa: S608 - our own names
+    f" JOIN namespace ON namespace.number = {table}.namespace"
+    f" WHERE {table}.rowid > ? ORDER BY {table}.rowid LIMIT ?"
+    for table in ("row", "gone")
+}
+
+
+class Holding(NamedTuple):
+    """One record, live or deleted, that the index shows under a key hash."""
+
+    hash: int  # u64
+    slot: int
+    namespace: str
+    memory_id: str
+    version: Version
+
+
+def _holding(row: Sequence[Any]) -> Holding:
+    hashed, *rest = row
+    return Holding(unsigned(hashed), *rest)
+
+
+class Readers:
+    """The pool. `reopen` leaves a file that was replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="index-reader")
+        self._generation = 0
+        self._idle: list[tuple[int, sqlite3.Connection]] = []  # (generation, connection)
+
+    async def window(
+        self, plan: Plan, namespaces: Sequence[str], after: Position | None, rows: int
+    ) -> list[Row]:
+        """Return the next `rows` rows; fewer mean that the walk has ended."""
+
+        def read(connection: sqlite3.Connection) -> list[Row]:
+            reverse = plan.order == "-created_at"
+            walks = (walk(connection, plan, name, after) for name in namespaces)
+            return list(islice(heapq.merge(*walks, key=_position, reverse=reverse), rows))
+
+        return await self._read(read)
+
+    async def namespaces_below(self, namespace: str) -> list[str]:
+        """Return the namespace and those below it that are not the server's own."""
+
+        def read(connection: sqlite3.Connection) -> list[str]:
+            below = connection.execute(
+                "SELECT name FROM namespace WHERE name > ? AND name < ?",
+                (f"{namespace}.", f"{namespace}/"),  # '/' follows '.'
+            )
+            labels = len(namespace)
+            return [namespace, *(name for (name,) in below if "._" not in name[labels:])]
+
+        return await self._read(read)
+
+    async def holdings(self, hashes: Sequence[int]) -> list[Holding]:
+        """Return what the index shows of the records with these key hashes (u64)."""
+
+        def read(connection: sqlite3.Connection) -> list[Holding]:
+            listed = json.dumps([signed(each) for each in hashes])
+            rows = connection.execute(_HOLDINGS, (listed, listed))
+            return [_holding(row) for row in rows]
+
+        return await self._read(read)
+
+    async def scan(
+        self, table: Literal["row", "gone"], after: int, rows: int
+    ) -> list[tuple[int, Holding]]:
+        """Return the next rows of a table behind a row number, each with its own."""
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, Holding]]:
+            found = connection.execute(_SCANS[table], (after, rows))
+            return [(number, _holding(row)) for number, *row in found]
+
+        return await self._read(read)
+
+    def reopen(self) -> None:
+        """Use new connections from the next read on."""
+        self._generation += 1
+        self._close_idle()
+
+    def close(self) -> None:
+        """Let running reads finish, then end the threads."""
+        self._pool.shutdown(wait=True)
+        self._close_idle()
+
+    async def _read(self, read: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
+
+    def _run(self, read: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        generation, connection = self._take()
+        try:
+            return read(connection)
+        finally:
+            self._idle.append((generation, connection))
+
+    def _take(self) -> tuple[int, sqlite3.Connection]:
+        while self._idle:
+            generation, connection = self._idle.pop()
+            if generation == self._generation:
+                return generation, connection
+            connection.close()
+        return self._generation, open_file(self._path)
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()

@@ -1,0 +1,83 @@
+"""The tables of the query index, and how its file is opened.
+
+row    one live record; strings that repeat are replaced by the numbers of `namespace` and `term`
+tag    one tag of one row, in the order of lists
+gone   one tombstone: enough to know that an own write is indexed
+meta   one line: whose records these are, and the feed position that all of the above shows
+
+Invariant: a transaction that changes rows also stores the feed position it brings them to, so a
+crash leaves the one with the other. The file is a cache: in doubt it is deleted. Source: api.md §8.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+FORMAT: Final = 1  # of these tables; another one is rebuilt
+CACHE_KIB: Final = 16 * 1024  # pages kept per connection: the inner nodes of a million rows
+
+_TABLES: Final = """
+CREATE TABLE meta (store_id TEXT NOT NULL, position INTEGER);
+CREATE TABLE namespace (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE term (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE row (
+    number INTEGER PRIMARY KEY,
+    key_hash INTEGER NOT NULL, slot INTEGER NOT NULL, version BLOB NOT NULL,
+    namespace INTEGER NOT NULL, id TEXT NOT NULL,
+    created INTEGER NOT NULL, updated INTEGER NOT NULL, expires INTEGER,
+    importance REAL, pinned INTEGER, agent INTEGER, user INTEGER, thread INTEGER,
+    tags TEXT NOT NULL
+);
+CREATE INDEX row_hash ON row (key_hash);
+CREATE INDEX row_id ON row (namespace, id);
+CREATE INDEX row_created ON row (namespace, created, id);
+CREATE INDEX row_agent ON row (namespace, agent, created, id) WHERE agent IS NOT NULL;
+CREATE INDEX row_user ON row (namespace, user, created, id) WHERE user IS NOT NULL;
+CREATE INDEX row_thread ON row (namespace, thread, created, id) WHERE thread IS NOT NULL;
+CREATE TABLE tag (
+    namespace INTEGER NOT NULL, term INTEGER NOT NULL, created INTEGER NOT NULL, id TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (namespace, term, created, id)
+) WITHOUT ROWID;
+CREATE TABLE gone (
+    key_hash INTEGER PRIMARY KEY, slot INTEGER NOT NULL, version BLOB NOT NULL,
+    namespace INTEGER NOT NULL, id TEXT NOT NULL
+);
+"""
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open a connection for one thread at a time; transactions are begun explicitly."""
+    connection = sqlite3.connect(
+        path, isolation_level=None, cached_statements=256, check_same_thread=False
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # a lost tail is read from the feed again
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    return connection
+
+
+def create_tables(connection: sqlite3.Connection, store_id: str) -> None:
+    """Make an empty index of a store, without a position: it is not to be used before a rebuild."""
+    connection.executescript(_TABLES)
+    connection.execute("INSERT INTO meta VALUES (?, NULL)", (store_id,))
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def stored_position(connection: sqlite3.Connection, store_id: str) -> int | None:
+    """Return the feed position of a sound index of this store, None for any other file."""
+    try:
+        if connection.execute("PRAGMA user_version").fetchone() != (FORMAT,):
+            return None
+        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            return None
+        row = connection.execute("SELECT store_id, position FROM meta").fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return row[1] if row and row[0] == store_id else None
+
+
+def delete_file(path: Path) -> None:
+    """Remove an index with the files that SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
