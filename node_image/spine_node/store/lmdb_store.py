@@ -72,6 +72,8 @@ def open_store(
         tables = open_tables(environment)
         digests = opening.digests_of(environment, tables)
         identity = opening.begin_run(environment, tables)
+        for directory in (path, path.parent):
+            opening.sync_directory(directory)
         committer = Committer(
             environment,
             tables,

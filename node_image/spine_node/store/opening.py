@@ -56,6 +56,15 @@ def lock_directory(path: Path) -> IO[str]:
     return file
 
 
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable: an fsync of a new file does not promise its name."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def check_format(environment: lmdb.Environment, path: Path) -> None:
     """Refuse a store of another format before anything in it is touched.
 

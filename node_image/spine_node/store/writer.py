@@ -95,15 +95,17 @@ class Writer(Generic[Effect]):
         await self._ended.wait()
 
     def _run(self) -> None:
+        failure: StorageError | None = StorageError("the writer met a bug; see its traceback")
         try:
             while (batch := self._take()) is not None:
                 replies, effect = self._attempt(batch)
                 self._failpoint("before-acknowledging")
                 self._loop.call_soon_threadsafe(self._deliver, replies, effect)
+            failure = None
         except StorageError as error:
-            self._failure = error
+            failure = error
         finally:
-            self._loop.call_soon_threadsafe(self._abandon)
+            self._loop.call_soon_threadsafe(self._end, failure)
 
     def _take(self) -> list[Operation] | None:
         """Wait for one operation, take what is queued behind it; None at the end."""
@@ -129,10 +131,10 @@ class Writer(Generic[Effect]):
             return [_full(operation, error) for operation in batch], None
 
     def _deliver(self, replies: Sequence[object], effect: Effect | None) -> None:
+        futures = [self._waiting.popleft() for _ in replies]
         if effect is not None:
             self._publish(effect)
-        for reply in replies:
-            future = self._waiting.popleft()
+        for future, reply in zip(futures, replies, strict=True):
             if future.done():
                 continue  # its caller gave up
             if isinstance(reply, StorageError):
@@ -140,16 +142,17 @@ class Writer(Generic[Effect]):
             else:
                 future.set_result(reply)
 
-    def _abandon(self) -> None:
+    def _end(self, failure: StorageError | None) -> None:
         """The thread is gone: whoever still waits must not wait for ever."""
+        self._failure = failure
         self._ended.set()
-        if self._failure is not None:
-            logger.error("writer_ended", extra={"error": str(self._failure)})
+        if failure is not None:
+            logger.error("writer_ended", extra={"error": str(failure)})
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 error = StoreClosedError("the writer ended; the outcome is not known")
-                error.__cause__ = self._failure
+                error.__cause__ = failure
                 future.set_exception(error)
 
 

@@ -119,3 +119,12 @@ async def test_a_disk_that_fails_ends_all_writing_and_no_reading(rig: Rig) -> No
     assert not store.identity.was_clean
     assert set(rows(store)) == {key(1, "held")}
     await store.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_bug_in_the_writer_leaves_nobody_waiting_and_shows_as_a_failure(rig: Rig) -> None:
+    store = await rig.adopted()
+    replies = await rig.in_one_batch(store, [Barrier(), Barrier()], disk=ZeroDivisionError())
+    assert [type(reply) for reply in replies] == [StoreClosedError, StoreClosedError]
+    assert store.failure is not None
+    await store.close()
