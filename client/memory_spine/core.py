@@ -198,7 +198,9 @@ class Core:
             ConfigError: the view has none.
         """
         if self.options.namespace is None:
-            raise ConfigError("no namespace: give namespace=... or set SPINE_NAMESPACE")
+            raise ConfigError(
+                "no namespace: set SPINE_NAMESPACE, or give namespace= (on the command line -n)"
+            )
         return f"/v1/ns/{path_segment(self.options.namespace)}/memories"
 
 

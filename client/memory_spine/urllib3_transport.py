@@ -37,7 +37,8 @@ class Urllib3Transport:
                 redirect=False,
             )
         except HTTPError as error:
-            raise ConnectionFailed(request.url, str(error), sent=_was_sent(error)) from error
+            reason = str(error).rsplit("): ", 1)[-1]  # without urllib3's name for the connection
+            raise ConnectionFailed(request.url, reason, sent=_was_sent(error)) from error
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Answer(status=answer.status, headers=headers, body=answer.data)
 

@@ -1,0 +1,1 @@
+"""The `spine` command: run a node, use its memories, change a cluster."""

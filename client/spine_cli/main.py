@@ -1,0 +1,26 @@
+"""The entry point of `spine` and the list of its commands, in the order of the help page.
+
+Commands import what is heavy (the node, rich, HTTP) when they run, so `spine -h` stays quick.
+"""
+
+from spine_cli.app import app
+from spine_cli.cluster import cluster_app, whoami
+from spine_cli.keys import key_app
+from spine_cli.memories import forget, get, list_memories, store
+from spine_cli.serve import serve
+from spine_cli.topology import topology_app
+
+app.command()(serve)
+app.command()(store)
+app.command()(get)
+app.command("list")(list_memories)
+app.command()(forget)
+app.command()(whoami)
+app.add_typer(cluster_app, name="cluster")
+app.add_typer(topology_app, name="topology")
+app.add_typer(key_app, name="key")
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app()

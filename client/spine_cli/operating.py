@@ -1,0 +1,184 @@
+"""Plays the operator for a static cluster: look, take the one next action, look again.
+
+The decision is `spine_core.next_action`, the same as the operator's. Nothing is remembered between
+turns but the document file and where nodes that left can still be reached, so a run may be
+interrupted anywhere. Persist first, push second. Source: operator.md §13.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from memory_spine.errors import SpineError
+from spine_cli.admin import Nodes
+from spine_cli.clock import Ambience
+from spine_cli.document_file import DocumentChanged, DocumentFile
+from spine_core.actions import Action, Blocked, Done, Publish, Push, RemoveSeats, Step, Wait
+from spine_core.members import Reports
+from spine_core.next_action import next_action
+from spine_core.placement import Placement
+from spine_core.topology import Document, Seat
+from spine_core.wanted import Wanted
+
+LOOK_AGAIN_S = 0.5
+HUMAN_GUARDS = frozenset({"ConfigValid", "DocumentWhole", "NotBuilt", "PlacementPossible"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What one look has shown, and what follows."""
+
+    document: Document | None
+    reports: Reports
+    action: Action
+
+
+@dataclass(slots=True, kw_only=True)
+class Steward:
+    """Whoever runs `spine topology`, for one cluster."""
+
+    wanted: Wanted
+    file: DocumentFile
+    nodes: Nodes
+    ambience: Ambience
+    _addresses: dict[Seat, str] = field(default_factory=dict)  # of every seat seen in this run
+
+    def look(self) -> Outlook:
+        """Ask every node, and decide."""
+        document = self.file.read()
+        self._remember(document)
+        reports = self.nodes.reports(self._addresses)
+        if document is None:
+            document = self._newest_of(reports)
+        if document is None:
+            return Outlook(document=None, reports=reports, action=self._unfounded(reports))
+        now_ms = self.ambience.unix_ms()
+        action = next_action(
+            document,
+            reports,
+            self.wanted,
+            cluster_id=document.cluster_id,
+            waited_s=self.file.age_s(now_ms) if self.file.path.exists() else 0.0,
+            now_ms=now_ms,
+        )
+        return Outlook(document=document, reports=reports, action=action)
+
+    def turns(self) -> Iterator[Outlook]:
+        """Act until nothing is left to do, or only a person can go on; the last outlook says which."""
+        while True:
+            outlook = self.look()
+            yield outlook
+            if is_final(outlook.action):
+                return
+            if not self._act(outlook):
+                self.ambience.sleep(LOOK_AGAIN_S)
+
+    def _act(self, outlook: Outlook) -> bool:
+        """Do what was decided; answer whether it is worth looking again at once."""
+        match outlook.action:
+            case Publish(document=document):
+                return self._publish(document, outlook.document)
+            case Push(document=document, stores=stores):
+                pushed = [self._push(seat, store, document) for seat, store in stores.items()]
+                return all(pushed)
+            case Wait() | Blocked():
+                return False
+            case Done() | RemoveSeats():
+                return True
+            case never:
+                assert_never(never)
+
+    def _publish(self, document: Document, before: Document | None) -> bool:
+        try:
+            if before is not None and self.file.read() is None:
+                self.file.publish(before)  # what the nodes held becomes what we go on from
+            self.file.publish(document)
+        except DocumentChanged:
+            return False
+        return True
+
+    def _push(self, seat: Seat, store_id: str, document: Document) -> bool:
+        try:
+            self.nodes.adopt(self._addresses[seat], store_id, document)
+        except SpineError:
+            return False  # its next report says where it stands
+        return True
+
+    def _remember(self, document: Document | None) -> None:
+        self._addresses |= {seat: place.url for seat, place in self.wanted.seats.items()}
+        if document is not None:
+            stores = document.stores.values()
+            self._addresses |= {store.seat: store.url for store in stores}
+
+    def _newest_of(self, reports: Reports) -> Document | None:
+        """Return the newest document that a node follows; None when none has joined.
+
+        Raises:
+            SpineError, InvalidInputError: the node that has it does not give it.
+        """
+        joined = [(r.epoch, seat, r.store_id) for seat, r in reports.items() if r and r.epoch]
+        if not joined:
+            return None
+        _, seat, store_id = max(joined)
+        document = self.nodes.document(self._addresses[seat], store_id)
+        self._remember(document)
+        return document
+
+    def _unfounded(self, reports: Reports) -> Wait:
+        """Leave the first document to the first node of the file, which makes it by itself."""
+        first = next(iter(self.wanted.seats))
+        up = sum(report is not None for report in reports.values())
+        message = f"no node has a topology yet; {first} makes it when all nodes are up"
+        return Wait(step=Step.STORES, message=message, done=up, total=len(reports))
+
+
+def is_final(action: Action) -> bool:
+    """Whether acting on would not change anything until a person does something."""
+    match action:
+        case Done() | RemoveSeats():
+            return True
+        case Blocked(guard=guard):
+            return guard in HUMAN_GUARDS
+        case _:
+            return False
+
+
+def describe(action: Action) -> dict[str, Any]:
+    """Return an action as facts; `message` is for people."""
+    match action:
+        case Publish(document=document, step=step, why=why):
+            return {"action": "publish", "step": step, "message": why, **_moves(document)}
+        case Push(stores=stores, step=step):
+            message = f"the document goes to {', '.join(stores)}"
+            return {"action": "push", "step": step, "message": message}
+        case Wait(step=step, message=message, done=done, total=total):
+            facts = {"done": done, "total": total}
+            return {"action": "wait", "step": step, "message": message, **facts}
+        case Blocked(step=step, guard=guard):
+            message = f"{guard}: {action.message}"
+            return {"action": "blocked", "step": step, "guard": guard, "message": message}
+        case RemoveSeats(seats=seats, step=step):
+            message = f"{', '.join(seats)} left the cluster and may be stopped"
+            return {"action": "stop", "step": step, "seats": seats, "message": message}
+        case Done():
+            return {"action": "done", "message": "the cluster is what the file asks for"}
+        case never:
+            assert_never(never)
+
+
+def _moves(document: Document) -> dict[str, Any]:
+    """Return what a change brings: who joins and leaves, and how many slots each seat gains."""
+    if document.change is None:
+        return {"epoch": document.epoch, "phase": document.phase}
+    before, after = document.current.keys(), document.target.keys()
+    gained = Placement(document).gained()
+    return {
+        "epoch": document.epoch,
+        "phase": document.phase,
+        "kind": document.change.kind,
+        "joining": sorted(after - before),
+        "leaving": sorted(before - after),
+        "slots_gained": {
+            document.stores[store].seat: len(slots) for store, slots in gained.items()
+        },
+    }

@@ -1,0 +1,50 @@
+"""`spine serve`: run a node, alone or as one of a static cluster."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
+    data: Annotated[
+        Path | None, typer.Option(help="Directory of the store. [default: ./spine-data]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="0 takes a free one. [default: 8788]", min=0, max=65535)
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="[default: 127.0.0.1]")] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="API keys; see `spine key new`. Needed off loopback.")
+    ] = None,
+    auth: Annotated[
+        Literal["none"] | None, typer.Option(help="none: let everybody in, also from outside.")
+    ] = None,
+    cluster: Annotated[Path | None, typer.Option(help="File of a static cluster.")] = None,
+    node: Annotated[str | None, typer.Option(help="Id of this node in that file.")] = None,
+    tls: Annotated[
+        Path | None, typer.Option(help="Directory with tls.crt, tls.key and ca.crt.")
+    ] = None,
+) -> None:
+    """Run a node until it is told to stop. Needs no configuration.
+
+    `spine serve`
+
+    `spine serve --cluster cluster.yaml --node spine-1 --data ./data-1`
+    """
+    from spine_node.__main__ import run  # noqa: PLC0415 - needs what a node needs
+    from spine_node.settings import Settings  # noqa: PLC0415 - as above
+
+    given = {
+        "data": data,
+        "port": port,
+        "host": host,
+        "keys": keys,
+        "auth": auth,
+        "cluster": cluster,
+        "node": node,
+        "tls": tls,
+    }
+    flags = {name: None if value is None else str(value) for name, value in given.items()}
+    raise typer.Exit(run(Settings.load(flags, os.environ)))

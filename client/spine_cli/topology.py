@@ -1,0 +1,148 @@
+"""`spine topology plan, apply, status`: change the nodes of a static cluster.
+
+Edit the nodes in the cluster file, look at the plan, apply it.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spine_cli.app import say
+from spine_cli.exits import Exit
+from spine_cli.output import Output, show_record
+from spine_cli.runtime import runtime_of
+
+if TYPE_CHECKING:
+    from spine_cli.operating import Outlook, Steward
+
+topology_app = typer.Typer(no_args_is_help=True, help="Change the nodes of a static cluster.")
+
+ClusterOption = Annotated[Path, typer.Option("--cluster", help="The file that names the nodes.")]
+TlsOption = Annotated[
+    Path | None, typer.Option("--tls", help="Directory with ca.crt, when the nodes serve https.")
+]
+
+
+@topology_app.command()
+def plan(
+    ctx: typer.Context, cluster: ClusterOption, tls: TlsOption = None, output: Output = None
+) -> None:
+    """Show what `apply` would do next, and change nothing.
+
+    `spine topology plan --cluster cluster.yaml`
+    """
+    from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
+
+    show_record(describe(_steward(ctx, cluster, tls).look().action), output)
+
+
+@topology_app.command()
+def apply(
+    ctx: typer.Context,
+    cluster: ClusterOption,
+    tls: TlsOption = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Give up after so many seconds.", min=0)
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Make the cluster what its file asks for. May be interrupted anywhere and run again.
+
+    A node that is no longer in the file is drained first; stop it when this says so.
+
+    `spine topology apply --cluster cluster.yaml`
+    """
+    from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
+
+    ambience = runtime_of(ctx).ambience
+    until_ms = None if timeout is None else ambience.unix_ms() + timeout * 1000
+    told, facts = "", {}
+    for outlook in _steward(ctx, cluster, tls).turns():
+        facts = describe(outlook.action)
+        line = _line(outlook, facts)
+        if line != told:
+            say(line)
+            told = line
+        if until_ms is not None and ambience.unix_ms() >= until_ms:
+            break
+    show_record(facts, output)
+    raise typer.Exit(_EXITS.get(facts["action"], Exit.UNAVAILABLE))
+
+
+@topology_app.command()
+def status(
+    ctx: typer.Context, cluster: ClusterOption, tls: TlsOption = None, output: Output = None
+) -> None:
+    """Show every node of the file and of the topology document.
+
+    `spine topology status --cluster cluster.yaml`
+    """
+    from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
+
+    outlook = _steward(ctx, cluster, tls).look()
+    document, rows = outlook.document, _rows(outlook)
+    facts = {
+        "epoch": document.epoch if document else None,
+        "phase": document.phase if document else None,
+        "nodes": rows,
+        "next": describe(outlook.action)["message"],
+    }
+    show_record(facts, output, rows=rows)
+
+
+_EXITS = {"done": Exit.OK, "stop": Exit.OK, "blocked": Exit.CONFLICT}
+
+
+def _steward(ctx: typer.Context, cluster: Path, tls: Path | None) -> "Steward":
+    from memory_spine.tls import tls_context  # noqa: PLC0415 - network only when needed
+    from memory_spine.urllib3_transport import Urllib3Transport  # noqa: PLC0415 - as above
+    from spine_cli.admin import Nodes  # noqa: PLC0415 - needs what a node needs
+    from spine_cli.document_file import DocumentFile  # noqa: PLC0415 - as above
+    from spine_cli.operating import Steward  # noqa: PLC0415 - as above
+    from spine_node.cluster_file import load_cluster_file  # noqa: PLC0415 - as above
+    from spine_node.cluster_secret import (  # noqa: PLC0415 - as above
+        admin_token,
+        load_secrets,
+        secret_path,
+    )
+    from spine_node.modes import wanted_of  # noqa: PLC0415 - as above
+
+    runtime = runtime_of(ctx)
+    wanted = wanted_of(load_cluster_file(cluster))
+    token = admin_token(load_secrets(secret_path(cluster))[0])
+    trust = tls_context(str(tls / "ca.crt"), {}) if tls else None
+    nodes = Nodes(
+        transport=runtime.transport or Urllib3Transport(trust),
+        token=token,
+        scheme="https" if tls else "http",
+    )
+    return Steward(
+        wanted=wanted, file=DocumentFile(cluster), nodes=nodes, ambience=runtime.ambience
+    )
+
+
+def _line(outlook: "Outlook", facts: dict[str, Any]) -> str:
+    epoch = f"epoch {outlook.document.epoch}" if outlook.document else "no epoch"
+    share = f" ({facts['done']} of {facts['total']})" if facts.get("total") else ""
+    step = facts.get("step", facts["action"])
+    return f"{epoch}  {step}: {facts['message']}{share}"
+
+
+def _rows(outlook: "Outlook") -> list[dict[str, Any]]:
+    document = outlook.document
+    numbers = {**document.current, **document.target} if document else {}
+    rows = []
+    for seat, report in outlook.reports.items():
+        change = report.change if report else None
+        rows.append(
+            {
+                "node": seat,
+                "store": numbers.get(seat),
+                "status": report.status if report else "no answer",
+                "epoch": report.epoch if report else None,
+                "pulled": f"{len(change.pulled)}/{change.gained}" if change else None,
+                "disk_used": report.disk_used if report else None,
+            }
+        )
+    return rows
