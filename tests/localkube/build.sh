@@ -5,6 +5,7 @@
 #   build.sh nodes     control + kubelet, kube-proxy, CoreDNS, containerd, runc, CNI plugins, pause (libseccomp-dev)
 #   build.sh helm      helm
 #   build.sh all       nodes + helm
+#   build.sh packages  the Debian packages that `nodes` needs: print the command, run it when root
 #   build.sh where     print the directory of the programs and build nothing
 #
 # The result lies in ${CACHE:-~/.cache/memory-spine}/kube/KEY/bin; KEY is a hash of the pins and of this file.
@@ -117,7 +118,8 @@ case $GROUP in
   helm) groups=(helm) ;;
   all) groups=(control nodes helm) ;;
   where) echo "$OUT/bin"; exit ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  packages) need_linux; need_packages; exit ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 need_linux
 mkdir -p "$OUT/bin/cni"
