@@ -100,7 +100,7 @@ async def _until_stopped(
     if failed:
         logger.error("node_failed", exc_info=running.exception())
     else:
-        node.health.resigned = True  # readiness off; whoever comes now is sent elsewhere
+        node.health.stopping = True  # readiness off; load balancers need a moment to notice
         await clock.sleep(setup.shutdown_s)
     stopping.cancel()
     running.cancel()

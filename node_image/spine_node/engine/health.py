@@ -26,6 +26,7 @@ class Health:
     started_at: float
     pulled_once: bool = False
     draining: bool = False
+    stopping: bool = False  # not ready any more, but whoever still comes is served
     resigned: bool = False
     in_flight: int = 0
     majority_at: float = 0.0  # when a majority was last in reach, in seconds of the loop
@@ -58,7 +59,7 @@ class Health:
 
     def unready(self) -> str | None:
         """Return why clients may not come, None when they may."""
-        if self.resigned:
+        if self.resigned or self.stopping:
             return "this node is stopping"
         status = self.status()
         return None if status == "ok" else f"this node is {status}"
@@ -66,7 +67,7 @@ class Health:
     def refusal(self) -> str | None:
         """Return why a client that came all the same is turned away, None when it is served."""
         if self.resigned:
-            return "this node is stopping"
+            return "this node has resigned"
         if self.draining:
             return "this node is draining"
         if self.isolated_s() > SILENCED_S:

@@ -7,7 +7,8 @@ document differs (`spine_node.__main__`).
 import asyncio
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -181,23 +182,29 @@ class Node:
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Store or delete one record on its write quorum."""
-        self._admit()
-        return await self.writing.write(request)
+        with self._admitted():
+            return await self.writing.write(request)
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
         """Read one record."""
-        self._admit()
-        return await self.reading.read(request)
+        with self._admitted():
+            return await self.reading.read(request)
 
     async def list(self, _request: ListRequest) -> ListOutcome:
         """Answer one page of a list."""
-        self._admit()
         raise ProblemError("not-implemented", "lists come with the query index")
 
-    def _admit(self) -> None:
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Count a request as in flight, unless this node turns clients away."""
         refusal = self.health.refusal()
         if refusal:
             raise ProblemError("not-ready", refusal)
+        self.health.in_flight += 1
+        try:
+            yield
+        finally:
+            self.health.in_flight -= 1
 
     # ---- Operations
 
