@@ -1,0 +1,1 @@
+"""The operator: turns a MemorySpineCluster into running nodes, and alone writes the topology document."""

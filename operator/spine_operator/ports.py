@@ -125,9 +125,6 @@ class NodesPort(Protocol):
     async def status(self, door: Door) -> Json:
         """`GET status`: the node's report, not yet parsed."""
 
-    async def topology(self, door: Door) -> Json:
-        """`GET topology`: the document that the node has persisted."""
-
     async def adopt(self, door: Door, store_id: str, document: Document) -> None:
         """`PUT topology`: returns after the store with this id has durably adopted the document."""
 
@@ -143,5 +140,6 @@ class Ports:
     nodes: NodesPort
     now_ms: Callable[[], int]  # since 1970
     entropy: Entropy
+    lease_held: Callable[[], bool]
     address_of: Callable[[str], str | None]  # seat → another URL, for nodes outside the cluster
     node_image: str  # repository of the nodes' image where the spec names none

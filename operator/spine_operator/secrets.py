@@ -8,6 +8,7 @@ are arguments. Source: operator.md §4, §7.9; api.md §5 for `keys.yaml`.
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import yaml
 
@@ -15,7 +16,6 @@ from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
 from spine_core.errors import InvalidInputError
 from spine_operator.certificates import KeyPair, make_authority, make_leaf
 from spine_operator.manifests.naming import PORT
-from spine_operator.manifests.objects import Manifest
 from spine_operator.spec import Cluster
 
 Entropy = Callable[[int], bytes]
@@ -51,7 +51,7 @@ def make_values(
             return _client(cluster, have.get("ca", {}), entropy)
 
 
-def read_values(manifest: Manifest) -> Values:
+def read_values(manifest: Mapping[str, Any]) -> Values:
     """Return the texts of a Secret.
 
     Raises:

@@ -47,7 +47,7 @@ FULL: dict[str, Any] = {
 class Plain(yaml.SafeDumper):
     """Writes a value that occurs twice twice: people read these files."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's signature
         return True
 
 

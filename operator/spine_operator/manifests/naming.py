@@ -6,7 +6,6 @@ Source: operator.md §4.
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ ZONE_LABEL = f"{GROUP}/zone"
 REVISION_LABEL = f"{GROUP}/revision"
 STORE_LABEL = f"{GROUP}/store"  # on claims: the id of the store that the volume holds
 DELETE_AFTER_LABEL = f"{GROUP}/delete-after"  # on claims: seconds since 1970
+PUBLISHED_ANNOTATION = f"{GROUP}/published-ms"  # on the document: when this epoch was stored
 MANIFEST_ANNOTATION = f"{GROUP}/manifest"  # hash of what we applied last
 OPERATOR_NAME = "memory-spine-operator"  # value of app.kubernetes.io/name on the operator's pods
 IMPLICIT_ZONE = "default"  # where the spec lists no zone
@@ -57,10 +57,6 @@ class ClusterKey(NamedTuple):
         """Name of the StatefulSet of a zone."""
         return f"{self.name}-{zone}"
 
-    def seat(self, zone: str, ordinal: int) -> str:
-        """Name of a pod, and of its place on the ring."""
-        return f"{self.name}-{zone}-{ordinal}"
-
     def claim(self, seat: str) -> str:
         """Name of the volume claim of a seat."""
         return f"data-{seat}"
@@ -68,13 +64,6 @@ class ClusterKey(NamedTuple):
     def seat_of_claim(self, claim: str) -> str:
         """The seat whose volume a claim holds."""
         return claim.removeprefix("data-")
-
-
-def ordinal_of(seat: str) -> int:
-    """The pod's number inside its StatefulSet."""
-    match = re.search(r"-([0-9]+)$", seat)
-    assert match is not None, "a seat ends in its ordinal"
-    return int(match[1])
 
 
 def selector(cluster: str) -> dict[str, str]:

@@ -6,10 +6,12 @@ Its hash is the revision of a pod. Whatever changes here restarts nodes, one by 
 from spine_operator.manifests.config import config_name
 from spine_operator.manifests.naming import PORT, REVISION_LABEL, digest, labels, selector
 from spine_operator.manifests.objects import Manifest
+from spine_operator.measures import bytes_of
 from spine_operator.spec import Cluster, Zone
 
 DATA_DIR = "/data"
 ETC = "/etc/spine"
+QUOTA_PERCENT = 60  # of the volume for records; the query index and free pages take the rest
 GRACE_S = 20  # a node answers what is in flight, flushes and saves its digests
 _USER = 10001  # of the node image; any but root will do
 
@@ -94,6 +96,7 @@ def _environment(cluster: Cluster, zone: Zone) -> list[Manifest]:
         "SPINE_HOST": "0.0.0.0",  # noqa: S104 - inside the pod's own network
         "SPINE_PORT": str(PORT),
         "SPINE_ADVERTISE_URL": f"{scheme}://$(SPINE_SEAT).{key.node_domain}:{PORT}",
+        "SPINE_QUOTA_BYTES": str(bytes_of(cluster.spec.storage.size) * QUOTA_PERCENT // 100),
         "SPINE_CONFIG_FILE": f"{ETC}/config/config.yaml",
         "SPINE_CLUSTER_SECRET_FILE": f"{ETC}/cluster/secret",
         "SPINE_ADMIN_TOKEN_FILE": f"{ETC}/admin/token",
@@ -139,9 +142,8 @@ def _secret(volume: str, secret: str, *, only: str | None = None) -> Manifest:
 
 
 def _volumes(cluster: Cluster) -> list[Manifest]:
-    return [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}] + _mounted(
-        cluster
-    )
+    scratch = {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}
+    return [scratch, *_mounted(cluster)]
 
 
 def _affinity(cluster: Cluster, zone: Zone) -> Manifest:

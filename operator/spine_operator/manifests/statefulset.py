@@ -14,7 +14,9 @@ def image_of(cluster: Cluster, default_repository: str) -> str:
     """Return the image reference, pinned by digest where the spec gives one."""
     image = cluster.spec.image
     repository = image.repository or default_repository
-    return f"{repository}@{image.digest}" if image.digest else f"{repository}:{cluster.spec.version}"
+    return (
+        f"{repository}@{image.digest}" if image.digest else f"{repository}:{cluster.spec.version}"
+    )
 
 
 def statefulset(

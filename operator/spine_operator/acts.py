@@ -1,0 +1,170 @@
+"""Performs what a plan says. Each act is one call, so being cut off anywhere is safe.
+
+Before an act that cannot be taken back, the custom resource and the document are read once more: if
+either has moved since the plan was made, nothing is done and the next turn decides anew.
+"""
+
+import asyncio
+import logging
+from typing import assert_never
+
+from spine_core.errors import SpineError
+from spine_operator.decisions import (
+    Act,
+    Apply,
+    ApplyChild,
+    DeleteChild,
+    DeleteClaim,
+    LabelClaim,
+    MakeSecrets,
+    Publish,
+    Push,
+    RemoveFinalizer,
+    Resize,
+    SetPace,
+)
+from spine_operator.manifests.document import topology_map
+from spine_operator.manifests.naming import FINALIZER
+from spine_operator.manifests.secret import secret
+from spine_operator.observe import door_to
+from spine_operator.observed import Observed
+from spine_operator.ports import ConflictError, Kind, NodeError, NotFoundError, Ports
+from spine_operator.secrets import SecretValues, make_values
+from spine_operator.spec import Cluster
+
+logger = logging.getLogger("spine.acts")
+
+
+class OutdatedError(SpineError):
+    """The world has moved since the plan was made; look again."""
+
+
+async def apply(act: Apply, observed: Observed, ports: Ports) -> None:
+    """Do what may be repeated.
+
+    Raises:
+        KubeError, NodeError: it may or may not have happened; the next turn will see.
+    """
+    namespace = observed.cluster.key.namespace
+    match act:
+        case ApplyChild(manifest):
+            await ports.kube.apply(manifest)
+        case MakeSecrets(purposes):
+            await _make_secrets(purposes, observed, ports)
+        case LabelClaim(name=name, uid=uid, labels=labels):
+            patch = {"metadata": {"uid": uid, "labels": dict(labels)}}
+            await ports.kube.patch(Kind.CLAIM, namespace, name, patch)
+        case SetPace(seat=seat, store_id=store_id, bytes_per_s=bytes_per_s, slots=slots):
+            door = door_to(observed.cluster, ports, observed.secrets, seat)
+            assert door is not None, "a node that reported has a door"
+            await ports.nodes.set_pace(door, store_id, bytes_per_s=bytes_per_s, slots=slots)
+        case _:
+            assert_never(act)
+
+
+async def perform(act: Act, observed: Observed, ports: Ports) -> None:
+    """Do the one act of a turn.
+
+    Raises:
+        OutdatedError: nothing was done, since what the plan stood on has changed.
+        KubeError, NodeError: it may or may not have happened; the next turn will see.
+    """
+    cluster, namespace = observed.cluster, observed.cluster.key.namespace
+    match act:
+        case Publish():
+            await _still_so(observed, ports)
+            await _publish(act, cluster, ports)
+        case Push():
+            await _push(act, observed, ports)
+        case Resize(statefulset=name, version=version, pods=pods):
+            if pods < act.before:
+                await _still_so(observed, ports)
+            patch = {"metadata": {"resourceVersion": version}, "spec": {"replicas": pods}}
+            await ports.kube.patch(Kind.STATEFULSET, namespace, name, patch)
+        case DeleteClaim(name=name, uid=uid):
+            await _still_so(observed, ports)
+            await _delete(Kind.CLAIM, name, uid, cluster, ports)
+        case DeleteChild() | RemoveFinalizer():
+            await let_go(act, cluster, ports)
+        case _:
+            assert_never(act)
+
+
+async def let_go(act: DeleteChild | RemoveFinalizer, cluster: Cluster, ports: Ports) -> None:
+    """Delete one object, or let the custom resource itself go. Raises `KubeError`."""
+    match act:
+        case DeleteChild(kind=kind, name=name, uid=uid):
+            await _delete(kind, name, uid, cluster, ports)
+        case RemoveFinalizer():
+            await _remove_finalizer(cluster, ports)
+
+
+async def _remove_finalizer(cluster: Cluster, ports: Ports) -> None:
+    """Take our finalizer off, unless somebody has changed the resource meanwhile."""
+    others = [name for name in cluster.finalizers if name != FINALIZER]
+    patch = {"metadata": {"resourceVersion": cluster.resource_version, "finalizers": others}}
+    try:
+        await ports.kube.patch(Kind.CLUSTER, cluster.key.namespace, cluster.key.name, patch)
+    except NotFoundError:
+        logger.info("gone_already", extra={"cluster": str(cluster.key)})
+
+
+async def _still_so(observed: Observed, ports: Ports) -> None:
+    """Check that spec and document are those that the plan was made on, and that we may act."""
+    if not ports.lease_held():
+        raise OutdatedError("the Lease is not held")
+    key = observed.cluster.key
+    live = await ports.kube.get(Kind.CLUSTER, key.namespace, key.name)
+    metadata = live["metadata"]
+    seen = (observed.cluster.uid, observed.cluster.generation)
+    if (metadata["uid"], metadata["generation"]) != seen or "deletionTimestamp" in metadata:
+        raise OutdatedError("the custom resource has changed")
+    try:
+        document = await ports.kube.get(Kind.CONFIG_MAP, key.namespace, key.topology_map)
+        version = document["metadata"]["resourceVersion"]
+    except NotFoundError:
+        version = None
+    if version != observed.document_version:
+        raise OutdatedError("the topology document has changed")
+
+
+async def _publish(act: Publish, cluster: Cluster, ports: Ports) -> None:
+    """Store the document by compare-and-set: create the first one, patch later ones."""
+    manifest = topology_map(cluster, act.document, ports.now_ms())
+    if act.version is None:
+        await ports.kube.create(manifest)
+        return
+    metadata = {**manifest["metadata"], "resourceVersion": act.version}
+    patch = {"metadata": metadata, "data": manifest["data"]}
+    await ports.kube.patch(Kind.CONFIG_MAP, cluster.key.namespace, cluster.key.topology_map, patch)
+
+
+async def _push(act: Push, observed: Observed, ports: Ports) -> None:
+    """Send the document to every store at once; one that refuses holds nobody up."""
+
+    async def send(seat: str, store_id: str) -> None:
+        door = door_to(observed.cluster, ports, observed.secrets, seat)
+        assert door is not None, "a node that reported has a door"
+        try:
+            await ports.nodes.adopt(door, store_id, act.document)
+        except NodeError as error:
+            logger.warning("push_failed", extra={"seat": seat, "error": str(error)})
+
+    await asyncio.gather(*(send(seat, store_id) for seat, store_id in act.stores.items()))
+
+
+async def _make_secrets(purposes: tuple[str, ...], observed: Observed, ports: Ports) -> None:
+    """Create the Secrets that are missing; one that appeared meanwhile is left as it is."""
+    have: SecretValues = observed.secrets
+    for purpose in purposes:
+        values = make_values(observed.cluster, purpose, have, ports.entropy, ports.now_ms())
+        await ports.kube.create(secret(observed.cluster, purpose, values))
+        have = {**have, purpose: values}
+
+
+async def _delete(kind: Kind, name: str, uid: str, cluster: Cluster, ports: Ports) -> None:
+    """Delete what has this UID; that it is gone, or another one now, is as good."""
+    try:
+        await ports.kube.delete(kind, cluster.key.namespace, name, uid=uid)
+    except (NotFoundError, ConflictError):
+        logger.info("gone_already", extra={"cluster": str(cluster.key), "object": name})

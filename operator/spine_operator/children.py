@@ -1,0 +1,110 @@
+"""Which children a cluster has, and which of them differ from what we render. Pure.
+
+A child is applied again when what we rendered last was another text (its annotation says so), or when
+a field of ours has been changed by somebody. Fields that are not ours never count, so applying twice
+writes nothing the second time.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spine_core.errors import InvalidInputError
+from spine_operator.manifests.budget import disruption_budget
+from spine_operator.manifests.config import config_map
+from spine_operator.manifests.naming import CLUSTER_LABEL, MANIFEST_ANNOTATION, digest
+from spine_operator.manifests.network import network_policy
+from spine_operator.manifests.objects import Manifest
+from spine_operator.manifests.services import client_service, headless_service
+from spine_operator.manifests.statefulset import statefulset
+from spine_operator.measures import quantity_of
+from spine_operator.observed import Observed
+from spine_operator.ports import Json, kind_of
+from spine_operator.spec import Cluster, Zone
+
+
+def simple_children(cluster: Cluster) -> tuple[Manifest, ...]:
+    """Return every child that follows from the spec alone."""
+    policy = (network_policy(cluster),) if cluster.spec.access.network_policy else ()
+    return (
+        headless_service(cluster),
+        client_service(cluster),
+        config_map(cluster),
+        disruption_budget(cluster),
+        *policy,
+    )
+
+
+def stale_children(observed: Observed) -> Iterator[Manifest]:
+    """Yield the manifests that have to be applied."""
+    for manifest in simple_children(observed.cluster):
+        live = observed.children.get((kind_of(manifest), manifest["metadata"]["name"]))
+        if live is None or differs(live, stamped(manifest)):
+            yield stamped(manifest)
+
+
+def stale_statefulset(observed: Observed, zone: Zone, *, pods: int) -> Manifest | None:
+    """Return the manifest of a zone when it has to be applied; `pods` counts only for a new one.
+
+    An existing one is applied with the number of pods and the version that were observed, so a turn
+    that saw an old state cannot take pods away.
+    """
+    live = observed.sets.get(zone.name)
+    manifest = stamped(
+        statefulset(
+            observed.cluster,
+            zone,
+            image=observed.image,
+            pods=live.pods if live else pods,
+            claim_size=live.claim_size if live else observed.cluster.spec.storage.size,
+        )
+    )
+    if live is None:
+        return manifest
+    if not differs(live.live, manifest):
+        return None
+    manifest["metadata"]["resourceVersion"] = live.version
+    return manifest
+
+
+def stamped(manifest: Manifest) -> Manifest:
+    """Return the manifest with its own hash as an annotation; the number of pods does not count."""
+    rest = {**manifest, "spec": {**manifest.get("spec", {}), "replicas": None}}
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), MANIFEST_ANNOTATION: digest(rest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def differs(live: Json, manifest: Json) -> bool:
+    """Whether a field of the manifest is missing from the live object or has another value."""
+    return not _covers(live, manifest)
+
+
+def is_ours(live: Json, cluster: Cluster, *, owned: bool) -> bool:
+    """Whether an object belongs to this cluster and, where it has an owner, to this very resource."""
+    metadata = live["metadata"]
+    if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:
+        return False
+    owners = [o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller")]
+    return owners == ([cluster.uid] if owned else [])
+
+
+def _covers(live: Any, wanted: Any) -> bool:
+    match wanted:
+        case Mapping():
+            if not isinstance(live, Mapping):
+                return not wanted and live is None
+            return all(_covers(live.get(key), value) for key, value in wanted.items())
+        case list() | tuple():
+            if not isinstance(live, list | tuple):
+                return not wanted and live is None
+            return len(live) == len(wanted) and all(map(_covers, live, wanted))
+        case _:
+            return bool(live == wanted) or _same_quantity(live, wanted)
+
+
+def _same_quantity(live: Any, wanted: Any) -> bool:
+    """Whether Kubernetes has only written a quantity in its own way, `1000m` as `1`."""
+    try:
+        return quantity_of(live) == quantity_of(wanted)
+    except InvalidInputError:
+        return False

@@ -1,0 +1,163 @@
+"""One look at the world: everything is read afresh, nothing is remembered.
+
+A read of Kubernetes that fails ends the turn (`KubeError`): what could not be seen is not gone. Only
+its own "not found" makes an absence. A node that does not answer, or not as a node of ours would, has
+a report of None.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from spine_core.errors import InvalidInputError
+from spine_core.members import Reports
+from spine_core.reports import Report
+from spine_core.topology import Seat
+from spine_operator.children import is_ours, simple_children
+from spine_operator.manifests.naming import ZONE_LABEL
+from spine_operator.manifests.secret import secret_name
+from spine_operator.manifests.statefulset import image_of
+from spine_operator.measures import quantity_of
+from spine_operator.observed import ChildKey, Observed, ZoneSet
+from spine_operator.ports import Door, Json, Kind, NodeError, NotFoundError, Ports, kind_of
+from spine_operator.readings import (
+    read_claim,
+    read_document,
+    read_expiry,
+    read_pod,
+    read_statefulset,
+)
+from spine_operator.seating import url_of
+from spine_operator.secrets import SecretValues, Values, purposes, read_values
+from spine_operator.spec import Cluster, parse_cluster
+from spine_operator.unbuilt import refused_fields
+
+logger = logging.getLogger("spine.observe")
+
+
+async def observe(resource: Json, ports: Ports) -> Observed:
+    """Return everything there is to know about one cluster.
+
+    Raises:
+        KubeError: Kubernetes did not show something that a decision needs.
+        InvalidInputError: the custom resource, or a Secret, cannot be read.
+    """
+    look = _Look(parse_cluster(resource), ports)
+    cluster, key = look.cluster, look.cluster.key
+    children = await look.children()
+    sets = await look.statefulsets()
+    pods = {m["metadata"]["name"]: read_pod(m) for m in await look.listed(Kind.POD)}
+    claims = [read_claim(m) for m in await look.listed(Kind.CLAIM)]
+    secrets = await look.secrets()
+    document = read_document(await look.named(Kind.CONFIG_MAP, key.topology_map, owned=False))
+    return Observed(
+        now_ms=ports.now_ms(),
+        fresh_id=str(UUID(bytes=ports.entropy(16), version=4)),
+        cluster=cluster,
+        image=image_of(cluster, ports.node_image),
+        refused=(*refused_fields(resource["spec"]), *_expansion(cluster, sets.values())),
+        taken=tuple(sorted(look.taken)),
+        sets=sets,
+        pods=pods,
+        claims={key.seat_of_claim(claim.name): claim for claim in claims},
+        reports=await _reports(cluster, ports, secrets, tuple(pods)),
+        children=children,
+        secrets=secrets,
+        **document,
+        **read_expiry(secrets),
+    )
+
+
+def door_to(cluster: Cluster, ports: Ports, secrets: SecretValues, seat: Seat) -> Door | None:
+    """Return how to reach a node, None while the Secrets for it are missing."""
+    authority = secrets.get("tls", {}).get("ca.crt") if cluster.spec.access.tls else None
+    token = secrets.get("admin", {}).get("token")
+    if token is None or (cluster.spec.access.tls and authority is None):
+        return None
+    return Door(
+        seat=seat,
+        url=url_of(cluster, seat, ports.address_of),
+        server_name=f"{seat}.{cluster.key.node_domain}",
+        authority=authority,
+        token=token,
+    )
+
+
+class _Look:
+    """The reads of one turn, in a fixed order; `taken` collects what is somebody else's."""
+
+    def __init__(self, cluster: Cluster, ports: Ports) -> None:
+        self.cluster, self._kube = cluster, ports.kube
+        self.taken: set[str] = set()
+
+    async def listed(self, kind: Kind) -> Sequence[Json]:
+        return await self._kube.list(kind, self.cluster.key.namespace, self.cluster.key.name)
+
+    async def named(self, kind: Kind, name: str, *, owned: bool) -> Json | None:
+        try:
+            live = await self._kube.get(kind, self.cluster.key.namespace, name)
+        except NotFoundError:
+            return None
+        if is_ours(live, self.cluster, owned=owned):
+            return live
+        self.taken.add(f"{kind.rpartition('/')[2]} {name}")
+        return None
+
+    async def children(self) -> dict[ChildKey, Json]:
+        found = {}
+        for manifest in simple_children(self.cluster):
+            kind, name = kind_of(manifest), manifest["metadata"]["name"]
+            live = await self.named(kind, name, owned=True)
+            if live is not None:
+                found[kind, name] = live
+        return found
+
+    async def statefulsets(self) -> dict[str, ZoneSet]:
+        """Read those of the zones in the spec by name, and find those of zones that are gone."""
+        zones = {zone.name for zone in self.cluster.spec.zones}
+        for manifest in await self.listed(Kind.STATEFULSET):
+            zones.add(manifest["metadata"]["labels"][ZONE_LABEL])
+        sets = {}
+        for zone in sorted(zones):
+            name = self.cluster.key.statefulset(zone)
+            live = await self.named(Kind.STATEFULSET, name, owned=True)
+            if live is not None:
+                sets[zone] = read_statefulset(live)
+        return sets
+
+    async def secrets(self) -> dict[str, Values]:
+        found = {}
+        for purpose in purposes(self.cluster):
+            name = secret_name(self.cluster.key.name, purpose)
+            live = await self.named(Kind.SECRET, name, owned=False)
+            if live is not None:
+                found[purpose] = read_values(live)
+        return found
+
+
+async def _reports(
+    cluster: Cluster, ports: Ports, secrets: SecretValues, seats: Sequence[Seat]
+) -> Reports:
+    """Ask every pod at once; the slowest answer decides how long it takes."""
+
+    async def ask(seat: Seat) -> Report | None:
+        door = door_to(cluster, ports, secrets, seat)
+        if door is None:
+            return None
+        try:
+            return Report.from_json(await ports.nodes.status(door))
+        except (NodeError, InvalidInputError) as error:
+            logger.info("node_unknown", extra={"seat": seat, "error": str(error)})
+            return None
+
+    return dict(zip(seats, await asyncio.gather(*map(ask, seats)), strict=True))
+
+
+def _expansion(cluster: Cluster, sets: Iterable[ZoneSet]) -> tuple[str, ...]:
+    size = cluster.spec.storage.size
+    other = {s.claim_size for s in sets if quantity_of(s.claim_size) != quantity_of(size)}
+    if not other:
+        return ()
+    made = ", ".join(sorted(other))
+    return (f"spec.storage.size: volumes were made with {made}; expansion is not implemented",)

@@ -1,0 +1,127 @@
+"""The plan of one turn: `spine_core.next_action` in a frame that knows pods and volumes. Pure.
+
+The order is the argument: what nobody may touch, then what must exist, then pods, then the document
+and its change, then volumes. State is derived from the observation each time and remembered by
+nobody. Invariants I2-I5, I11, I12 and I14 of operator.md §9 are tested on this module.
+"""
+
+from collections.abc import Iterator
+from typing import get_args
+
+from spine_core.topology import Document
+from spine_core.wanted import Wanted
+from spine_operator.changes import is_quiet, next_step
+from spine_operator.children import stale_children, stale_statefulset
+from spine_operator.decisions import (
+    Act,
+    Apply,
+    ApplyChild,
+    Blocked,
+    Decision,
+    MakeSecrets,
+    Plan,
+    SetPace,
+    Wait,
+)
+from spine_operator.observed import Observed
+from spine_operator.pods import forget, pods_of_new_set, resizes
+from spine_operator.secrets import purposes
+from spine_operator.volumes import clean_up, recycle, store_labels
+
+PACE_SLOTS = 4  # slots that a node pulls at once; the bandwidth is bounded apart
+
+
+def plan(observed: Observed, wanted: Wanted) -> Plan:
+    """Return what to do now: applies that may be repeated, and one decision."""
+    refusal = _gate(observed)
+    if refusal is not None:
+        return Plan(decision=refusal)
+    applies = tuple(_applies(observed, wanted))
+    missing = tuple(p for p in purposes(observed.cluster) if p not in observed.secrets)
+    if missing:
+        decision = Wait(step="secrets", message=f"making the Secrets {', '.join(missing)}")
+        return Plan(applies=(MakeSecrets(missing), *applies), decision=decision)
+    if observed.document is None:
+        return Plan(applies=applies, decision=_begin(observed, wanted))
+    return _run(observed, wanted, observed.document, applies)
+
+
+def _gate(observed: Observed) -> Wait | Blocked | None:
+    """Return why nothing at all may be touched."""
+    if not observed.cluster.held:
+        return Wait(step="finalizer", message="waiting for the finalizer on the custom resource")
+    if observed.cluster.spec.paused:
+        return Blocked(guard="NotPaused", verdict="Block", message="paused", step="pause")
+    taken = ", ".join(observed.taken)
+    checks = (
+        ("ConfigValid", "; ".join(observed.refused), "ConfigRefused"),
+        ("NamesFree", f"{taken} belongs to somebody else" if taken else "", "NamesTaken"),
+        ("CertificatesValid", observed.certificate_trouble, "CertificateInvalid"),
+        ("DocumentWhole", observed.document_trouble, "DocumentLost"),
+    )
+    for guard, message, stalled in checks:
+        if message:
+            return Blocked(
+                guard=guard, verdict="Block", message=message, step="plan", stalled=stalled
+            )
+    return None
+
+
+def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
+    for manifest in stale_children(observed):
+        yield ApplyChild(manifest)
+    for zone in observed.cluster.spec.zones:
+        pods = pods_of_new_set(observed, wanted, zone.name)
+        statefulset = stale_statefulset(observed, zone, pods=pods)
+        if statefulset is not None:
+            yield ApplyChild(statefulset)
+    yield from store_labels(observed)
+    yield from _paces(observed)
+
+
+def _paces(observed: Observed) -> Iterator[SetPace]:
+    rebalance = observed.cluster.spec.rebalance
+    wanted = (rebalance.bytes_per_s, 0 if rebalance.suspend else PACE_SLOTS)
+    for seat, report in sorted(observed.reports.items()):
+        if report is None or report.number is None:
+            continue
+        if (report.pace_bytes_per_s, report.pace_slots) != wanted:
+            yield SetPace(
+                seat=seat, store_id=report.store_id, bytes_per_s=wanted[0], slots=wanted[1]
+            )
+
+
+def _begin(observed: Observed, wanted: Wanted) -> Decision:
+    """Bootstrap: as many empty pods as are wanted, then epoch 1; never where members have been."""
+    marked = [claim.name for claim in observed.claims.values() if claim.store_id is not None]
+    joined = [report.seat for report in observed.reports.values() if report and report.cluster_id]
+    if marked or joined:
+        message = (
+            f"{', '.join(sorted(marked + joined))} held members before, and the topology document"
+            " is gone; this operator cannot rebuild it yet"
+        )
+        return Blocked(
+            guard="DocumentWhole",
+            verdict="Block",
+            message=message,
+            step="stores",
+            stalled="DocumentLost",
+        )
+    return next(resizes(observed, wanted), None) or next_step(observed, wanted)
+
+
+def _run(
+    observed: Observed, wanted: Wanted, document: Document, applies: tuple[Apply, ...]
+) -> Plan:
+    """Carry the document on; between two changes look after pods and volumes as well."""
+    action = next_step(observed, wanted)
+    if not is_quiet(observed):
+        return Plan(applies=applies, decision=action)
+    growing = (resize for resize in resizes(observed, wanted) if resize.pods > resize.before)
+    room = recycle(observed, wanted, document) or next(growing, None)
+    for decision in (room, action):
+        if isinstance(decision, get_args(Act)):
+            return Plan(applies=applies, decision=decision)
+    label, deletion = clean_up(observed, wanted, document)
+    applies = (*applies, label) if label else applies
+    return Plan(applies=applies, decision=deletion or forget(observed) or room or action)

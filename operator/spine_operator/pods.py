@@ -1,0 +1,75 @@
+"""How many pods each zone gets. Pure.
+
+Invariant (I4): never fewer than the highest seat of current ∪ target needs.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from spine_core.spread import seat_name
+from spine_core.topology import Seat
+from spine_core.wanted import Wanted
+from spine_operator.decisions import DeleteChild, Resize, Wait
+from spine_operator.observed import Observed
+from spine_operator.ports import Kind
+from spine_operator.seating import named_seats, pods_for
+
+
+def pods_of_new_set(observed: Observed, wanted: Wanted, zone: str) -> int:
+    """Return the pods of a StatefulSet that was not seen.
+
+    Enough for every seat, claim and pod: if it was there after all, nothing is taken away.
+    """
+    seats = {
+        **{seat: place.zone for seat, place in wanted.seats.items()},
+        **named_seats(observed.document),
+        **{seat: claim.zone for seat, claim in observed.claims.items()},
+        **{seat: pod.zone for seat, pod in observed.pods.items()},
+    }
+    return pods_for(seats, zone)
+
+
+def resizes(observed: Observed, wanted: Wanted) -> Iterator[Resize]:
+    """Yield the zones that have another number of pods than spec and document need."""
+    seats = {seat: place.zone for seat, place in wanted.seats.items()}
+    seats |= named_seats(observed.document)
+    for zone in sorted(observed.sets):
+        pods = pods_for(seats, zone)
+        if pods != observed.sets[zone].pods:
+            yield resize(observed, zone, pods, step="pods")
+
+
+def shrink(observed: Observed, seats: AbstractSet[Seat]) -> Resize | Wait:
+    """Take away the seats that stand highest in their zone, one zone at a time."""
+    for zone, place in sorted(observed.sets.items()):
+        pods = place.pods
+        while pods and seat_name(observed.cluster.key.name, zone, pods - 1) in seats:
+            pods -= 1
+        if pods < place.pods:
+            return resize(observed, zone, pods, step="shrink")
+    return Wait(step="shrink", message=f"waiting for {', '.join(sorted(seats))} to end")
+
+
+def resize(observed: Observed, zone: str, pods: int, *, step: str) -> Resize:
+    """Return the act that gives a zone this number of pods."""
+    assert pods >= pods_for(named_seats(observed.document), zone), "a named seat needs its pod"
+    place = observed.sets[zone]
+    return Resize(
+        zone=zone,
+        statefulset=place.name,
+        version=place.version,
+        before=place.pods,
+        pods=pods,
+        step=step,
+    )
+
+
+def forget(observed: Observed) -> DeleteChild | None:
+    """Delete an empty StatefulSet whose zone the spec does not list any more."""
+    listed = {zone.name for zone in observed.cluster.spec.zones}
+    standing = {pod.zone for pod in observed.pods.values()}
+    kept = listed | standing | set(named_seats(observed.document).values())
+    for zone, place in sorted(observed.sets.items()):
+        if place.pods == 0 and zone not in kept:
+            return DeleteChild(kind=Kind.STATEFULSET, name=place.name, uid=place.uid, step="shrink")
+    return None

@@ -1,0 +1,148 @@
+"""One turn for one custom resource: observe, plan, act, status. Level-triggered, nothing remembered.
+
+Killed before or after any call and started again, the next turn goes on from what it sees (I6).
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from spine_core.errors import SpineError
+from spine_operator.acts import apply, let_go, perform
+from spine_operator.decisions import Act, Blocked, Done, Plan, Wait
+from spine_operator.deletion import LIMIT_S, Steps, observe_remnants, plan_deletion
+from spine_operator.events import act_event, status_events
+from spine_operator.manifests.naming import ClusterKey
+from spine_operator.observe import observe
+from spine_operator.observed import Observed
+from spine_operator.planner import plan
+from spine_operator.ports import ForbiddenError, Json, Kind, KubeError, NotFoundError, Ports
+from spine_operator.seating import wanted_by
+from spine_operator.spec import Cluster, parse_cluster
+from spine_operator.status import build_status, forbidden_status, merge_patch
+
+logger = logging.getLogger("spine.reconcile")
+
+AGAIN_AFTER_ACT_S = 0.2
+AGAIN_WHILE_WAITING_S = 2.0  # a change moves on with the nodes' reports, which wake nobody
+AGAIN_WHILE_BLOCKED_S = 5.0
+AGAIN_AT_REST_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """When to look again; `gone`: the custom resource is no more."""
+
+    look_again_s: float
+    gone: bool = False
+    plan: Plan | None = None
+    status: Json | None = None
+
+
+async def reconcile(key: ClusterKey, ports: Ports) -> Outcome:
+    """Take one turn.
+
+    Raises:
+        KubeError, NodeError, InvalidInputError, OutdatedError: try again later, with back-off.
+    """
+    try:
+        resource = await ports.kube.get(Kind.CLUSTER, key.namespace, key.name)
+    except NotFoundError:
+        return Outcome(0.0, gone=True)
+    if "deletionTimestamp" in resource["metadata"]:
+        return await _end(parse_cluster(resource), ports)
+    try:
+        return await _turn(resource, ports)
+    except ForbiddenError as error:
+        before = resource.get("status", {})
+        after = forbidden_status(before, resource["metadata"], str(error), ports.now_ms())
+        await _write_status(key, before, after, ports)
+        raise
+
+
+async def _turn(resource: Json, ports: Ports) -> Outcome:
+    observed = await observe(resource, ports)
+    cluster, before = observed.cluster, resource.get("status", {})
+    wanted = wanted_by(cluster, ports.address_of)
+    decided = plan(observed, wanted)
+    failure = await _act(decided, observed, ports)
+    status = build_status(observed, wanted, decided, before)
+    await _write_status(cluster.key, before, status, ports)
+    news = status_events(cluster, decided, before, status, observed.now_ms)
+    await _tell(news, cluster, ports)
+    if failure is not None:
+        raise failure
+    return Outcome(_pause_s(decided), plan=decided, status=status)
+
+
+async def _act(decided: Plan, observed: Observed, ports: Ports) -> SpineError | None:
+    """Do what the plan says; a failure ends the acts of this turn, not its status."""
+    try:
+        for one in decided.applies:
+            await apply(one, observed, ports)
+        if isinstance(decided.decision, get_args(Act)):
+            await perform(decided.decision, observed, ports)
+            logger.info("act_done", extra=_facts(observed.cluster, decided))
+            event = act_event(observed.cluster, decided.decision, observed.now_ms)
+            await _tell([event] if event else [], observed.cluster, ports)
+    except ForbiddenError:
+        raise
+    except SpineError as error:
+        return error
+    return None
+
+
+async def _end(cluster: Cluster, ports: Ports) -> Outcome:
+    """Take one turn for a resource that is being deleted."""
+    if not cluster.held:
+        return Outcome(AGAIN_WHILE_WAITING_S)
+    now_ms = ports.now_ms()
+    assert cluster.deleted_ms is not None, "it is being deleted"
+    late = now_ms - cluster.deleted_ms > LIMIT_S * 1000
+    steps: Steps = ()
+    try:
+        steps = await observe_remnants(cluster, ports.kube)
+    except KubeError:
+        if not late:
+            raise
+    decision = plan_deletion(cluster, steps, now_ms)
+    if isinstance(decision, Wait):
+        return Outcome(AGAIN_WHILE_WAITING_S, plan=Plan(decision=decision))
+    await let_go(decision, cluster, ports)
+    event = act_event(cluster, decision, now_ms)
+    await _tell([event] if event else [], cluster, ports)
+    return Outcome(AGAIN_AFTER_ACT_S, plan=Plan(decision=decision))
+
+
+async def _write_status(key: ClusterKey, before: Json, after: Json, ports: Ports) -> None:
+    patch = merge_patch(before, after)
+    if patch:
+        await ports.kube.patch_status(key.namespace, key.name, patch)
+
+
+async def _tell(events: Iterable[dict[str, Any]], cluster: Cluster, ports: Ports) -> None:
+    """Post events; they are for people, so losing one stops nothing."""
+    for event in events:
+        try:
+            await ports.kube.create(event)
+        except KubeError as error:
+            logger.info("event_lost", extra={"cluster": str(cluster.key), "error": str(error)})
+
+
+def _pause_s(decided: Plan) -> float:
+    match decided.decision:
+        case Done():
+            return AGAIN_AT_REST_S
+        case Blocked():
+            return AGAIN_WHILE_BLOCKED_S
+        case Wait():
+            return AGAIN_WHILE_WAITING_S
+        case _:
+            return AGAIN_AFTER_ACT_S
+
+
+def _facts(cluster: Cluster, decided: Plan) -> dict[str, str]:
+    assert not isinstance(decided.decision, Done), "only acts are logged"
+    step = str(decided.decision.step)
+    return {"cluster": str(cluster.key), "act": type(decided.decision).__name__, "step": step}

@@ -1,0 +1,69 @@
+"""Which seats the spec asks for, which the document names, and how many pods each zone needs. Pure.
+
+Invariant (I4): a zone never gets fewer pods than its highest seat of current ∪ target needs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from spine_core.spread import ordinal_of, seat_name, wanted_seats
+from spine_core.topology import Document, Seat, Zone
+from spine_core.wanted import Place, Wanted
+from spine_operator.manifests.naming import PORT, ClusterKey
+from spine_operator.spec import Cluster
+
+AddressOf = Callable[[Seat], str | None]
+
+
+def url_of(cluster: Cluster, seat: Seat, address_of: AddressOf) -> str:
+    """Return where a node answers: its DNS name, or another place that a test has given."""
+    scheme = "https" if cluster.spec.access.tls else "http"
+    return address_of(seat) or f"{scheme}://{seat}.{cluster.key.node_domain}:{PORT}"
+
+
+def wanted_by(cluster: Cluster, address_of: AddressOf) -> Wanted:
+    """Return what the spec asks of the topology."""
+    spec = cluster.spec
+    counts = {zone.name: zone.nodes for zone in spec.zones if zone.nodes is not None}
+    seats = wanted_seats(
+        cluster.key.name,
+        [zone.name for zone in spec.zones],
+        spec.nodes,
+        counts=counts or None,
+        draining={zone.name for zone in spec.zones if zone.drain},
+    )
+    return Wanted(
+        name=cluster.key.name,
+        seats={
+            seat: Place(zone=zone, url=url_of(cluster, seat, address_of)) for seat, zone in seats
+        },
+        factor=spec.replication.factor,
+        write_quorum=spec.replication.write_quorum,
+        zone_policy=spec.replication.zone_policy,
+        virtual_nodes=spec.virtual_nodes,
+        max_nodes_per_change=spec.rebalance.nodes_per_change,
+        stall_timeout_s=float(spec.rebalance.stall_timeout_s),
+        min_free_disk_percent=spec.rebalance.min_free_disk_percent,
+    )
+
+
+def named_seats(document: Document | None) -> Mapping[Seat, Zone]:
+    """Return the seats of current and target, with their zones."""
+    if document is None:
+        return {}
+    seats = {**document.current, **document.target}
+    return {seat: document.stores[number].zone for seat, number in seats.items()}
+
+
+def pods_for(seats: Mapping[Seat, Zone], zone: Zone) -> int:
+    """Return how many pods a zone needs to hold its seats."""
+    return highest(seat for seat, place in seats.items() if place == zone) + 1
+
+
+def highest(seats: Iterable[Seat]) -> int:
+    """Return the highest ordinal, -1 when there is no seat."""
+    return max((ordinal_of(seat) for seat in seats), default=-1)
+
+
+def seats_from(key: ClusterKey, zone: Zone, first: int, last: int) -> tuple[Seat, ...]:
+    """Return the seats of the ordinals first..last-1 of a zone."""
+    return tuple(seat_name(key.name, zone, ordinal) for ordinal in range(first, last))

@@ -1,0 +1,74 @@
+"""The operator's own configuration, read once from `SPINE_OPERATOR_*`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spine_core.errors import InvalidInputError
+
+PREFIX = "SPINE_OPERATOR_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process is told at its start."""
+
+    identity: str  # holder of the Lease: the pod's name
+    namespace: str  # where the Lease lives
+    node_image: str = "localhost/memory-spine-node"  # repository; the spec's version is the tag
+    namespaces: tuple[str, ...] = ()  # watched; none means all
+    lease_name: str = "memory-spine-operator"
+    health_port: int = 8080
+    metrics_port: int = 8081
+    log_level: str = "INFO"
+    seat_addresses: Mapping[str, str] = field(default_factory=dict)  # tests: seat → URL
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read and check the environment.
+
+    Raises:
+        InvalidInputError: a variable is missing, malformed or unknown; its path names it.
+    """
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX)
+    }
+    unknown = given.keys() - Settings.__dataclass_fields__.keys() - {"seat_addresses_file"}
+    if unknown:
+        raise InvalidInputError("is no setting", path=PREFIX + min(unknown).upper())
+    for name in ("identity", "namespace"):
+        if not given.get(name):
+            raise InvalidInputError("must be set", path=PREFIX + name.upper())
+    defaults = Settings(identity=given["identity"], namespace=given["namespace"])
+    return Settings(
+        identity=given["identity"],
+        namespace=given["namespace"],
+        node_image=given.get("node_image", defaults.node_image),
+        namespaces=tuple(n for n in given.get("namespaces", "").split(",") if n),
+        lease_name=given.get("lease_name", defaults.lease_name),
+        health_port=_port(given, "health_port", defaults.health_port),
+        metrics_port=_port(given, "metrics_port", defaults.metrics_port),
+        log_level=given.get("log_level", defaults.log_level).upper(),
+        seat_addresses=_addresses(given.get("seat_addresses_file", "")),
+    )
+
+
+def _port(given: Mapping[str, str], name: str, default: int) -> int:
+    text = given.get(name, str(default))
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise InvalidInputError("is no port", path=PREFIX + name.upper())
+    return int(text)
+
+
+def _addresses(file: str) -> Mapping[str, str]:
+    if not file:
+        return {}
+    try:
+        addresses = json.loads(Path(file).read_text())
+        return {str(seat): str(url) for seat, url in addresses.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        path = f"{PREFIX}SEAT_ADDRESSES_FILE"
+        raise InvalidInputError("names no file of seat → URL", path=path) from error

@@ -1,0 +1,64 @@
+"""When only a human can help: the reasons of `Stalled`, one page each in docs/runbooks. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from spine_operator.decisions import Blocked, Plan, Wait
+from spine_operator.health import Health
+from spine_operator.observed import Observed
+
+REASONS: Final = (
+    "CertificateInvalid",
+    "ChangeStalled",
+    "ConfigRefused",
+    "DataLossRisk",
+    "DocumentConflict",
+    "DocumentLost",
+    "ImagePullFailed",
+    "NamesTaken",
+    "NotEnoughDisk",
+    "NotEnoughZones",
+    "OperatorForbidden",
+    "PodsNotScheduled",
+    "QuorumLost",
+    "VolumeRetained",
+)
+_IMAGE_TROUBLE: Final = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Why nothing goes on by itself."""
+
+    reason: str
+    message: str
+
+
+def stall_of(observed: Observed, plan: Plan, health: Health | None) -> Stall | None:
+    """Return why only a human can help, None while the operator can."""
+    decision = plan.decision
+    if isinstance(decision, Blocked) and decision.stalled is not None:
+        return Stall(decision.stalled, decision.message)
+    for seat, pod in sorted(observed.pods.items()):
+        if pod.trouble in _IMAGE_TROUBLE:
+            return Stall("ImagePullFailed", f"{seat}: {pod.trouble}")
+        if pod.trouble == "Unschedulable":
+            return Stall("PodsNotScheduled", f"{seat} fits no host")
+    document = observed.document
+    last = document.history[-1] if document and document.history else None
+    if last and last.result == "reverted" and last.automatic and isinstance(decision, Wait):
+        message = f"{last.id} moved nothing for too long and was taken back; it is tried again"
+        return Stall("ChangeStalled", message)
+    if health is not None and health.unavailable_slots and not health.unseen:
+        return Stall("QuorumLost", lost_quorum(health))
+    return None
+
+
+def lost_quorum(health: Health) -> str:
+    """Say how many slots cannot be written or read."""
+    return f"{health.unavailable_slots} slots miss their quorum"
