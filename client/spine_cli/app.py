@@ -52,11 +52,20 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"spine {version('memory-spine')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     ctx: typer.Context,
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Memory Spine: replicated shared memory for fleets of AI agents.
@@ -66,9 +75,6 @@ def root(
     Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 not found, 4 conflict, 5 refused,
     6 unavailable, 7 a write that may have been applied.
     """
-    if show_version:
-        typer.echo(f"spine {version('memory-spine')}")
-        raise typer.Exit
     ctx.obj = ctx.obj or Runtime()
 
 

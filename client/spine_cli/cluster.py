@@ -18,11 +18,7 @@ def status(
     `spine cluster status --url http://127.0.0.1:8788`
     """
     facts = msgspec.to_builtins(connect(ctx, url=url, timeout=timeout).cluster())
-    show_record(
-        {name: fact for name, fact in facts.items() if fact is not None and name != "limits"},
-        output,
-        rows=[{name: node[name] for name in _SHOWN} for node in facts["nodes"]],
-    )
+    show_record(facts, output, table="nodes")
 
 
 def whoami(
@@ -33,6 +29,3 @@ def whoami(
     `SPINE_API_KEY=spine_... spine whoami`
     """
     show_record(msgspec.to_builtins(connect(ctx, url=url, timeout=timeout).whoami()), output)
-
-
-_SHOWN = ("id", "zone", "status", "slots", "records", "replication_lag_seconds")

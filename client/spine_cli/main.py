@@ -10,6 +10,8 @@ from spine_cli.memories import forget, get, list_memories, store
 from spine_cli.serve import serve
 from spine_cli.topology import topology_app
 
+__all__ = ["app", "main"]
+
 app.command()(serve)
 app.command()(store)
 app.command()(get)

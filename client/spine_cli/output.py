@@ -49,14 +49,16 @@ def show_memories(memories: Sequence["Memory"], output: Format | None) -> None:
                 typer.echo(memory.id)
 
 
-def show_record(facts: Row, output: Format | None, *, rows: Sequence[Row] = ()) -> None:
-    """Print facts and, on a terminal, the table that one of them is about."""
+def show_record(facts: Row, output: Format | None, *, table: str = "") -> None:
+    """Print facts; for people, the list of rows in the fact `table` becomes a table below them."""
     if (output or _default()) != "table":
         _print_json(facts)
         return
-    show_facts({name: fact for name, fact in facts.items() if fact != rows})
-    if rows:
-        _show_rows(rows)
+    show_facts({name: fact for name, fact in facts.items() if name != table and fact})
+    if table:
+        rows = facts[table]
+        used = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+        _show_rows({name: row[name] for name in used} for row in rows)
 
 
 def show_facts(facts: Row) -> None:

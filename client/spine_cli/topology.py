@@ -81,14 +81,14 @@ def status(
     from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
 
     outlook = _steward(ctx, cluster, tls).look()
-    document, rows = outlook.document, _rows(outlook)
+    document = outlook.document
     facts = {
         "epoch": document.epoch if document else None,
         "phase": document.phase if document else None,
-        "nodes": rows,
+        "nodes": _rows(outlook),
         "next": describe(outlook.action)["message"],
     }
-    show_record(facts, output, rows=rows)
+    show_record(facts, output, table="nodes")
 
 
 _EXITS = {"done": Exit.OK, "stop": Exit.OK, "blocked": Exit.CONFLICT}

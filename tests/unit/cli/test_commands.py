@@ -1,0 +1,290 @@
+"""What the commands send, print and answer a script with."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+import spine_node.__main__
+from spine_cli.clock import Ambience
+from spine_cli.exits import Exit
+from spine_cli.keys import Scope
+from spine_cli.main import app
+from spine_cli.runtime import Runtime
+from spine_core.api_keys import parse_key
+from spine_node.http.auth import load_keys
+from spine_node.http.identity import Scope as ServerScope
+from spine_node.settings import Settings
+from unit.client.world import MEMORY, World, lost, ok, problem
+
+PAGE = {"items": [MEMORY], "coverage": {"slots": 4096, "answered": 4096}}
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SPINE_URL", "SPINE_API_KEY", "SPINE_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def spine(*arguments: str, world: World | None = None, stdin: str | None = None) -> Result:
+    ambience = Ambience(unix_ms=lambda: 1_760_000_000_000, entropy=bytes)
+    runtime = Runtime(transport=world or World(), ambience=ambience)
+    return CliRunner().invoke(app, list(arguments), input=stdin, obj=runtime)
+
+
+def _bodies(world: World) -> list[Any]:
+    return [json.loads(request.body or b"null") for request in world.requests]
+
+
+def test_store_creates_and_prints_json_into_a_pipe() -> None:
+    world = World([ok(status=201)])
+    done = spine(
+        *("store", "-n", "acme", "hello", "--tag", "a", "-t", "b", "--importance", "high"),
+        *("--ttl", "7d", "--metadata", '{"n": 1}', "--agent", "a7", "--pinned", "--key", "k"),
+        world=world,
+    )
+    assert done.exit_code == Exit.OK
+    assert json.loads(done.stdout)["id"] == "t-1"
+    assert _bodies(world) == [
+        {
+            "content": "hello",
+            "tags": ["a", "b"],
+            "agent_id": "a7",
+            "metadata": {"n": 1},
+            "importance": 0.75,
+            "pinned": True,
+            "ttl_seconds": 604_800,
+        }
+    ]
+    assert world.requests[0].headers["Idempotency-Key"] == "k"
+
+
+def test_store_with_an_id_replaces_and_can_print_the_id_alone() -> None:
+    world = World([ok()])
+    done = spine("store", "-n", "acme", "--id", "t-1", "-", "-o", "id", world=world, stdin="hi\n")
+    assert done.stdout == "t-1\n"
+    assert world.requests[0].method == "PUT"
+    assert _bodies(world)[0]["content"] == "hi\n"
+
+
+def test_get_asks_for_the_model_that_was_named() -> None:
+    world = World([ok()])
+    done = spine("get", "-n", "acme", "t-1", "--consistency", "strong", world=world)
+    assert json.loads(done.stdout)["content"] == "hello"
+    assert world.requests[0].headers["Spine-Consistency"] == "strong"
+
+
+def test_a_table_shows_text_as_it_is_and_no_colour() -> None:
+    world = World([ok({**PAGE, "items": [{**MEMORY, "content": "[red]x[/red]\n" + "y" * 99}]})])
+    done = spine("list", "-n", "acme", "-o", "table", world=world)
+    header, row = done.stdout.splitlines()[:2]
+    assert header.split() == ["ID", "CONTENT", "TAGS", "AGENT", "IMPORTANCE", "UPDATED"]
+    assert "[red]x[/red] yyy" in row
+    assert "…" in row
+    assert "\x1b" not in done.stdout
+
+
+def test_list_builds_one_filter_from_all_tests() -> None:
+    world = World([ok(PAGE)])
+    spine(
+        *("list", "-n", "acme", "--tag", "task", "--agent", "a7", "--subtree"),
+        *("--where", "metadata.severity>=3", "--where", "importance!=0.5", "--where", "id=x y"),
+        world=world,
+    )
+    url = world.requests[0].url
+    assert "scope=subtree" in url
+    assert json.loads(_unescaped(url, "filter")) == {
+        "$and": [
+            {"tags": "task"},
+            {"agent_id": "a7"},
+            {"metadata.severity": {"$gte": 3}},
+            {"importance": {"$ne": 0.5}},
+            {"id": {"$eq": "x y"}},
+        ]
+    }
+
+
+def _unescaped(url: str, parameter: str) -> str:
+    return parse_qs(urlsplit(url).query)[parameter][0]
+
+
+def test_list_stops_at_its_limit_and_says_that_there_is_more() -> None:
+    two = {**PAGE, "items": [MEMORY, MEMORY], "next_page_token": "p"}
+    world = World([ok(two), ok(two)])
+    done = spine("list", "-n", "acme", "--limit", "3", "-o", "id", world=world)
+    assert done.stdout.split() == ["t-1"] * 3
+    assert "more than 3" in done.stderr
+
+
+def test_list_says_when_part_of_the_key_space_did_not_answer() -> None:
+    world = World([ok({**PAGE, "coverage": {"slots": 4096, "answered": 4000}})])
+    done = spine("list", "-n", "acme", "-o", "ndjson", world=world)
+    assert len(done.stdout.splitlines()) == 1
+    assert "96 of 4096 slots did not answer" in done.stderr
+
+
+def test_forget_deletes_each_and_prints_nothing_on_stdout() -> None:
+    world = World([ok(status=204), ok(status=204)])
+    done = spine("forget", "-n", "acme", "t-1", "t-2", world=world)
+    assert [request.method for request in world.requests] == ["DELETE", "DELETE"]
+    assert done.stdout == ""
+    assert done.stderr == "forgot t-1\nforgot t-2\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "exit_code"),
+    [
+        ("validation-failed", 422, Exit.USAGE),
+        ("not-found", 404, Exit.NOT_FOUND),
+        ("gone", 410, Exit.NOT_FOUND),
+        ("guard-conflict", 409, Exit.CONFLICT),
+        ("precondition-failed", 412, Exit.CONFLICT),
+        ("unauthenticated", 401, Exit.REFUSED),
+        ("forbidden", 403, Exit.REFUSED),
+        ("storage-full", 507, Exit.UNAVAILABLE),
+    ],
+)
+def test_a_script_can_tell_failures_apart(code: str, status: int, exit_code: Exit) -> None:
+    world = World([problem(code, status, outcome="not-applied")])
+    done = spine("store", "-n", "acme", "hello", world=world)
+    assert done.exit_code == exit_code
+    assert done.stderr.startswith(f"spine: {code}")
+    assert done.stdout == ""
+
+
+def test_a_write_in_doubt_has_an_exit_code_of_its_own() -> None:
+    world = World([problem("storage-full", 507, outcome="indeterminate")])
+    done = spine("store", "-n", "acme", "hello", world=world)
+    assert done.exit_code == Exit.INDETERMINATE
+    assert "may have been applied" in done.stderr
+
+
+def test_no_connection_names_the_cure() -> None:
+    world = World([lost(sent=False)] * 4)
+    done = spine("get", "-n", "acme", "t-1", "--timeout", "0.1", world=world)
+    assert done.exit_code == Exit.UNAVAILABLE
+    assert "spine serve" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["store", "hello"], "SPINE_NAMESPACE"),
+        (["store", "-n", "acme"], "nothing to store"),
+        (["store", "-n", "acme", "x", "--ttl", "soon"], "duration"),
+        (["store", "-n", "acme", "x", "--importance", "very"], "low, medium, high, critical"),
+        (["store", "-n", "acme", "x", "--metadata", "[1]"], "JSON object"),
+        (["list", "-n", "acme", "--where", "severity"], "metadata.severity>=3"),
+        (["get", "-n", "acme", "t-1", "--url", "localhost"], "http://HOST:8788"),
+        (["topology", "status", "--cluster", "/nowhere.yaml"], "cannot be read"),
+        (["serve", "--node", "spine-1"], "--cluster"),
+    ],
+)
+def test_a_wrong_argument_names_what_would_be_right(arguments: list[str], hint: str) -> None:
+    done = spine(*arguments)
+    assert done.exit_code == Exit.USAGE
+    assert hint in done.stderr
+
+
+def test_whoami_and_cluster_status_show_what_the_node_says() -> None:
+    identity = {"subject": "bot", "auth": "api-key", "scopes": [], "namespaces": ["acme"]}
+    node = {"id": "spine-1", "zone": "a", "status": "ok", "slots": 4096}
+    cluster = {
+        "name": "demo",
+        "version": "1.0.0",
+        "epoch": 7,
+        "phase": "stable",
+        "replication": {"factor": 3},
+        "consistency": {},
+        "partitioning": {},
+        "nodes": [node],
+        "limits": {},
+    }
+    world = World([ok(identity), ok(cluster), ok(cluster)])
+    assert json.loads(spine("whoami", world=world).stdout)["subject"] == "bot"
+    assert json.loads(spine("cluster", "status", world=world).stdout)["epoch"] == 7
+    table = spine("cluster", "status", "-o", "table", world=world).stdout
+    assert re.search(r"ID +ZONE +STATUS +SLOTS\s+spine-1 +a +ok +4096", table)
+
+
+def test_a_new_key_is_one_that_a_node_accepts(tmp_path: Path) -> None:
+    done = spine(
+        *("key", "new", "--subject", "bot", "-n", "acme", "-n", "test", "--days", "1"),
+        *("--scope", "memory:read"),
+    )
+    made = json.loads(done.stdout)
+    file = tmp_path / "keys.yaml"
+    file.write_text(json.dumps({"keys": [made["entry"]]}))
+    assert parse_key(made["key"]) == (made["entry"]["id"], made["entry"]["sha256"])
+    assert load_keys(file)
+    assert made["entry"]["not_after"] == "2025-10-10T08:53:20Z"
+    assert made["entry"]["scopes"] == ["memory:read"]
+
+
+def test_the_scopes_of_the_command_are_the_servers() -> None:
+    assert {scope.value for scope in Scope} == {scope.value for scope in ServerScope}
+
+
+def test_a_cluster_secret_is_written_once(tmp_path: Path) -> None:
+    cluster = tmp_path / "cluster.yaml"
+    assert spine("key", "secret", str(cluster)).exit_code == Exit.OK
+    assert (tmp_path / "cluster.secret").read_text() == "00" * 32 + "\n"
+    again = spine("key", "secret", str(cluster))
+    assert again.exit_code == Exit.USAGE
+    assert "nothing was changed" in again.stderr
+    assert spine("key", "secret").stdout == "00" * 32 + "\n"
+
+
+def test_serve_hands_its_flags_to_the_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        started.append(settings)
+        return 0
+
+    monkeypatch.setattr(spine_node.__main__, "run", run)
+    done = spine("serve", "--data", str(tmp_path), "--port", "0", "--auth", "none", "--host", "::1")
+    assert done.exit_code == Exit.OK
+    (settings,) = started
+    assert (settings.mode, settings.data, settings.port) == ("single", tmp_path, 0)
+    assert (settings.auth, settings.host) == ("none", "::1")
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+ALL_COMMANDS = dict(_commands(get_command(app)))
+
+
+@pytest.mark.parametrize("name", ALL_COMMANDS)
+def test_every_command_explains_itself_with_an_example(name: str) -> None:
+    done = spine(*name.split(), "--help")
+    assert done.exit_code == Exit.OK
+    assert re.search(rf"`[^`]*spine {name}", ALL_COMMANDS[name].help)
+    for parameter in ALL_COMMANDS[name].params:
+        assert getattr(parameter, "help", None) or parameter.metavar, parameter.name
+
+
+def test_the_help_page_loads_neither_the_node_nor_the_network() -> None:
+    code = (
+        "import sys\nfrom spine_cli.main import app\n"
+        "try: app(['--version'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    version, modules = done.stdout.splitlines()
+    assert version.startswith("spine ")
+    assert not set(modules.split()) & {"aiohttp", "urllib3", "lmdb", "yaml", "spine_node"}
