@@ -35,10 +35,13 @@ logger = logging.getLogger("spine.node")
 
 Announce = Callable[[str], None]
 
+SWITCH_S = 0.001  # a busy loop must hand the GIL to the store's writer: 5 ms starves it
+
 
 def run(settings: Settings, announce: Announce = print) -> int:
     """Serve until SIGTERM or SIGINT; `announce` gets one line with the address once it serves."""
     configure_logging(settings.log_level)
+    sys.setswitchinterval(SWITCH_S)
     try:
         return uvloop.run(_serve(settings, announce))
     except (InvalidInputError, StorageError, OSError) as error:

@@ -1,0 +1,97 @@
+"""A fourth node joins and leaves under load, by `spine topology apply`; every store is audited."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agents.audit import Auditor
+from agents.clock import until
+from agents.fleet import Fleet, Workload
+from agents.messages import made_up_messages
+from cluster.nodes import StaticCluster, running
+
+SEATS = ("spine-1", "spine-2", "spine-3", "spine-4")
+THREE = SEATS[:3]
+SPINE = Path(sys.executable).with_name("spine")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[StaticCluster]:
+    yield from running(StaticCluster(tmp_path, list(zip(SEATS, "abcd", strict=True))))
+
+
+async def topology(cluster: StaticCluster, verb: str) -> str:
+    """Run `spine topology VERB` to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *(SPINE, "topology", verb, "--cluster", str(cluster.file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
+async def test_a_fourth_node_joins_and_leaves_under_load_and_nothing_is_lost(
+    cluster: StaticCluster,
+) -> None:
+    cluster.describe(THREE)
+    cluster.start(*THREE)
+    await cluster.ready(*THREE)
+    urls = cluster.urls(SEATS)
+    fleet = Fleet(
+        Workload(agents=12, writes_per_s=60),
+        made_up_messages(5000).messages,
+        [urls[seat] for seat in THREE],
+    )
+    load = asyncio.create_task(fleet.run(cluster.urls))
+    await until("load runs", partial(_grew, fleet, 300))
+
+    cluster.describe(SEATS)
+    cluster.start("spine-4")
+    await until("spine-4 shows its empty store", partial(_reports, cluster, "spine-4"))
+    before = len(fleet.tally.acknowledged)
+    await topology(cluster, "apply")
+    assert len(fleet.tally.acknowledged) > before, "the load overlapped the join"
+    report = await cluster.status("spine-4")
+    assert report["store"]["number"] == 4
+    await cluster.ready("spine-4")
+    await until("agents use spine-4", partial(_used, fleet, "spine-4"))
+
+    cluster.describe(THREE)
+    before = len(fleet.tally.acknowledged)
+    await topology(cluster, "apply")
+    assert len(fleet.tally.acknowledged) > before, "the load overlapped the drain"
+    assert (await cluster.status("spine-4"))["status"] == "retired"
+    cluster.nodes["spine-4"].kill()
+    before = len(fleet.tally.acknowledged)
+    await until("load goes on with three nodes", partial(_grew, fleet, before + 60))
+
+    fleet.stop()
+    await load
+    findings = await Auditor(cluster.urls(THREE), cluster.admin_token).audit(
+        fleet.tally.acknowledged, within_s=60
+    )
+    assert findings.lost == ()
+    assert findings.epoch == 7  # 1; prepare, switch, commit of the join; the same of the drain
+    assert fleet.tally.failures == []
+    assert fleet.tally.misses == 0
+
+
+async def _grew(fleet: Fleet, count: int) -> bool:
+    return len(fleet.tally.acknowledged) >= count
+
+
+async def _used(fleet: Fleet, seat: str) -> bool:
+    return seat in fleet.urls
+
+
+async def _reports(cluster: StaticCluster, seat: str) -> bool:
+    try:
+        return (await cluster.status(seat))["status"] == "unjoined"
+    except OSError:
+        return False
