@@ -1,8 +1,9 @@
-"""Safety rules of the Python client, each removed in turn."""
+"""Safety rules of the Python client and of `spine topology`, each removed in turn."""
 
 from mutants.mutant import Mutant
 
 _TESTS = "tests/unit/client"
+_TOPOLOGY = "tests/unit/cli/test_topology.py"
 
 MUTANTS = [
     Mutant(  # a retry with a fresh key is a second write
@@ -52,5 +53,30 @@ MUTANTS = [
         new='    return error_of({}, answer.status) or UnexpectedAnswer(url, answer.status, f"not with',
         killed_by=f"{_TESTS}/test_retries.py"
         "::test_a_404_that_is_no_problem_document_is_not_a_missing_memory",
+    ),
+    Mutant(  # two people publish two documents of one epoch
+        file="client/spine_cli/document_file.py",
+        old="if held is not None and held.digest() != document.previous:",
+        new="if held is not None and held.epoch >= document.epoch + 9:",
+        killed_by=f"{_TOPOLOGY}::test_a_document_is_replaced_only_by_its_successor",
+    ),
+    Mutant(  # whatever a node answers counts as adoption
+        file="client/spine_cli/admin.py",
+        old='if (adopted.get("epoch"), adopted.get("digest")) != (document.epoch, document.digest()):',
+        new="if not adopted:",
+        killed_by=f"{_TOPOLOGY}::test_a_node_that_adopted_something_else_has_not_adopted",
+    ),
+    Mutant(  # an outdated node's document is taken for the cluster's
+        file="client/spine_cli/operating.py",
+        old="_, seat, store_id = max(joined)",
+        new="_, seat, store_id = min(joined)",
+        killed_by=f"{_TOPOLOGY}::test_without_a_local_document_the_newest_of_the_nodes_is_taken",
+    ),
+    Mutant(  # a script takes a write in doubt for one that failed
+        file="client/spine_cli/exits.py",
+        old="if error.may_have_been_applied:\n        return Exit.INDETERMINATE",
+        new="if False:\n        return Exit.INDETERMINATE",
+        killed_by="tests/unit/cli/test_commands.py"
+        "::test_a_write_in_doubt_has_an_exit_code_of_its_own",
     ),
 ]
