@@ -4,7 +4,7 @@ Readiness never needs a quorum at start, or a full restart could not end. A node
 with a majority of `current` turns clients away: its reads may be old, and it cannot write.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spine_core.reports import Status
 from spine_node.clock import Clock
@@ -29,7 +29,10 @@ class Health:
     stopping: bool = False  # not ready any more, but whoever still comes is served
     resigned: bool = False
     in_flight: int = 0
-    majority_at: float = 0.0  # when a majority was last in reach, in seconds of the loop
+    majority_at: float = field(init=False)  # when a majority was last in reach
+
+    def __post_init__(self) -> None:
+        self.majority_at = self.started_at  # peers get the time of an isolation to appear
 
     def look(self) -> None:
         """Note whether a majority of the current members is in reach now."""

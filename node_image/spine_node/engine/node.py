@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from spine_core.consistency import Consistency
@@ -29,6 +31,8 @@ from spine_node.engine.pace import Pace
 from spine_node.engine.pages import Pages
 from spine_node.engine.peers import Peers
 from spine_node.engine.pulling import Pulling
+from spine_node.engine.query_peers import ClusterQueryPeers
+from spine_node.engine.querying import Querying
 from spine_node.engine.reading import Reading
 from spine_node.engine.replica import Replica
 from spine_node.engine.reporting import Reporting
@@ -50,6 +54,7 @@ from spine_node.ports import (
     WriteOutcome,
     WriteRequest,
 )
+from spine_node.search.index import QueryIndex
 from spine_node.store import Store, key_of
 
 logger = logging.getLogger("spine.node")
@@ -71,6 +76,7 @@ class Plan:
     strategy: Literal["hash", "agent", "tag"]
     pull_bytes_per_s: int
     quota_bytes: int  # of the store
+    index_file: Path  # of the query index, a cache beside the store
     secrets: Secrets
     tls: TlsContexts | None
     configuration: LiveConfiguration
@@ -119,6 +125,12 @@ class Node:
         self.writing.strategy = plan.strategy
         self.pulling = Pulling(context, self.stable, self.pace)
         self.joining = Joining(context, self.pulling, self.pace)
+        self.index = QueryIndex(store, plan.index_file, physical_ms=clock.physical_ms)
+        query_peers = ClusterQueryPeers(
+            context, self.stable, self.reading, self.replica, self.index
+        )
+        page_keys = partial(secrets.keys, "page")
+        self.querying = Querying(query_peers, clock, page_keys, lambda: self.consistency)
         self.health = Health(self.membership, self.peers, clock, clock.now())
         self.gossiping = Gossiping(context, self.stable, self.pulling, self.health)
         self.reporting = Reporting(
@@ -151,6 +163,7 @@ class Node:
                     "keys": pages.keys,
                     "fetch": pages.fetch,
                     "page": pages.page,
+                    "query": query_peers.serve,
                     "gossip": self.gossiping.serve,
                     "topology": self._serve_topology,
                 },
@@ -163,7 +176,7 @@ class Node:
         if self.membership.view is not None:
             self._entered(self.membership.view)
         async with asyncio.TaskGroup() as tasks:
-            for work in (self.gossiping, self.pulling, self.joining):
+            for work in (self.gossiping, self.pulling, self.joining, self.index):
                 tasks.create_task(work.run())
             tasks.create_task(self._upkeep())
 
@@ -190,9 +203,10 @@ class Node:
         with self._admitted():
             return await self.reading.read(request)
 
-    async def list(self, _request: ListRequest) -> ListOutcome:
+    async def list(self, request: ListRequest) -> ListOutcome:
         """Answer one page of a list."""
-        raise ProblemError("not-implemented", "lists come with the query index")
+        with self._admitted():
+            return await self.querying.list(request)
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
