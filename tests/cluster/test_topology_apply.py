@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -54,18 +54,14 @@ async def test_a_fourth_node_joins_and_leaves_under_load_and_nothing_is_lost(
     cluster.describe(SEATS)
     cluster.start("spine-4")
     await until("spine-4 shows its empty store", partial(_reports, cluster, "spine-4"))
-    before = len(fleet.tally.acknowledged)
-    await topology(cluster, "apply")
-    assert len(fleet.tally.acknowledged) > before, "the load overlapped the join"
+    await overlapped(fleet, topology(cluster, "apply"))
     report = await cluster.status("spine-4")
     assert report["store"]["number"] == 4
     await cluster.ready("spine-4")
     await until("agents use spine-4", partial(_used, fleet, "spine-4"))
 
     cluster.describe(THREE)
-    before = len(fleet.tally.acknowledged)
-    await topology(cluster, "apply")
-    assert len(fleet.tally.acknowledged) > before, "the load overlapped the drain"
+    await overlapped(fleet, topology(cluster, "apply"))
     assert (await cluster.status("spine-4"))["status"] == "retired"
     cluster.nodes["spine-4"].kill()
     before = len(fleet.tally.acknowledged)
@@ -73,13 +69,19 @@ async def test_a_fourth_node_joins_and_leaves_under_load_and_nothing_is_lost(
 
     fleet.stop()
     await load
-    findings = await Auditor(cluster.urls(THREE), cluster.admin_token).audit(
-        fleet.tally.acknowledged, within_s=60
-    )
+    auditor = Auditor(cluster.urls(THREE), cluster.admin_token)
+    findings = await auditor.audit(fleet.tally.acknowledged, within_s=60)
     assert findings.lost == ()
     assert findings.epoch == 7  # 1; prepare, switch, commit of the join; the same of the drain
     assert fleet.tally.failures == []
     assert fleet.tally.misses == 0
+
+
+async def overlapped(fleet: Fleet, change: Awaitable[str]) -> None:
+    """Await a change, and see that writes were acknowledged meanwhile."""
+    before = len(fleet.tally.acknowledged)
+    await change
+    assert len(fleet.tally.acknowledged) > before
 
 
 async def _grew(fleet: Fleet, count: int) -> bool:
@@ -92,6 +94,6 @@ async def _used(fleet: Fleet, seat: str) -> bool:
 
 async def _reports(cluster: StaticCluster, seat: str) -> bool:
     try:
-        return (await cluster.status(seat))["status"] == "unjoined"
+        return bool((await cluster.status(seat))["status"] == "unjoined")
     except OSError:
         return False
