@@ -69,3 +69,9 @@ class Api:
                 raise
             return False
         return True
+
+
+def is_ready(kubernetes_object: Json) -> bool:
+    """Tell whether a Kubernetes object's condition Ready is True."""
+    conditions = kubernetes_object.get("status", {}).get("conditions", [])
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)

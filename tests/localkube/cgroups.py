@@ -32,6 +32,11 @@ def create(root: Path, node: str) -> None:
             _inherit_cpuset(parent, directory)
 
 
+def has_processes(root: Path, node: str) -> bool:
+    """Tell whether a pod of a node still has a process."""
+    return any(True for top in directories(root) for _ in processes(top / node))
+
+
 def processes(directory: Path) -> Iterator[int]:
     """Yield the process ids in a directory and below it, as this PID namespace counts them."""
     for file in directory.rglob("cgroup.procs"):

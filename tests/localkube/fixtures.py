@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from localkube import tools
+from localkube.cluster import Cluster, running
 from localkube.controlplane import ControlPlane
+from localkube.images import build_images
 from localkube.kubectl import Kubectl
+from localkube.leftovers import leftovers
 
 CRD_FILE = Path(__file__).parents[2] / "crds" / "memoryspineclusters.yaml"
 NAME_CHARS_MAX = 50  # of the 63 of a namespace: room for what a test appends
@@ -27,6 +30,24 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of this test's own."""
     yield from fresh_namespace(control_plane.kubectl, request.node.name)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four nodes in the zones a to d, with our images and the CRD; nothing is left of it after."""
+    tools.wait_for("nodes")
+    archives = build_images(tmp_path_factory.mktemp("images"))
+    root = tmp_path_factory.mktemp("cluster")
+    with running(root, zones="abcd", images=list(archives.values())) as started:
+        install_crd(started.kubectl)
+        yield started
+    assert leftovers(root) == []
+
+
+@pytest.fixture
+def cluster_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of this test's own on real nodes."""
+    yield from fresh_namespace(cluster.kubectl, request.node.name)
 
 
 def install_crd(kubectl: Kubectl) -> None:
