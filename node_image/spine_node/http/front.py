@@ -33,14 +33,9 @@ class HttpServer:
     """A listening node."""
 
     def __init__(self, listener: asyncio.Server, server: "_Server") -> None:
+        self.port: int = listener.sockets[0].getsockname()[1]
         self._listener = listener
         self._server = server
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._listener.sockets[0].getsockname()[1]
-        return port
 
     async def close(self, grace_s: float = GRACE_S) -> None:
         """Accept no more, let requests under way end, then cut what is left."""

@@ -1,0 +1,185 @@
+"""Mutants of the HTTP edge: access, exposure, input, outcomes, and what may never be ignored."""
+
+from mutants.mutant import Mutant
+
+HTTP = "node_image/spine_node/http"
+TESTS = "tests/unit/http"
+
+
+def _http(module: str, old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(file=f"{HTTP}/{module}.py", old=old, new=new, killed_by=f"{TESTS}/{killed_by}")
+
+
+MUTANTS = [
+    # access: the namespace is hidden first, then the scope is asked for, by whole labels
+    _http(
+        "identity",
+        "if namespace is not None and not identity.covers(namespace):",
+        "if False:",
+        "test_access.py::test_every_endpoint_hides_the_namespaces_of_others",
+    ),
+    _http(
+        "identity",
+        'namespace.startswith(granted + ".")',
+        "namespace.startswith(granted)",
+        "test_access.py::test_every_endpoint_hides_the_namespaces_of_others",
+    ),
+    _http(
+        "identity",
+        "if scope is not None and scope not in identity.scopes:",
+        "if False:",
+        "test_access.py::test_every_endpoint_needs_its_scope",
+    ),
+    _http(
+        "batch",
+        "        authorise(call.identity, scope, call.namespace)\n",
+        "",
+        "test_batch.py::test_the_scope_is_asked_for_each_operation",
+    ),
+    _http(
+        "auth",
+        "if key is None or not hmac.compare_digest(key.sha256, shown):",
+        "if key is None:",
+        "test_access.py::test_a_key_is_good_only_whole",
+    ),
+    _http(
+        "auth",
+        "if not_after_ms is not None and now_ms >= not_after_ms:",
+        "if False:",
+        "test_access.py::test_a_key_ends_at_its_time",
+    ),
+    _http(
+        "auth",
+        "if not any(hmac.compare_digest(shown, token.encode()) for token in tokens):",
+        "if not shown:",
+        "test_access.py::test_the_admin_plane_has_a_credential_of_its_own",
+    ),
+    # exposure: a web page must not reach a node without keys, nor the world
+    _http(
+        "boundary",
+        "if edge.local_only:",
+        "if False:",
+        "test_exposure.py::test_a_page_of_another_site_is_refused",
+    ),
+    _http(
+        "exposure",
+        "if origin is not None and not _is_local(origin):",
+        "if False:",
+        "test_exposure.py::test_a_page_of_another_site_is_refused",
+    ),
+    _http(
+        "exposure",
+        "if not open_to_all:",
+        "if False:",
+        "test_exposure.py::test_without_keys_any_other_address_ends_the_start",
+    ),
+    _http(
+        "headers",
+        'if media_type.strip().lower() != "application/json":',
+        "if False:",
+        "test_bad_input.py::test_a_wrong_header_is_refused",
+    ),
+    # a broken file of keys must not lock everybody out, or let anybody in
+    _http(
+        "auth",
+        "            self.errors_total += 1\n",
+        "            self.errors_total += 1\n            self._keys = {}\n",
+        "test_access.py::test_a_changed_file_is_read_again_and_a_broken_one_is_not",
+    ),
+    # conditions: a write must never pass as if its condition had been checked
+    _http(
+        "data",
+        "if any(wish is not None for wish in asked):",
+        "if False:",
+        "test_data.py::test_a_condition_is_never_ignored",
+    ),
+    _http(
+        "batch",
+        'kind == "patch" or any(wish is not msgspec.UNSET for wish in conditions)',
+        'kind == "patch"',
+        "test_batch.py::test_a_condition_in_a_batch_is_never_ignored",
+    ),
+    _http(
+        "batch",
+        "if operation.id in seen:",
+        "if False:",
+        "test_batch.py::test_a_batch_that_is_wrong_as_a_whole_does_nothing",
+    ),
+    # outcomes: doubt is never told as certainty
+    _http(
+        "problems",
+        'problem.outcome or "indeterminate"',
+        'problem.outcome or "not-applied"',
+        "test_problems.py::test_a_failed_write_always_says_what_became_of_it",
+    ),
+    _http(
+        "boundary",
+        'ProblemError("internal", "the node failed; its log knows the request id")',
+        'ProblemError("not-ready", "the node failed; its log knows the request id")',
+        "test_data.py::test_a_bug_is_answered_as_one_and_other_requests_go_on",
+    ),
+    # input: what the codec lets through
+    _http(
+        "bodies",
+        "kind is int and not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX",
+        "False",
+        "test_bad_input.py::test_a_broken_rule_is_422_and_named",
+    ),
+    _http(
+        "bodies",
+        "except RecursionError as error:",
+        "except ZeroDivisionError as error:",
+        "test_bad_input.py::test_deep_nesting_is_422_and_no_crash",
+    ),
+    _http(
+        "bodies",
+        "if not _TAG.fullmatch(tag):",
+        "if not _TAG.match(tag):",
+        "test_bad_input.py::test_a_broken_rule_is_422_and_named",
+    ),
+    _http(
+        "bodies",
+        "if memory.id is not msgspec.UNSET and memory.id != memory_id:",
+        "if False:",
+        "test_bad_input.py::test_a_put_must_agree_with_its_path",
+    ),
+    _http(
+        "front",
+        "        _check_size(body, bytes_max)\n    return bytes(body)",
+        "    _check_size(body, bytes_max)\n    return bytes(body)",
+        "test_front.py::test_chunks_are_counted_while_they_come",
+    ),
+    # answers
+    _http(
+        "render",
+        "kept.find(_EMBEDDING, kept.rfind(_LAST_BUT_EMBEDDING))",
+        "kept.find(_EMBEDDING)",
+        "test_data.py::test_the_embedding_is_found_whatever_the_metadata_looks_like",
+    ),
+    _http(
+        "data",
+        "if is_absent(outcome.record, call.edge.clock.physical_ms()):",
+        "if False:",
+        "test_data.py::test_an_expired_record_is_gone",
+    ),
+    # the admin plane: a pod on another disk must not obey
+    _http(
+        "admin",
+        "if store_id != call.edge.operations.store_id():",
+        "if False:",
+        "test_admin.py::test_a_call_for_another_store_is_misdirected",
+    ),
+    # the audit knows every write
+    _http(
+        "data",
+        "    audit.note(attempt_of(call, outcome.memory_id), 200)\n",
+        "",
+        "test_audit.py::test_a_write_leaves_one_complete_line",
+    ),
+    _http(
+        "boundary",
+        "        admission.note_failure(problem)\n",
+        "",
+        "test_audit.py::test_a_failed_write_is_noted_with_its_outcome",
+    ),
+]

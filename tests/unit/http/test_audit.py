@@ -1,0 +1,114 @@
+"""The audit: one line for each write and each refusal, and no content in any."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from spine_core.errors import ProblemError
+from spine_node.http.identity import Scope
+from unit.http.edges import MEMORIES, Desk, Keyring
+
+FACTS = (
+    "request_id", "subject", "key_id", "action", "namespace", "id", "outcome", "status", "code",
+    "node", "remote",
+)  # fmt: skip
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "spine.audit")
+    return caplog
+
+
+def facts(lines: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [
+        {name: getattr(record, name) for name in FACTS}
+        for record in lines.records
+        if record.name == "spine.audit"
+    ]
+
+
+async def test_a_write_leaves_one_complete_line(
+    keyring: Keyring, lines: pytest.LogCaptureFixture
+) -> None:
+    key = keyring.add([Scope.WRITE], ["acme"])
+    headers = {"Spine-Request-Id": "r-1"}
+    await Desk(keyring.file).ask(
+        "PUT", f"{MEMORIES}/n", {"content": "a secret"}, key=key, headers=headers
+    )
+    assert facts(lines) == [
+        {
+            "request_id": "r-1",
+            "subject": "support-bot",
+            "key_id": key[6:16],
+            "action": "putMemory",
+            "namespace": "acme.support",
+            "id": "n",
+            "outcome": "applied",
+            "status": 200,
+            "code": None,
+            "node": "spine-1",
+            "remote": "192.0.2.1",
+        }
+    ]
+    assert "secret" not in lines.text
+
+
+async def test_a_create_is_noted_with_the_id_it_got(
+    desk: Desk, lines: pytest.LogCaptureFixture
+) -> None:
+    answer = await desk.ask("POST", MEMORIES, {"content": "x"})
+    assert [(line["action"], line["id"]) for line in facts(lines)] == [
+        ("createMemory", answer.json["id"])
+    ]
+
+
+async def test_a_failed_write_is_noted_with_its_outcome(
+    desk: Desk, lines: pytest.LogCaptureFixture
+) -> None:
+    await desk.ask("PUT", f"{MEMORIES}/n", {"content": ""})
+    desk.engine.failure = ProblemError("deadline-exceeded", "late")
+    await desk.ask("DELETE", f"{MEMORIES}/n")
+    found = [(line["action"], line["outcome"], line["code"]) for line in facts(lines)]
+    assert found == [
+        ("putMemory", "not-applied", "validation-failed"),
+        ("deleteMemory", "indeterminate", "deadline-exceeded"),
+    ]
+
+
+async def test_each_write_of_a_batch_has_its_line(
+    desk: Desk, lines: pytest.LogCaptureFixture
+) -> None:
+    operations = [
+        {"op": "put", "id": "a", "body": {"content": "x"}},
+        {"op": "put", "id": "b", "body": {}},
+        {"op": "get", "id": "c"},
+        {"op": "delete", "id": "d"},
+    ]
+    await desk.ask("POST", f"{MEMORIES}:batch", {"operations": operations})
+    found = {(line["action"], line["id"], line["outcome"]) for line in facts(lines)}
+    assert found == {
+        ("batchMemories.put", "a", "applied"),
+        ("batchMemories.put", "b", "not-applied"),
+        ("batchMemories.delete", "d", "applied"),
+    }
+
+
+async def test_a_refusal_is_noted_and_a_read_is_not(
+    keyring: Keyring, lines: pytest.LogCaptureFixture
+) -> None:
+    key = keyring.add([Scope.READ], ["acme"])
+    desk = Desk(keyring.file)
+    await desk.ask("GET", f"{MEMORIES}/nothing", key=key)
+    await desk.ask("GET", "/favicon.ico")
+    assert facts(lines) == []
+    await desk.ask("GET", f"{MEMORIES}/n")
+    await desk.ask("GET", "/v1/ns/other/memories/n", key=key)
+    await desk.ask("GET", "/v1/cluster", key=key)
+    found = [(line["status"], line["subject"], line["namespace"]) for line in facts(lines)]
+    assert found == [
+        (401, None, "acme.support"),
+        (404, "support-bot", "other"),
+        (403, "support-bot", None),
+    ]

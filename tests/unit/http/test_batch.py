@@ -1,0 +1,188 @@
+"""A batch: many operations, each with its own result, none in the way of another."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from spine_core.errors import ProblemError
+from spine_core.sessions import open_session
+from spine_node.http.identity import Scope
+from spine_node.http.limits import BATCH_AT_ONCE
+from spine_node.ports import WriteOutcome, WriteRequest
+from unit.http.edges import MEMORIES, SESSION_KEY, Answer, Desk, Keyring
+
+BATCH = MEMORIES + ":batch"
+
+
+async def run(desk: Desk, *operations: dict[str, Any], **options: Any) -> Answer:
+    return await desk.ask("POST", BATCH, {"operations": operations}, **options)
+
+
+def put(memory_id: str, content: str = "x") -> dict[str, Any]:
+    return {"op": "put", "id": memory_id, "body": {"content": content}}
+
+
+async def test_results_stand_in_request_order(desk: Desk) -> None:
+    await desk.ask("PUT", f"{MEMORIES}/old", {"content": "o"})
+    answer = await run(
+        desk,
+        put("old", "new"),
+        {"op": "create", "body": {"content": "c"}},
+        {"op": "get", "id": "nothing"},
+        {"op": "delete", "id": "d"},
+        put("fresh"),
+    )
+    results = answer.json["results"]
+    assert answer.status == 200
+    assert [result["status"] for result in results] == [200, 201, 404, 204, 201]
+    assert answer.json["failed"] == 1
+    assert results[0]["memory"]["content"] == "new"
+    assert results[0]["etag"] == f'"{results[0]["memory"]["version"]}"'
+    assert results[1]["id"] == results[1]["memory"]["id"]
+    assert results[2]["problem"]["code"] == "not-found"
+    assert results[3] == {"status": 204, "id": "d"}
+
+
+async def test_a_get_in_a_batch_is_a_get(desk: Desk) -> None:
+    put_answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    await desk.ask("DELETE", f"{MEMORIES}/gone")
+    answer = await run(desk, {"op": "get", "id": "n"}, {"op": "get", "id": "gone"})
+    assert answer.json["results"][0]["memory"] == put_answer.json
+    assert answer.json["results"][1]["problem"]["code"] == "gone"
+
+
+async def test_one_failure_leaves_the_others_alone(desk: Desk) -> None:
+    answer = await run(
+        desk,
+        put("a"),
+        {"op": "put", "id": "b", "body": {"content": "x", "importance": 7}},
+        {"op": "put", "id": "c", "body": {"content": "x", "id": "other"}},
+        {"op": "put", "id": "d", "body": {"contents": "typo"}},
+        {"op": "put", "id": "e", "body": {"metadata": {"x": 2**70}}},
+        {"op": "put", "id": "bad id", "body": {"content": "x"}},
+        {"op": "put", "id": "f", "body": {"content": "x" * (300 * 1024)}},
+        put("z"),
+    )
+    results = answer.json["results"]
+    assert [result["status"] for result in results] == [201, 422, 422, 422, 422, 422, 413, 201]
+    assert answer.json["failed"] == 6
+    assert all(result["problem"]["outcome"] == "not-applied" for result in results[1:-1])
+    assert {memory_id for _, memory_id in desk.engine.records} == {"a", "z"}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "put", "body": {"content": "x"}},
+        {"op": "put", "id": "a"},
+        {"op": "get"},
+        {"op": "get", "id": "a", "body": {}},
+        {"op": "delete", "id": "a", "body": {"content": "x"}},
+        {"op": "create", "id": "a", "body": {"content": "x"}},
+        {"op": "create"},
+    ],
+)
+async def test_an_operation_has_what_its_kind_needs_and_no_more(
+    desk: Desk, operation: dict[str, Any]
+) -> None:
+    answer = await run(desk, operation)
+    assert (answer.json["results"][0]["status"], answer.json["failed"]) == (422, 1)
+    assert desk.engine.seen == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"if_match": '"v"'},
+        {"if_none_match": "*"},
+        {"fence": {"lease": "k", "fence": 1}},
+        {"op": "patch"},
+    ],
+)
+async def test_a_condition_in_a_batch_is_never_ignored(
+    desk: Desk, condition: dict[str, Any]
+) -> None:
+    answer = await run(desk, put("a") | condition)
+    problem = answer.json["results"][0]["problem"]
+    assert (problem["code"], problem["outcome"]) == ("not-implemented", "not-applied")
+    assert desk.engine.records == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"operations": []}, "operations"),
+        ({"operations": [put(str(i)) for i in range(501)]}, "operations"),
+        ({"operations": [put("a"), {"op": "get", "id": "a"}]}, "operations[1].id"),
+        ({"operations": [{"op": "move", "id": "a"}]}, "operations[0].op"),
+        ({"operations": [{"id": "a"}]}, "operations[0]"),
+        ({"operations": [put("a") | {"if_none_match": "x"}]}, "operations[0].if_none_match"),
+        ({"operations": [put("a") | {"ifmatch": "x"}]}, "operations[0].ifmatch"),
+        ({}, ""),
+    ],
+)
+async def test_a_batch_that_is_wrong_as_a_whole_does_nothing(
+    desk: Desk, body: Any, path: str
+) -> None:
+    answer = await desk.ask("POST", BATCH, body)
+    assert (answer.status, answer.json["outcome"]) == (422, "not-applied")
+    assert answer.json["errors"][0]["path"] == path
+    assert desk.engine.seen == []
+
+
+async def test_the_whole_batch_has_a_larger_body(desk: Desk) -> None:
+    large = [put(str(i), "x" * 60_000) for i in range(100)]
+    assert (await run(desk, *large)).json["failed"] == 0
+    assert (await desk.ask("POST", BATCH, b" " * (8 * 1024 * 1024 + 1))).status == 413
+
+
+async def test_each_operation_has_its_own_part_of_the_key(desk: Desk) -> None:
+    headers = {"Idempotency-Key": "k"}
+    create = {"op": "create", "body": {"content": "x"}}
+    first = await run(desk, create, create, headers=headers)
+    again = await run(desk, create, create, headers=headers)
+    assert [r["id"] for r in first.json["results"]] == [r["id"] for r in again.json["results"]]
+    assert len(desk.engine.records) == 2
+    keys = [request.idempotency_key for request in desk.engine.seen]  # type: ignore[union-attr]
+    assert keys == ["k/0", "k/1"] * 2
+
+
+async def test_the_scope_is_asked_for_each_operation(keyring: Keyring) -> None:
+    key = keyring.add([Scope.READ], ["acme"])
+    desk = Desk(keyring.file)
+    answer = await run(desk, put("a"), {"op": "get", "id": "b"}, key=key)
+    assert [result["status"] for result in answer.json["results"]] == [403, 404]
+    assert desk.engine.records == {}
+
+
+async def test_the_session_has_seen_every_write_of_the_batch(desk: Desk) -> None:
+    answer = await run(desk, *[put(str(i)) for i in range(16)])
+    session = open_session(answer.headers["Spine-Session"], [SESSION_KEY])
+    assert len(session.writes) == 16
+
+
+async def test_operations_run_side_by_side_within_a_bound() -> None:
+    desk, waiting, most = Desk(), asyncio.Event(), 0
+    write, running = desk.engine.write, 0
+
+    async def slow(request: WriteRequest) -> WriteOutcome:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if most == BATCH_AT_ONCE:
+            waiting.set()
+        await waiting.wait()
+        running -= 1
+        return await write(request)
+
+    desk.engine.write = slow  # type: ignore[method-assign]
+    answer = await run(desk, *[put(str(i)) for i in range(300)])
+    assert answer.json["failed"] == 0
+    assert most == BATCH_AT_ONCE
+
+
+async def test_a_doubtful_operation_says_so(desk: Desk) -> None:
+    desk.engine.failure = ProblemError("deadline-exceeded", "too late")
+    answer = await run(desk, put("a"))
+    assert answer.json["results"][0]["problem"]["outcome"] == "indeterminate"

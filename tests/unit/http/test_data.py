@@ -1,0 +1,260 @@
+"""One memory through the edge: what is stored, what is answered, which headers come along."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from spine_core.errors import ProblemError
+from spine_core.records import split_body
+from spine_core.sessions import Session, open_session, seal
+from spine_node.http.render import time_text, without_embedding
+from spine_node.ports import ReadRequest, WriteRequest
+from unit.http.edges import MEMORIES, SESSION_KEY, Desk
+from unit.http.memory_engine import START_MS
+
+FULL: dict[str, Any] = {
+    "content": "Alice prefers metric units",
+    "metadata": {"a": {"b": [1, 2.5, None, True]}, "embedding": {"vector": [9]}, "é": "ü"},
+    "tags": ["preference", "Ünit"],
+    "agent_id": "a7",
+    "user_id": "alice",
+    "thread_id": "t 1",
+    "importance": 0.25,
+    "pinned": True,
+    "ttl_seconds": 60,
+    "derived_from": ["alice~note-1"],
+}
+
+
+def kept(desk: Desk, memory_id: str) -> Any:
+    """Return the client's JSON in the record of the double."""
+    record = desk.engine.records["acme.support", memory_id]
+    return msgspec.json.decode(split_body(record.body)[1])
+
+
+async def test_a_put_keeps_every_field_and_fills_in_the_defaults(desk: Desk) -> None:
+    await desk.ask("PUT", f"{MEMORIES}/full", FULL)
+    assert kept(desk, "full") == FULL
+    await desk.ask("PUT", f"{MEMORIES}/little", {"content": "x"})
+    assert kept(desk, "little") == {
+        "content": "x",
+        "metadata": {},
+        "tags": [],
+        "importance": 0.5,
+        "pinned": False,
+        "derived_from": [],
+    }
+
+
+async def test_the_engine_is_told_what_it_decides_by(desk: Desk) -> None:
+    await desk.ask(
+        "POST",
+        MEMORIES,
+        {**FULL, "partition_by": "team one"},
+        headers={"Idempotency-Key": "k-1", "Spine-Consistency": "causal"},
+    )
+    (request,) = desk.engine.seen
+    assert isinstance(request, WriteRequest)
+    assert (request.namespace, request.memory_id) == ("acme.support", None)
+    assert (request.tags, request.agent_id) == (("preference", "Ünit"), "a7")
+    assert (request.partition_by, request.ttl_seconds, request.pinned) == ("team one", 60, True)
+    assert (request.principal, request.idempotency_key) == ("anonymous", "k-1")
+    assert request.model == "causal"
+    assert "partition_by" not in msgspec.json.decode(request.memory or b"")
+
+
+async def test_a_create_answers_201_with_the_place_of_the_new_record(desk: Desk) -> None:
+    answer = await desk.ask("POST", MEMORIES, {"content": "x"})
+    memory = answer.json
+    assert answer.status == 201
+    assert answer.headers["Location"] == f"{MEMORIES}/{memory['id']}"
+    assert answer.headers["ETag"] == f'"{memory["version"]}"'
+    assert answer.headers["Spine-Acks"] == "2/3"
+    assert answer.headers["Spine-Consistency"] == "read-your-writes"
+    assert answer.headers["Spine-Node"] == "spine-1"
+    assert answer.headers["Spine-Epoch"] == "7"
+    assert (await desk.ask("GET", answer.headers["Location"])).json == memory
+
+
+async def test_a_put_answers_201_once_and_then_200(desk: Desk) -> None:
+    first = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    second = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
+    assert (first.status, second.status) == (201, 200)
+    assert "Location" not in second.headers
+    assert second.json["version"] > first.json["version"]
+
+
+async def test_a_memory_is_answered_with_the_facts_of_the_server(desk: Desk) -> None:
+    put = await desk.ask("PUT", f"{MEMORIES}/full", FULL)
+    desk.clock.ms += 1500
+    got = await desk.ask("GET", f"{MEMORIES}/full")
+    assert got.json == put.json
+    assert got.json == FULL | {
+        "id": "full",
+        "namespace": "acme.support",
+        "version": put.headers["ETag"].strip('"'),
+        "created_at": "2027-01-15T08:00:00.000Z",
+        "updated_at": "2027-01-15T08:00:00.000Z",
+        "expires_at": "2027-01-15T08:01:00.000Z",
+        "writer": "anonymous",
+    }
+
+
+async def test_what_get_gave_can_be_put_back(desk: Desk) -> None:
+    await desk.ask("PUT", f"{MEMORIES}/full", FULL)
+    got = await desk.ask("GET", f"{MEMORIES}/full")
+    back = await desk.ask("PUT", f"{MEMORIES}/full", got.json)
+    assert back.status == 200
+    assert kept(desk, "full") == FULL
+
+
+async def test_an_embedding_is_answered_only_when_it_is_asked_for(desk: Desk) -> None:
+    embedding = {"model": "m", "vector": [0.25, 1.0]}
+    put = await desk.ask("PUT", f"{MEMORIES}/full", {**FULL, "embedding": embedding})
+    without = await desk.ask("GET", f"{MEMORIES}/full")
+    including = await desk.ask("GET", f"{MEMORIES}/full?include=embedding")
+    assert put.json == without.json
+    assert "embedding" not in without.json
+    assert including.json == {**without.json, "embedding": embedding}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"embedding": {"vector": [1]}},
+        {"derived_from": ["x"], "embedding": 1},
+        {"t": ',"derived_from":[],"embedding":{}'},
+    ],
+)
+def test_the_embedding_is_found_whatever_the_metadata_looks_like(metadata: Any) -> None:
+    plain = {"content": "c", "metadata": metadata, "derived_from": ["y"]}
+    carrying = plain | {"embedding": {"vector": [1.5]}}
+    assert json.loads(without_embedding(msgspec.json.encode(carrying))) == plain
+    assert json.loads(without_embedding(msgspec.json.encode(plain))) == plain
+
+
+async def test_a_delete_answers_204_record_or_not(desk: Desk) -> None:
+    await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    for memory_id in ("n", "never"):
+        answer = await desk.ask("DELETE", f"{MEMORIES}/{memory_id}")
+        assert (answer.status, answer.body) == (204, b"")
+        assert "Spine-Session" in answer.headers
+        assert "Content-Type" not in answer.headers
+
+
+async def test_a_missing_record_is_404_and_a_deleted_one_410(desk: Desk) -> None:
+    await desk.ask("DELETE", f"{MEMORIES}/n")
+    missing = await desk.ask("GET", f"{MEMORIES}/never")
+    deleted = await desk.ask("GET", f"{MEMORIES}/n")
+    assert (missing.status, missing.code) == (404, "not-found")
+    assert (deleted.status, deleted.code) == (410, "gone")
+
+
+async def test_an_expired_record_is_gone(desk: Desk) -> None:
+    await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x", "ttl_seconds": 1})
+    desk.clock.ms += 999
+    assert (await desk.ask("GET", f"{MEMORIES}/n")).status == 200
+    desk.clock.ms += 1
+    assert (await desk.ask("GET", f"{MEMORIES}/n")).status == 410
+
+
+async def test_a_read_that_finds_nothing_still_moves_the_session(desk: Desk) -> None:
+    await desk.ask("DELETE", f"{MEMORIES}/n")
+    answer = await desk.ask("GET", f"{MEMORIES}/n")
+    session = open_session(answer.headers["Spine-Session"], [SESSION_KEY])
+    assert session.t > 0
+
+
+async def test_a_known_version_is_answered_with_304_and_no_body(desk: Desk) -> None:
+    etag = (await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})).headers["ETag"]
+    for known in (etag, "*"):
+        answer = await desk.ask("GET", f"{MEMORIES}/n", headers={"If-None-Match": known})
+        assert (answer.status, answer.body) == (304, b"")
+        assert answer.headers["ETag"] == etag
+    await desk.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
+    newer = await desk.ask("GET", f"{MEMORIES}/n", headers={"If-None-Match": etag})
+    assert newer.status == 200
+
+
+async def test_a_session_goes_to_the_engine_and_comes_back_signed(desk: Desk) -> None:
+    tokens = [seal(Session(t=hlc), SESSION_KEY) for hlc in (3, 9, 5)]
+    headers = [("Spine-Session", f"{tokens[0]}, {tokens[1]}"), ("Spine-Session", tokens[2])]
+    answer = await desk.ask("GET", f"{MEMORIES}/n", headers=headers)
+    (request,) = desk.engine.seen
+    assert isinstance(request, ReadRequest)
+    assert request.session == Session(t=9)
+    assert open_session(answer.headers["Spine-Session"], [SESSION_KEY]).t >= 9
+
+
+async def test_the_deadline_counts_from_the_arrival(desk: Desk) -> None:
+    now_s = desk.clock.now()
+    await desk.ask("GET", f"{MEMORIES}/n", headers={"Spine-Timeout-Ms": "30000"})
+    await desk.ask("GET", f"{MEMORIES}/n")
+    long, short = (request.deadline - now_s for request in desk.engine.seen)
+    assert 30 <= long < 31
+    assert 2 <= short < 3
+
+
+async def test_a_keyed_create_that_was_made_before_says_so(desk: Desk) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = await desk.ask("POST", MEMORIES, {"content": "x"}, headers=headers)
+    again = await desk.ask("POST", MEMORIES, {"content": "x"}, headers=headers)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json == first.json
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"If-Match": '"01a3185c50000002-00000001"'}, {"If-None-Match": "*"}, {"Spine-Fence": "k=1"}],
+)
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_condition_is_never_ignored(desk: Desk, method: str, wish: dict[str, str]) -> None:
+    body = {"content": "x"} if method == "PUT" else None
+    answer = await desk.ask(method, f"{MEMORIES}/n", body, headers=wish)
+    assert (answer.status, answer.code) == (501, "not-implemented")
+    assert answer.json["outcome"] == "not-applied"
+    assert desk.engine.records == {}
+
+
+async def test_a_write_that_is_strong_by_its_tags_is_refused_for_now(desk: Desk) -> None:
+    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x", "tags": ["lock"]})
+    assert (answer.status, answer.json["outcome"]) == (501, "not-applied")
+
+
+async def test_a_failed_write_says_what_became_of_it(desk: Desk) -> None:
+    desk.engine.failure = ProblemError(
+        "quorum-unavailable", "1 of 2", retry_after_ms=1200, extra={"acks": 1, "required": 2}
+    )
+    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    assert (answer.status, answer.json["outcome"]) == (503, "indeterminate")
+    assert (answer.json["acks"], answer.json["required"]) == (1, 2)
+    assert answer.headers["Retry-After"] == "2"
+    assert "outcome" not in (await desk.ask("GET", f"{MEMORIES}/n")).json
+
+
+async def test_a_bug_is_answered_as_one_and_other_requests_go_on(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.engine.failure = ZeroDivisionError("a secret")
+    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    assert (answer.status, answer.code) == (500, "internal")
+    assert answer.json["outcome"] == "indeterminate"
+    assert "secret" not in answer.body.decode()
+    assert answer.json["request_id"] in [record.request_id for record in caplog.records]  # type: ignore[attr-defined]
+    desk.engine.failure = None
+    assert (await desk.ask("GET", "/v1/whoami")).status == 200
+
+
+async def test_a_usable_request_id_is_kept(desk: Desk) -> None:
+    for sent, kept_id in (("my-id.1", True), ("ä", False), ("x" * 65, False)):
+        answer = await desk.ask("GET", "/v1/whoami", headers={"Spine-Request-Id": sent})
+        assert (answer.headers["Spine-Request-Id"] == sent) is kept_id
+
+
+def test_times_have_milliseconds_and_are_utc() -> None:
+    assert time_text(START_MS + 7) == "2027-01-15T08:00:00.007Z"
+    assert time_text(0) == "1970-01-01T00:00:00.000Z"

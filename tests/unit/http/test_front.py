@@ -1,0 +1,220 @@
+"""The socket: what a client can do to a connection, and what it gets for it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from spine_node.http.front import HttpServer, serve
+from spine_node.ports import WriteOutcome, WriteRequest
+from unit.http.edges import MEMORIES, Desk
+
+PUT = f"PUT {MEMORIES}/n HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+DEADLINE_S = 10
+
+
+async def link(request: web.BaseRequest) -> web.StreamResponse:
+    """Echo one message, as a link would."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    message = await socket.receive()
+    await socket.send_bytes(message.data)
+    await socket.close()
+    return socket
+
+
+@dataclass
+class Listening:
+    """A desk behind a socket."""
+
+    desk: Desk
+    server: HttpServer
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    async def send(self, *pieces: bytes, end: bool = False) -> tuple[int, bytes]:
+        """Send raw bytes on a new connection; return the status and all that came back."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            if end:
+                writer.write_eof()
+            async with asyncio.timeout(DEADLINE_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r")[0])
+                body = await reader.readexactly(length)
+        finally:
+            writer.close()
+        return int(head.split()[1]), body
+
+
+@pytest.fixture
+async def listening() -> AsyncIterator[Listening]:
+    desk = Desk()
+    server = await serve(desk.boundary, link, host="127.0.0.1", port=0)
+    yield Listening(desk, server)
+    await server.close(grace_s=0.05)  # some clients here never send what they promised
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds, looking again whenever the loop has worked for a moment."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not holds():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.005)
+
+
+def framed(body: bytes, extra: str = "") -> bytes:
+    return f"{PUT}Content-Length: {len(body)}\r\n{extra}\r\n".encode() + body
+
+
+async def test_a_memory_goes_in_and_comes_out(listening: Listening) -> None:
+    async with aiohttp.ClientSession(listening.url) as client:
+        async with client.put(f"{MEMORIES}/p~n", json={"content": "é"}) as put:
+            assert (put.status, put.headers["Content-Type"]) == (201, "application/json")
+            etag = put.headers["ETag"]
+        async with client.get(f"{MEMORIES}/p~n") as got:
+            assert (await got.json())["content"] == "é"
+        async with client.get(f"{MEMORIES}/p~n", headers={"If-None-Match": etag}) as known:
+            assert (known.status, await known.read()) == (304, b"")
+        async with client.delete(f"{MEMORIES}/p~n") as deleted:
+            assert (deleted.status, await deleted.read()) == (204, b"")
+            assert "Content-Type" not in deleted.headers
+        async with client.head("/v1/whoami") as head:
+            assert head.status == 405
+
+
+async def test_a_body_in_chunks_is_one_body(listening: Listening) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for piece in (b'{"con', b'tent":', b'"x"}'):
+            yield piece
+
+    headers = {"Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession(listening.url) as client,
+        client.put(f"{MEMORIES}/n", data=chunks(), headers=headers) as put,
+    ):
+        assert (await put.json())["content"] == "x"
+
+
+async def test_a_body_too_large_is_refused_before_it_is_read(listening: Listening) -> None:
+    status, body = await listening.send(f"{PUT}Content-Length: 262145\r\n\r\n".encode())
+    assert (status, json.loads(body)["code"]) == (413, "too-large")
+
+
+async def test_chunks_are_counted_while_they_come(listening: Listening) -> None:
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    head = f"{PUT}Transfer-Encoding: chunked\r\n\r\n".encode()
+    status, body = await listening.send(head, *[chunk] * 5)  # never ends
+    assert (status, json.loads(body)["code"]) == (413, "too-large")
+
+
+async def test_a_body_that_does_not_come_in_time_is_504_and_not_applied(
+    listening: Listening,
+) -> None:
+    head = f"{PUT}Content-Length: 20\r\nSpine-Timeout-Ms: 50\r\n\r\n".encode()
+    status, body = await listening.send(head, b'{"content"')
+    problem = json.loads(body)
+    assert (status, problem["code"], problem["outcome"]) == (
+        504,
+        "deadline-exceeded",
+        "not-applied",
+    )
+    assert listening.desk.engine.seen == []
+
+
+async def test_a_client_that_expects_100_is_asked_for_the_body(listening: Listening) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.server.port)
+    writer.write(f"{PUT}Content-Length: 15\r\nExpect: 100-continue\r\n\r\n".encode())
+    async with asyncio.timeout(DEADLINE_S):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b'{"content":"x"}')
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201")
+    writer.close()
+
+
+async def test_a_refused_client_is_not_asked_for_the_body(listening: Listening) -> None:
+    head = PUT.replace("application/json", "text/plain")
+    head += "Content-Length: 15\r\nExpect: 100-continue\r\n\r\n"
+    status, _ = await listening.send(head.encode())
+    assert status == 415
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        PUT.encode() + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_with_a_problem(
+    listening: Listening, garbage: bytes
+) -> None:
+    status, body = await listening.send(garbage)
+    assert (status, json.loads(body)["code"]) == (400, "invalid-request")
+
+
+async def test_bad_chunks_are_400(listening: Listening) -> None:
+    head = f"{PUT}Transfer-Encoding: chunked\r\n\r\n".encode()
+    status, _ = await listening.send(head, b"zz\r\n")
+    assert status == 400
+
+
+async def test_a_client_that_leaves_harms_nobody(
+    listening: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", listening.server.port)
+    writer.write(f"{PUT}Content-Length: 20\r\n\r\n".encode())
+    await writer.drain()
+    await until(lambda: listening.desk.boundary.in_flight == 1)
+    writer.transport.abort()
+    await until(lambda: listening.desk.boundary.in_flight == 0)
+    assert listening.desk.engine.seen == []
+    assert "request_failed" not in caplog.messages
+    status, _ = await listening.send(framed(b'{"content":"x"}'))
+    assert status == 201
+
+
+async def test_links_go_to_their_own_handler(listening: Listening) -> None:
+    async with (
+        aiohttp.ClientSession(listening.url) as client,
+        client.ws_connect("/node/v1/link") as socket,
+    ):
+        await socket.send_bytes(b"frame")
+        assert (await socket.receive_bytes()) == b"frame"
+
+
+async def test_a_stopping_node_finishes_what_it_began(listening: Listening) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    write = listening.desk.engine.write
+
+    async def slow(request: WriteRequest) -> WriteOutcome:
+        begun.set()
+        await go_on.wait()
+        return await write(request)
+
+    listening.desk.engine.write = slow  # type: ignore[method-assign]
+    sending = asyncio.create_task(listening.send(framed(b'{"content":"x"}')))
+    await begun.wait()
+    closing = asyncio.create_task(listening.server.close())
+    await asyncio.wait([closing], timeout=0.01)
+    assert not closing.done()
+    go_on.set()
+    assert (await sending)[0] == 201
+    await closing
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection("127.0.0.1", listening.server.port)

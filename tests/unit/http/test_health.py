@@ -1,0 +1,38 @@
+"""Probes, metrics and the cluster view."""
+
+import pytest
+
+from spine_node.http import limits
+from unit.http.edges import Desk, Keyring
+
+
+@pytest.mark.parametrize("path", ["live", "ready", "startup"])
+async def test_a_healthy_node_says_ok_without_a_key(path: str, keyring: Keyring) -> None:
+    keyring.add([], [])
+    answer = await Desk(keyring.file).ask("GET", f"/healthz/{path}")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+async def test_a_node_says_why_it_is_not_ready(desk: Desk) -> None:
+    desk.operations.not_ready = "draining"
+    answer = await desk.ask("GET", "/healthz/ready")
+    assert (answer.status, answer.json["reasons"]) == (503, ["draining"])
+
+
+async def test_a_node_says_that_it_cannot_work_or_has_not_started(desk: Desk) -> None:
+    desk.operations.is_live = desk.operations.has_started = False
+    assert (await desk.ask("GET", "/healthz/live")).status == 503
+    assert (await desk.ask("GET", "/healthz/startup")).status == 503
+
+
+async def test_metrics_are_prometheus_text(desk: Desk) -> None:
+    answer = await desk.ask("GET", "/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.body == b"spine_epoch 1\n"
+
+
+async def test_the_cluster_publishes_every_limit_and_slots_on_request(desk: Desk) -> None:
+    short = (await desk.ask("GET", "/v1/cluster")).json
+    assert short["limits"] == limits.PUBLISHED
+    assert "slots" not in short
+    assert len((await desk.ask("GET", "/v1/cluster?include=slots")).json["slots"]) == 4096

@@ -1,0 +1,116 @@
+"""Lists: what of the query reaches the engine, and how a page is answered."""
+
+import dataclasses
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from spine_core.filters import parse_filter
+from spine_node.ports import ListOutcome, ListRequest
+from unit.http.edges import MEMORIES, Desk
+
+
+async def ask(desk: Desk, **query: Any) -> Any:
+    return await desk.ask("GET", f"{MEMORIES}?{urlencode(query)}")
+
+
+def last_request(desk: Desk) -> ListRequest:
+    request = desk.engine.seen[-1]
+    assert isinstance(request, ListRequest)
+    return request
+
+
+async def test_a_silent_query_means_the_defaults(desk: Desk) -> None:
+    answer = await desk.ask("GET", MEMORIES)
+    request = last_request(desk)
+    assert (request.scope, request.order, request.page_size) == ("exact", "-created_at", 50)
+    assert (request.page_token, request.filter) == (None, parse_filter({}))
+    assert answer.json == {
+        "items": [],
+        "next_page_token": None,
+        "coverage": {"slots": 4096, "answered": 4096},
+    }
+    assert answer.headers["Spine-Index-Lag-Ms"] == "0"
+
+
+async def test_the_same_filter_has_the_same_hash_however_it_is_written(desk: Desk) -> None:
+    hashes = []
+    for text in (
+        '{"agent_id":"a","tags":"t"}',
+        '{"tags": {"$eq": "t"}, "agent_id": "a"}',
+        '{"agent_id":"b","tags":"t"}',
+    ):
+        await ask(desk, filter=text)
+        hashes.append(last_request(desk).filter_hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+async def test_pages_follow_each_other_to_the_end(desk: Desk) -> None:
+    for i in range(5):
+        await desk.ask("PUT", f"{MEMORIES}/{i}", {"content": "x"})
+    found: list[str] = []
+    token: str | None = None
+    while token is not None or not found:
+        page = (await ask(desk, page_size=2, **({"page_token": token} if token else {}))).json
+        found += [item["id"] for item in page["items"]]
+        token = page["next_page_token"]
+    assert found == ["0", "1", "2", "3", "4"]
+
+
+async def test_embeddings_are_listed_only_when_asked_for(desk: Desk) -> None:
+    body = {"content": "x", "embedding": {"vector": [1.0]}}
+    await desk.ask("PUT", f"{MEMORIES}/n", body)
+    assert "embedding" not in (await ask(desk)).json["items"][0]
+    item = (await ask(desk, include="embedding")).json["items"][0]
+    assert item["embedding"] == {"vector": [1.0]}
+
+
+async def test_a_subtree_is_listed_with_each_namespace(desk: Desk) -> None:
+    await desk.ask("PUT", "/v1/ns/acme.support.eu/memories/n", {"content": "x"})
+    await desk.ask("PUT", "/v1/ns/acme.supporters/memories/n", {"content": "x"})
+    assert (await ask(desk)).json["items"] == []
+    items = (await ask(desk, scope="subtree")).json["items"]
+    assert [item["namespace"] for item in items] == ["acme.support.eu"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({"filter": "{"}, 400, "invalid-request"),
+        ({"filter": ""}, 400, "invalid-request"),
+        ({"filter": "[" * 3000}, 422, "validation-failed"),
+        ({"filter": '{"$where":1}'}, 422, "invalid-filter"),
+        ({"filter": '{"colour":"red"}'}, 422, "invalid-filter"),
+        ({"filter": "[]"}, 422, "invalid-filter"),
+        ({"scope": "all"}, 400, "invalid-request"),
+        ({"order": "version"}, 400, "invalid-request"),
+        ({"page_size": 0}, 400, "invalid-request"),
+        ({"page_size": 501}, 400, "invalid-request"),
+        ({"page_size": "+5"}, 400, "invalid-request"),
+        ({"page_size": "5.0"}, 400, "invalid-request"),
+        ({"page_size": "٥"}, 400, "invalid-request"),
+        ({"page_size": "9" * 5000}, 400, "invalid-request"),
+        ({"page_token": ""}, 400, "invalid-request"),
+        ({"page_token": "x" * 2049}, 400, "invalid-request"),
+        ({"limit": 5}, 422, "validation-failed"),
+    ],
+)
+async def test_a_wrong_query_is_refused(
+    desk: Desk, query: dict[str, Any], status: int, code: str
+) -> None:
+    answer = await ask(desk, **query)
+    assert (answer.status, answer.code) == (status, code)
+    assert desk.engine.seen == []
+
+
+async def test_slots_that_did_not_answer_are_shown(desk: Desk) -> None:
+    whole = desk.engine.list
+
+    async def partial(request: ListRequest) -> ListOutcome:
+        return dataclasses.replace(await whole(request), answered=4000)
+
+    desk.engine.list = partial  # type: ignore[method-assign]
+    answer = await desk.ask("GET", MEMORIES)
+    assert answer.json["coverage"] == {"slots": 4096, "answered": 4000}
+    assert answer.headers["Spine-Degraded"] == "partial"

@@ -1,0 +1,35 @@
+"""`session:merge`: several tokens become one."""
+
+from typing import Any
+
+import pytest
+
+from spine_core.sessions import Session, open_session, seal
+from unit.http.edges import SESSION_KEY, Desk
+
+MERGE = "/v1/session:merge"
+
+
+async def test_the_merged_token_covers_them_all(desk: Desk) -> None:
+    tokens = [seal(Session(t=t, o=9 - t), SESSION_KEY) for t in range(9)]
+    answer = await desk.ask("POST", MERGE, {"tokens": tokens})
+    assert open_session(answer.json["token"], [SESSION_KEY]) == Session(t=8, o=9)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "status"),
+    [
+        ([], 422),
+        (["x"] * 17, 422),
+        (["x" * 601], 422),
+        ([7], 422),
+        (["x"], 400),
+        ([seal(Session(t=1), b"another key")], 400),
+        ([seal(Session(t=1), SESSION_KEY) + "A"], 400),
+    ],
+)
+async def test_a_wrong_token_is_refused(desk: Desk, tokens: list[Any], status: int) -> None:
+    answer = await desk.ask("POST", MERGE, {"tokens": tokens})
+    assert answer.status == status
+    if status == 400:
+        assert answer.code == "invalid-session"
