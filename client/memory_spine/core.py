@@ -30,7 +30,7 @@ from memory_spine.errors import (
 from memory_spine.keys import ENTROPY_BYTES, ulid
 from memory_spine.models import MergedToken, decode
 from memory_spine.retry import Endpoints, RetryBudget, backoff_s
-from memory_spine.session import MERGE_MAX, TOKENS_MAX, Session
+from memory_spine.session import MERGE_LOOK_S, TOKENS_MAX, Session
 from memory_spine.stats import AnswerInfo, Meter, Trace
 
 Model = TypeVar("Model")
@@ -87,18 +87,26 @@ class Core:
             SpineError: the last failure, when trying again is pointless or not allowed any more.
         """
         session = self.session.active()
+        deadline_s = self.ambience.monotonic_s() + self.options.timeout
         while len(session.tokens) > TOKENS_MAX:
-            yield from self._merge(session, session.tokens[:MERGE_MAX])
-        return (yield from self._attempts(self._trip(call, session, session.tokens)))
+            with session.merge_turn() as tokens:
+                if tokens:
+                    yield from self._merge(session, tokens, deadline_s)
+                else:
+                    yield Sleep(MERGE_LOOK_S)
+        return (yield from self._attempts(self._trip(call, session, session.tokens, deadline_s)))
 
-    def _merge(self, session: Session, tokens: tuple[str, ...]) -> Operation[None]:
+    def _merge(
+        self, session: Session, tokens: tuple[str, ...], deadline_s: float
+    ) -> Operation[None]:
         body = msgspec.json.encode({"tokens": tokens})
         call = Call(method="POST", path="/v1/session:merge", body=body)
-        answer = yield from self._attempts(self._trip(call, Session(), ()))
+        answer = yield from self._attempts(self._trip(call, Session(), (), deadline_s))
         session.learn(tokens, self._decoded(answer, call, MergedToken).token)
 
-    def _trip(self, call: Call, session: Session, sent: tuple[str, ...]) -> _Trip:
-        deadline_s = self.ambience.monotonic_s() + self.options.timeout
+    def _trip(
+        self, call: Call, session: Session, sent: tuple[str, ...], deadline_s: float
+    ) -> _Trip:
         return _Trip(call, session, sent, self._headers(call, sent), deadline_s)
 
     def _attempts(self, trip: _Trip) -> Operation[Answer]:

@@ -3,6 +3,7 @@
 A token is opaque. The server merges the tokens of a request into the one of its answer, so an answer
 replaces *the tokens its request carried* and nothing else: what a parallel request has learned
 meanwhile stays. Up to `TOKENS_MAX` tokens travel in one header; more are merged by the server first.
+Many tasks at once therefore do better with a `session()` block each.
 
 Source: api.md §3.1 (`Spine-Session`), protocol.md §8.
 """
@@ -15,6 +16,7 @@ from types import MappingProxyType
 
 TOKENS_MAX = 4  # of one request, as the server accepts them
 MERGE_MAX = 16  # of one session:merge
+MERGE_LOOK_S = 0.002  # how soon a call sees that another one has merged; about one round trip
 
 _blocks: ContextVar[Mapping["Session", "Session"]] = ContextVar(
     "memory_spine_session_blocks", default=MappingProxyType({})
@@ -27,6 +29,7 @@ class Session:
     def __init__(self, token: str | None = None) -> None:
         self._lock = threading.Lock()
         self._tokens: tuple[str, ...] = ()  # oldest first
+        self._merging = False
         if token:
             self.add(token)
 
@@ -51,6 +54,17 @@ class Session:
         with self._lock:
             kept = [held for held in self._tokens if held not in sent and held != token]
             self._tokens = (*kept, token)
+
+    @contextmanager
+    def merge_turn(self) -> Iterator[tuple[str, ...]]:
+        """Give the tokens to merge to one caller at a time; others get none and look again."""
+        with self._lock:
+            mine, self._merging = not self._merging, True
+        try:
+            yield self._tokens[:MERGE_MAX] if mine else ()
+        finally:
+            if mine:
+                self._merging = False
 
     def active(self) -> "Session":
         """The session of the innermost block around the caller, else this one."""

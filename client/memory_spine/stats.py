@@ -10,7 +10,7 @@ from typing import Self
 class Stats:
     """Counts since the client was made; its views (`ns`, `with_options`) count together."""
 
-    requests: int = 0  # calls of a method that needed the network
+    requests: int = 0  # calls that needed the network, merges of sessions included
     attempts: int = 0  # HTTP requests sent for them
     attempts_failed: int = (
         0  # of these, without a final answer: no connection, or a retryable problem

@@ -3,9 +3,13 @@
 import asyncio
 import threading
 
+import pytest
+
 from memory_spine import AsyncSpine, Spine, operations
+from memory_spine.effects import Request, Sleep
+from memory_spine.errors import ConnectionFailed
 from memory_spine.session import Session
-from unit.client.world import AsyncWorld, World, ok, problem
+from unit.client.world import AsyncWorld, World, lost, ok, problem
 
 
 def test_the_token_of_each_answer_goes_with_the_next_request() -> None:
@@ -72,6 +76,33 @@ def test_merging_keeps_what_was_learned_meanwhile() -> None:
     world = World([merge, ok()])  # type: ignore[list-item]
     world.run(operations.get(core, "t-1", ()))
     assert world.requests[1].headers["Spine-Session"] == "late,merged"
+
+
+def test_calls_at_once_wait_for_one_merge() -> None:
+    core = World().core()
+    core.session.add("a", "b", "c", "d", "e")
+    first, second = (operations.get(core, "t-1", ()) for _ in range(2))
+    merge = next(first)
+    assert isinstance(merge, Request)
+    assert isinstance(next(second), Sleep)
+    first.send(ok({"token": "merged"}))
+    read = second.send(None)
+    assert isinstance(read, Request)
+    assert read.headers["Spine-Session"] == "merged"
+
+
+def test_a_merge_that_fails_leaves_the_turn_to_the_next_call() -> None:
+    core = World().core(attempts=1)
+    core.session.add("a", "b", "c", "d", "e")
+    first, second = (operations.get(core, "t-1", ()) for _ in range(2))
+    next(first)
+    with pytest.raises(ConnectionFailed):
+        first.throw(lost())
+    merge = next(second)
+    assert isinstance(merge, Request)
+    assert merge.url.endswith("/v1/session:merge")
+    second.close()  # a cancelled task
+    assert isinstance(next(operations.get(core, "t-1", ())), Request)
 
 
 def test_a_token_handed_over_is_sent_by_the_other_client() -> None:
