@@ -21,6 +21,11 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)  # noqa: TID251 - this module is the clock
 
 
+def unix_s() -> float:
+    """Return the time of day in seconds, for journals of several processes."""
+    return time.time()  # noqa: TID251 - this module is the clock
+
+
 def pause(seconds: float) -> None:
     """Let time pass between two looks at the world."""
     time.sleep(seconds)  # noqa: TID251 - this module is the clock

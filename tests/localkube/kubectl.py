@@ -21,7 +21,11 @@ class Kubectl:
         Raises:
             CommandError: kubectl failed; carries what it printed.
         """
-        return run(program("kubectl"), f"--kubeconfig={self.kubeconfig}", *words, stdin=stdin)
+        return run(*self.argv(*words), stdin=stdin)
+
+    def argv(self, *words: object) -> list[str]:
+        """Return the whole command, for programs that run it themselves."""
+        return [program("kubectl"), f"--kubeconfig={self.kubeconfig}", *map(str, words)]
 
     def get(self, *words: object) -> Json:
         """Return `kubectl get WORDS -o json`, parsed."""

@@ -7,6 +7,7 @@ import enum
 import fcntl
 import functools
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from localkube.errors import ToolsMissingError
@@ -67,6 +68,26 @@ def wait_for(group: str) -> None:
             fcntl.flock(file, fcntl.LOCK_SH)
     if state(group) is not State.READY:
         raise ToolsMissingError(f"run: {BUILD} {group}")
+
+
+def ensure(group: str, say: Callable[[str], None]) -> None:
+    """Build a group unless it is there; `say` gets each line of build.sh.
+
+    Raises:
+        ToolsMissingError: the build failed; carries its last lines.
+    """
+    if state(group) is State.READY:
+        return
+    lines: list[str] = []
+    with subprocess.Popen(
+        [BUILD, group], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as build:
+        assert build.stdout is not None
+        for line in build.stdout:
+            lines.append(line.rstrip())
+            say(lines[-1])
+    if build.returncode:
+        raise ToolsMissingError("\n".join(lines[-5:]))
 
 
 def _done_file(group: str) -> Path:

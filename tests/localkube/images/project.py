@@ -8,8 +8,10 @@ import configparser
 import os
 import sys
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from localkube.api import Json
 from localkube.images import debian
@@ -30,10 +32,13 @@ ENVIRONMENT = [
 ]
 
 
-def build_images(out: Path) -> dict[str, Path]:
-    """Build both images and return their archives: `node` and `operator`.
+def build_images(
+    out: Path, on_node: Mapping[str, Sequence[Path]] = MappingProxyType({})
+) -> dict[str, Path]:
+    """Build the images and return their archives: `node`, `operator`, and what `on_node` names.
 
-    Cold about 40 s, after a change of the project's own code about 6 s.
+    `on_node` is image name -> layers on top of the node's. Cold about 40 s, after a change of the
+    project's own code about 6 s.
 
     Raises:
         CommandError: apt or pip failed.
@@ -52,6 +57,10 @@ def build_images(out: Path) -> dict[str, Path]:
             archives[image] = out / f"{image}.tar"
             layers = [base, _dependencies(cache, image), project]
             write_image(archives[image], tag(image), layers, _config(image))
+        for image, added in on_node.items():
+            archives[image] = out / f"{image}.tar"
+            layers = [base, _dependencies(cache, "node"), project, *added]
+            write_image(archives[image], tag(image), layers, _config("node"))
     return archives
 
 
