@@ -95,7 +95,8 @@ class KubePort(Protocol):
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
         """Merge `patch` into the object.
 
-        With `uid` or `resourceVersion` in its metadata: `ConflictError` unless they are the object's.
+        With a `resourceVersion` in its metadata: `ConflictError` unless the object still has it. With a
+        `uid` there: `RefusedError` unless it is the object's.
         """
 
     async def patch_status(self, namespace: str, name: str, status: Json) -> None:

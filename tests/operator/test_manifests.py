@@ -35,7 +35,7 @@ FULL: dict[str, Any] = {
         "imagePullSecrets": ["registry"],
         "tolerations": [{"key": "spine", "operator": "Exists"}],
     },
-    "settings": {"SPINE_LOG_LEVEL": "debug"},
+    "settings": {"SPINE_LOG_LEVEL": "DEBUG"},
     "service": {"type": "LoadBalancer", "annotations": {"lb": "internal"}},
     "security": {"auth": {"credentialsSecretName": "agents-keys"}},
     "networkPolicy": {
@@ -87,9 +87,9 @@ def test_revision_moves_with_the_template_and_with_nothing_else(make_cluster: An
         return str(template["metadata"]["labels"][REVISION_LABEL])
 
     same = revision()
-    assert revision(replicas=5, consistency={"default": "strong"}, storage={"size": "9Gi"}) == same
+    assert revision(replicas=5, consistency={"default": "strong"}) == same
     assert revision(version="1.0.1") != same
-    assert revision(settings={"SPINE_LOG_LEVEL": "debug"}) != same
+    assert revision(settings={"SPINE_LOG_LEVEL": "DEBUG"}) != same
 
 
 def test_a_digest_pins_the_image(make_cluster: Any) -> None:
