@@ -1,16 +1,18 @@
 """The wire form of calls between nodes (protocol.md §16).
 
-A message is a msgpack list of frames: all that was sent to one peer in one turn of the event loop.
-A request is `[call id, method, epoch, hlc, time left in ms, body]`, a reply `[call id, status, hlc,
+A message is a msgpack list of frames: what was sent to one peer in one turn of the event loop, cut
+where a message grows large. A request is `[call id, method, epoch, hlc, time left in ms, body]`, a reply `[call id, status, hlc,
 body]`. Bodies are lists too, one layout per method, stated where the method is served.
 """
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 WIRE_VERSION = 1
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a batch of pages; a single body never comes near it
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a larger one ends the link; a single body stays far below
+MESSAGE_BYTES_FULL = 1024 * 1024  # no frame is added to a message that holds so much
 METHODS = (
     "hello", "put", "get", "read", "roots", "buckets", "keys", "fetch", "page", "query", "gossip",
     "topology",
@@ -40,6 +42,8 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     body: msgspec.Raw
 
 
+Frame = TypeVar("Frame", Request, Reply)
+
 _requests = msgspec.msgpack.Decoder(list[Request])
 _replies = msgspec.msgpack.Decoder(list[Reply])
 _any = msgspec.msgpack.Decoder()
@@ -56,9 +60,29 @@ def unpack(body: msgspec.Raw) -> Any:
     return _any.decode(body)
 
 
-def message(frames: list[Request] | list[Reply]) -> bytes:
-    """Encode one message."""
-    return encoder.encode(frames)
+def messages(frames: Sequence[Frame]) -> Iterator[bytes]:
+    """Encode frames, in order, as few messages as `MESSAGE_BYTES_FULL` allows."""
+    batch: list[Frame] = []
+    size = 0
+    for frame in frames:
+        batch.append(frame)
+        size += len(frame.body)
+        if size >= MESSAGE_BYTES_FULL:
+            yield encoder.encode(batch)
+            batch, size = [], 0
+    if batch:
+        yield encoder.encode(batch)
+
+
+def only(frames: Sequence[Frame]) -> Frame:
+    """Return the frame of a message that has one, as greetings do.
+
+    Raises:
+        msgspec.DecodeError: it has none, or more.
+    """
+    if len(frames) != 1:
+        raise msgspec.DecodeError(f"expected one frame, got {len(frames)}")
+    return frames[0]
 
 
 def requests_in(data: bytes) -> list[Request]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
+from spine_core.errors import ClockSkewError
 from spine_core.tally import Answer
 from spine_node.clock import Clock
 from spine_node.links.frames import (
@@ -22,7 +23,8 @@ from spine_node.links.frames import (
     Body,
     Reply,
     Request,
-    message,
+    messages,
+    only,
     pack,
     replies_in,
     unpack,
@@ -35,9 +37,11 @@ DIAL_TIMEOUT_S = 2.0
 REDIAL_S = 0.25  # first wait after a failed dial; doubles up to REDIAL_MAX_S
 REDIAL_MAX_S = 2.0
 PENDING_MAX = 10_000  # calls without an answer before new ones are refused: the peer hangs
+WAITING_BYTES_MAX = 64 * 1024 * 1024  # the same for bodies that the peer does not take off us
 HEARTBEAT_S = 5.0  # a connection whose peer vanished is found by WebSocket pings
 
-OnReply = Callable[[str, Body], None]
+OnReply = Callable[[Answer, Body], None]
+_ANSWERS = frozenset(Answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class PeerLink:
         self._dial, self._me, self._clock, self._hlc, self._see = dial, me, clock, hlc, see
         self._pending: dict[int, OnReply] = {}
         self._outbox: list[Request] = []
+        self._waiting_bytes = 0  # of the outbox
         self._wake = asyncio.Event()
         self._calls = 0
         self._flow: aiohttp.ClientWebSocketResponse | None = None
@@ -78,12 +83,13 @@ class PeerLink:
         if self._flow is None:
             on_reply(Answer.UNREACHABLE, EMPTY)
             return
-        if len(self._pending) >= PENDING_MAX:
+        if len(self._pending) >= PENDING_MAX or self._waiting_bytes >= WAITING_BYTES_MAX:
             on_reply(Answer.BUSY, EMPTY)
             return
         self._calls += 1
         self._pending[self._calls] = on_reply
         self._outbox.append(Request(self._calls, method, epoch, self._hlc(), left_ms, body))
+        self._waiting_bytes += len(body)
         self._wake.set()
 
     async def run(self) -> None:
@@ -121,8 +127,13 @@ class PeerLink:
 
     async def _greet(self, flow: aiohttp.ClientWebSocketResponse) -> bool:
         hello = Request(0, "hello", self._me.epoch(), self._hlc(), 0, pack(self._me.greeting()))
-        await flow.send_bytes(message([hello]))
-        (reply,) = replies_in(await flow.receive_bytes())
+        for data in messages([hello]):
+            await flow.send_bytes(data)
+        received = await flow.receive()
+        if received.type is not aiohttp.WSMsgType.BINARY:
+            self.refusal = "closed before it greeted"
+            return False
+        reply = only(replies_in(received.data))
         greeting = msgspec.convert(unpack(reply.body), Greeting)
         self.refusal = check_greeting(self._me, greeting) if reply.status == "ok" else reply.status
         if self.refusal:
@@ -146,19 +157,36 @@ class PeerLink:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch, self._outbox = self._outbox, []
-            await flow.send_bytes(message(batch))
+            for data in messages(self._take()):
+                await flow.send_bytes(data)
+
+    def _take(self) -> list[Request]:
+        batch, self._outbox, self._waiting_bytes = self._outbox, [], 0
+        return batch
 
     def _answered(self, reply: Reply) -> None:
         on_reply = self._pending.pop(reply.call, None)
-        if on_reply is not None:
+        if on_reply is None:
+            return
+        try:
             self._see(reply.hlc)
-            on_reply(reply.status, reply.body)
+        except ClockSkewError:  # refused, as any message of such a clock; the call was served
+            _tell(on_reply, Answer.LOST, EMPTY)
+            return
+        # what a newer version may say beyond our table is no "ok" and no "no"
+        status = Answer(reply.status) if reply.status in _ANSWERS else Answer.ERROR
+        _tell(on_reply, status, reply.body)
 
     def _end(self) -> None:
         self._flow = None
-        unsent = {request.call for request in self._outbox}
-        self._outbox.clear()
+        unsent = {request.call for request in self._take()}
         pending, self._pending = self._pending, {}
         for call, on_reply in pending.items():
-            on_reply(Answer.UNREACHABLE if call in unsent else Answer.LOST, EMPTY)
+            _tell(on_reply, Answer.UNREACHABLE if call in unsent else Answer.LOST, EMPTY)
+
+
+def _tell(on_reply: OnReply, status: Answer, body: Body) -> None:
+    try:
+        on_reply(status, body)
+    except Exception:  # a bug behind one call must not end the link and all other calls with it
+        logger.exception("reply_failed", extra={"status": status})

@@ -9,12 +9,12 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import msgspec
 from aiohttp import WSMsgType, web
 
-from spine_core.errors import ClockSkewError, ProblemError
+from spine_core.errors import ClockSkewError, ProblemError, SpineError
 from spine_core.tally import Answer
 from spine_node.links.frames import (
     EMPTY,
@@ -22,7 +22,8 @@ from spine_node.links.frames import (
     Body,
     Reply,
     Request,
-    message,
+    messages,
+    only,
     pack,
     requests_in,
     unpack,
@@ -52,15 +53,19 @@ class LinkServer:
     """Accepts links. `handle` is the WebSocket end point at `/node/v1/link`."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one peer until it goes. 401 without a credential of this cluster."""
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not any(hmac.compare_digest(given, token) for token in self._service.tokens()):
+        given = (
+            request.headers.get("Authorization", "")
+            .removeprefix("Bearer ")
+            .encode("utf-8", "replace")
+        )
+        if not any(hmac.compare_digest(given, token.encode()) for token in self.service.tokens()):
             return web.Response(status=401)
-        if self._service.mutual_tls and not _certified(request):
+        if self.service.mutual_tls and not _certified(request):
             return web.Response(status=403)
         flow = web.WebSocketResponse(
             max_msg_size=MESSAGE_BYTES_MAX, heartbeat=HEARTBEAT_S, compress=False
@@ -68,7 +73,7 @@ class LinkServer:
         await flow.prepare(request)
         self._open.add(flow)
         try:
-            await _Session(self._service, flow).run()
+            await _Session(self.service, flow).run()
         finally:
             self._open.discard(flow)
         return flow
@@ -79,79 +84,106 @@ class LinkServer:
             await flow.close()
 
 
+class Calls:
+    """The calls of one peer that are being served, whatever they came by.
+
+    `reply` is called once for each, unless `cancel` comes first.
+    """
+
+    def __init__(self, service: Service, reply: Callable[[Reply], None]) -> None:
+        self._service, self._reply = service, reply
+        self._running: set[asyncio.Future[Outcome]] = set()
+
+    def start(self, request: Request) -> None:
+        """Serve a call. Its time is seen first, or a handler could act in the past of its caller."""
+        handler = self._service.handlers.get(request.method)
+        try:
+            self._service.see(request.hlc)
+            if handler is None:
+                self._answer(request.call, (Answer.ERROR, pack(f"no method {request.method}")))
+                return
+            outcome = handler(request)
+        except Exception as error:  # noqa: BLE001 - told to the caller and the log, by kind
+            self._answer(request.call, _failure(error))
+            return
+        if isinstance(outcome, tuple):
+            self._answer(request.call, outcome)
+            return
+        work: asyncio.Future[Outcome] = asyncio.ensure_future(outcome)
+        self._running.add(work)
+        work.add_done_callback(partial(self._finish, request.call))
+
+    async def cancel(self) -> None:
+        """End what is running; what it has put into the store's queue stays there."""
+        running = tuple(self._running)
+        for work in running:
+            work.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _finish(self, call: int, work: "asyncio.Future[Outcome]") -> None:
+        self._running.discard(work)
+        if not work.cancelled():
+            error = work.exception()
+            self._answer(call, work.result() if error is None else _failure(error))
+
+    def _answer(self, call: int, outcome: Outcome) -> None:
+        status, body = outcome
+        self._reply(Reply(call, status, self._service.hlc(), body))
+
+
+def _failure(error: BaseException) -> Outcome:
+    """Return the answer to a call that raised: expected failures by their code, bugs to the log."""
+    if isinstance(error, ClockSkewError):
+        return Answer.CLOCK_SKEW, EMPTY
+    if isinstance(error, ProblemError):
+        return Answer.ERROR, pack(error.code)
+    if isinstance(error, SpineError):
+        logger.warning("call_refused", extra={"why": str(error)})
+    else:
+        logger.error("call_failed", exc_info=error)
+    return Answer.ERROR, EMPTY
+
+
 class _Session:
     """One accepted link."""
 
     def __init__(self, service: Service, flow: web.WebSocketResponse) -> None:
         self._service, self._flow = service, flow
+        self._calls = Calls(service, self._reply)
         self._outbox: list[Reply] = []
         self._wake = asyncio.Event()
-        self._running: set[asyncio.Future[Outcome]] = set()
 
     async def run(self) -> None:
-        if not await self._greet():
-            return
         sender = asyncio.create_task(self._send())
         try:
+            if not await self._greet():
+                return
             async for received in self._flow:
                 if received.type is not WSMsgType.BINARY:
                     break
                 for request in requests_in(received.data):
-                    self._start(request)
+                    self._calls.start(request)
         except msgspec.DecodeError as error:
             logger.warning("link_broken", extra={"why": str(error)})
         finally:
             sender.cancel()
-            for work in self._running:
-                work.cancel()
-            await asyncio.gather(sender, *self._running, return_exceptions=True)
+            await asyncio.gather(sender, self._calls.cancel(), return_exceptions=True)
 
     async def _greet(self) -> bool:
         received = await self._flow.receive()
         if received.type is not WSMsgType.BINARY:
             return False
-        (hello,) = requests_in(received.data)
+        hello = only(requests_in(received.data))
         greeting = msgspec.convert(unpack(hello.body), Greeting)
         refusal = check_greeting(self._service.me, greeting)
-        status = refusal or Answer.OK
         body = pack(self._service.me.greeting())
-        await self._flow.send_bytes(message([Reply(0, status, self._service.hlc(), body)]))
+        reply = Reply(0, refusal or Answer.OK, self._service.hlc(), body)
+        for data in messages([reply]):
+            await self._flow.send_bytes(data)
         return refusal is None
 
-    def _start(self, request: Request) -> None:
-        handler = self._service.handlers.get(request.method)
-        if handler is None:
-            self._reply(request.call, (Answer.ERROR, pack(f"no method {request.method}")))
-            return
-        try:
-            self._service.see(request.hlc)
-        except ClockSkewError:
-            self._reply(request.call, (Answer.CLOCK_SKEW, EMPTY))
-            return
-        outcome = handler(request)
-        if isinstance(outcome, tuple):
-            self._reply(request.call, outcome)
-            return
-        work: asyncio.Future[Outcome] = asyncio.ensure_future(outcome)
-        self._running.add(work)
-        work.add_done_callback(lambda done: self._finish(request.call, done))
-
-    def _finish(self, call: int, work: asyncio.Future[Any]) -> None:
-        self._running.discard(work)
-        if work.cancelled():
-            return
-        error = work.exception()
-        if error is None:
-            self._reply(call, work.result())
-        elif isinstance(error, ProblemError):
-            self._reply(call, (Answer.ERROR, pack(error.code)))
-        else:
-            logger.error("call_failed", exc_info=error)
-            self._reply(call, (Answer.ERROR, EMPTY))
-
-    def _reply(self, call: int, outcome: Outcome) -> None:
-        status, body = outcome
-        self._outbox.append(Reply(call, status, self._service.hlc(), body))
+    def _reply(self, reply: Reply) -> None:
+        self._outbox.append(reply)
         self._wake.set()
 
     async def _send(self) -> None:
@@ -159,7 +191,8 @@ class _Session:
             await self._wake.wait()
             self._wake.clear()
             batch, self._outbox = self._outbox, []
-            await self._flow.send_bytes(message(batch))
+            for data in messages(batch):
+                await self._flow.send_bytes(data)
 
 
 def _certified(request: web.BaseRequest) -> bool:

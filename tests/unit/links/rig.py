@@ -1,0 +1,150 @@
+"""Two ends of a real link on loopback: a served `LinkServer` and a dialling `PeerLink`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from spine_core.errors import ClockSkewError
+from spine_core.tally import Answer
+from spine_node.clock import Clock
+from spine_node.links.frames import EMPTY, Body, Request, pack, unpack
+from spine_node.links.hello import Identity
+from spine_node.links.peer import Dial, PeerLink
+from spine_node.links.server import Handler, LinkServer, Outcome, Service
+
+CLUSTER = "11111111-1111-4111-8111-111111111111"
+TOKEN = "0f" * 32
+DRIFT = 1 << 16  # what the rig's clocks let through, as HLC
+
+
+def identity(
+    store_id: str, cluster_id: str | None = CLUSTER, expects: str | None = None
+) -> Identity:
+    return Identity(
+        cluster_id=lambda: cluster_id,
+        store_id=store_id,
+        boot=1,
+        epoch=lambda: 3,
+        expects=expects,
+    )
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    """Wait for a condition to hold."""
+    clock = Clock()
+    end = clock.now() + deadline_s
+    while not condition():
+        assert clock.now() < end, "the condition did not come to hold"
+        await clock.sleep(0.002)
+
+
+async def echo(request: Request) -> Outcome:
+    return Answer.OK, request.body
+
+
+@dataclass
+class End:
+    """What one end knows of time, and what it was told."""
+
+    hlc: int = 0
+    seen: list[int] = field(default_factory=list)
+
+    def now(self) -> int:
+        return self.hlc
+
+    def see(self, hlc: int) -> None:
+        if hlc > self.hlc + DRIFT:
+            raise ClockSkewError((hlc - self.hlc) >> 16)
+        self.seen.append(hlc)
+
+
+class Serving:
+    """A `LinkServer` on a port of loopback; `requests` are those that reached its handlers."""
+
+    def __init__(self, me: Identity | None = None, **handlers: Handler) -> None:
+        self.end = End()
+        self.requests: list[Request] = []
+        self.links = LinkServer(
+            Service(
+                me=me or identity("server"),
+                tokens=lambda: (TOKEN, "ee" * 32),
+                handlers={"echo": self._noting(echo)}
+                | {name: self._noting(handler) for name, handler in handlers.items()},
+                hlc=self.end.now,
+                see=self.end.see,
+                mutual_tls=False,
+            )
+        )
+        self.port = 0
+        self._runner: web.ServerRunner | None = None
+
+    def _noting(self, handler: Handler) -> Handler:
+        def noted(request: Request) -> Outcome | Awaitable[Outcome]:
+            self.requests.append(request)
+            return handler(request)
+
+        return noted
+
+    async def start(self) -> None:
+        """Accept links, on the same port as before."""
+        self._runner = web.ServerRunner(web.Server(self.links.handle), shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close every link and the port."""
+        assert self._runner is not None
+        await self.links.close()
+        await self._runner.cleanup()
+
+
+@asynccontextmanager
+async def serving(me: Identity | None = None, **handlers: Handler) -> AsyncIterator[Serving]:
+    server = Serving(me, **handlers)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@dataclass
+class Dialling:
+    """A running `PeerLink` and its end's clock."""
+
+    link: PeerLink
+    end: End
+
+    async def up(self) -> None:
+        await until(lambda: self.link.up)
+
+    async def ask(self, method: str, body: Any) -> tuple[Answer, Any]:
+        """Call and wait for the answer."""
+        answered: asyncio.Future[tuple[Answer, Any]] = asyncio.get_running_loop().create_future()
+        self.call(method, body, lambda status, reply: answered.set_result((status, unpack(reply))))
+        async with asyncio.timeout(10):
+            return await answered
+
+    def call(self, method: str, body: Any, on_reply: Callable[[Answer, Body], None]) -> None:
+        self.link.call(method, 3, EMPTY if body is None else pack(body), 1000, on_reply)
+
+
+@asynccontextmanager
+async def dialling(
+    port: int, *, token: str = TOKEN, me: Identity | None = None
+) -> AsyncIterator[Dialling]:
+    end = End()
+    dial = Dial(url=f"http://127.0.0.1:{port}", token=token, tls=None)
+    link = PeerLink(dial, me or identity("client", expects="server"), Clock(), end.now, end.see)
+    running = asyncio.create_task(link.run())
+    try:
+        yield Dialling(link, end)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,274 @@
+"""Two ends of a link over real sockets: who gets in, what a missing answer is called, what comes back."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from spine_core.errors import ProblemError
+from spine_core.tally import Answer
+from spine_node.links.frames import EMPTY, Request, messages, pack, requests_in, unpack
+from spine_node.links.hello import Identity
+from spine_node.links.peer import PENDING_MAX, WAITING_BYTES_MAX
+from spine_node.links.server import Outcome
+from unit.links.rig import DRIFT, TOKEN, Dialling, dialling, identity, serving, until
+
+
+async def test_calls_of_one_turn_leave_in_one_message_and_are_answered_each() -> None:
+    messages_in: list[int] = []
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        decode = requests_in
+
+        def counting(data: bytes) -> list[Request]:
+            messages_in.append(len(decode(data)))
+            return decode(data)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("spine_node.links.server.requests_in", counting)
+            answers = await asyncio.gather(*(peer.ask("echo", number) for number in range(100)))
+    assert answers == [(Answer.OK, number) for number in range(100)]
+    assert messages_in == [100]
+
+
+async def test_more_bytes_than_a_message_may_hold_pass_both_ways() -> None:
+    body = bytes(1024 * 1024)
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        answers = await asyncio.gather(*(peer.ask("echo", body) for _ in range(24)))
+    assert answers == [(Answer.OK, body)] * 24
+
+
+async def test_a_call_without_a_link_is_unreachable() -> None:
+    async with serving() as server, dialling(server.port) as peer:
+        assert await peer.ask("echo", 1) == (Answer.UNREACHABLE, None)
+        await peer.up()
+        assert server.requests == []
+
+
+async def test_a_call_that_was_sent_is_lost_when_the_link_breaks() -> None:
+    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+        await peer.up()
+        asked = asyncio.create_task(peer.ask("hold", 1))
+        await until(lambda: len(server.requests) == 1)
+        await server.links.close()
+        assert await asked == (Answer.LOST, None)
+    assert held.cancelled()
+
+
+async def test_a_call_that_never_left_is_unreachable_when_the_link_breaks() -> None:
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        answers: list[Answer] = []
+        peer.call("echo", 1, lambda status, _: answers.append(status))
+        peer.link._end()  # before the loop had a turn to send
+        assert answers == [Answer.UNREACHABLE]
+        assert server.requests == []
+
+
+async def test_a_link_comes_back_after_its_peer_does() -> None:
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        await server.stop()
+        await until(lambda: not peer.link.up)
+        await server.start()
+        await peer.up()
+        assert await peer.ask("echo", 5) == (Answer.OK, 5)
+
+
+async def test_a_credential_of_another_cluster_is_turned_away_with_401() -> None:
+    async with serving() as server, dialling(server.port, token="ab" * 32) as peer:
+        await until(lambda: peer.link.refusal is not None)
+        assert "401" in (peer.link.refusal or "")
+        assert not peer.link.up
+
+
+async def test_the_credential_before_the_rotation_is_still_good() -> None:
+    async with serving() as server, dialling(server.port, token="ee" * 32) as peer:
+        await peer.up()
+
+
+async def test_a_credential_beyond_ascii_is_a_401_like_any_other() -> None:
+    async with serving() as server, aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{server.port}/node/v1/link"
+        async with http.get(url, headers={"Authorization": "Bearer schlüssel"}) as answer:
+            assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        (identity("other"), "holds store other, not server"),
+        (identity("server", "22222222-2222-4222-8222-222222222222"), "belongs to cluster"),
+    ],
+)
+async def test_an_address_that_is_used_again_by_another_store_is_not_talked_to(
+    server: Identity, why: str
+) -> None:
+    async with serving(server) as served, dialling(served.port) as peer:
+        await until(lambda: peer.link.refusal is not None)
+        assert why in (peer.link.refusal or "")
+        assert await peer.ask("echo", 1) == (Answer.UNREACHABLE, None)
+        assert served.requests == []
+
+
+async def test_a_node_that_waits_for_its_first_document_is_talked_to() -> None:
+    async with serving(identity("server", None)) as served, dialling(served.port) as peer:
+        await peer.up()
+        assert await peer.ask("echo", 1) == (Answer.OK, 1)
+
+
+async def test_a_peer_that_hangs_fills_no_memory_without_end() -> None:
+    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    answers: list[Answer] = []
+
+    def note(status: Answer, _: object) -> None:
+        answers.append(status)
+
+    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+        await peer.up()
+        for _ in range(PENDING_MAX + 3):
+            peer.call("hold", None, note)
+        assert answers == [Answer.BUSY] * 3
+
+
+async def test_a_peer_that_takes_nothing_off_us_gets_no_more_than_so_many_bytes() -> None:
+    answers: list[Answer] = []
+    body = bytes(WAITING_BYTES_MAX // 4)
+
+    def note(status: Answer, _: object) -> None:
+        answers.append(status)
+
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        for _ in range(6):
+            peer.call("echo", body, note)
+        assert answers == [Answer.BUSY] * 2
+
+
+async def test_one_slow_call_holds_up_no_other() -> None:
+    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+        await peer.up()
+        slow = asyncio.create_task(peer.ask("hold", 1))
+        assert await peer.ask("echo", 2) == (Answer.OK, 2)
+        held.set_result((Answer.OK, EMPTY))
+        assert await slow == (Answer.OK, None)
+
+
+async def test_a_handler_that_fails_answers_and_the_link_lives_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(_: Request) -> Outcome:
+        raise KeyError("bug")
+
+    async def refusing(_: Request) -> Outcome:
+        raise ProblemError("epoch-conflict", "another document")
+
+    async with serving(broken=broken, refusing=refusing) as server, dialling(server.port) as peer:
+        await peer.up()
+        assert await peer.ask("broken", 1) == (Answer.ERROR, None)
+        assert await peer.ask("refusing", 1) == (Answer.ERROR, "epoch-conflict")
+        assert (await peer.ask("unheard-of", 1))[0] is Answer.ERROR
+        assert await peer.ask("echo", 1) == (Answer.OK, 1)
+    assert "call_failed" in caplog.text
+
+
+async def test_a_callback_that_fails_costs_no_other_call_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing(_status: Answer, _body: object) -> None:
+        raise KeyError("bug")
+
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        peer.call("echo", 1, failing)
+        assert await peer.ask("echo", 2) == (Answer.OK, 2)
+    assert "reply_failed" in caplog.text
+
+
+async def test_a_request_from_too_far_ahead_is_refused_and_moves_no_clock() -> None:
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        peer.end.hlc = 2 * DRIFT
+        assert await peer.ask("echo", 1) == (Answer.CLOCK_SKEW, None)
+        assert server.requests == []
+        assert 2 * DRIFT not in server.end.seen
+
+
+async def test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on() -> None:
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        server.end.hlc = 2 * DRIFT
+        assert await peer.ask("echo", 1) == (Answer.LOST, None)
+        server.end.hlc = DRIFT
+        assert await peer.ask("echo", 2) == (Answer.OK, 2)
+        assert peer.end.seen[-1] == DRIFT
+        assert peer.link.up
+
+
+async def test_a_status_of_a_newer_version_is_neither_ok_nor_no() -> None:
+    def newer(_: Request) -> Outcome:
+        return "moved-to-mars", EMPTY
+
+    async with serving(newer=newer) as server, dialling(server.port) as peer:
+        await peer.up()
+        assert await peer.ask("newer", 1) == (Answer.ERROR, None)
+
+
+async def test_a_peer_that_closes_before_it_greets_is_dialled_again() -> None:
+    async with serving() as server:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("spine_node.links.server._Session._greet", _refuse)
+            async with dialling(server.port) as peer:
+                await until(lambda: peer.link.refusal is not None)
+                assert peer.link.refusal == "closed before it greeted"
+                patch.undo()
+                await peer.up()
+
+
+async def _refuse(_session: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("hello", [b"\xc1", b"\x90", pack([1, 2])])
+async def test_a_greeting_that_is_none_closes_the_link_quietly(
+    hello: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as server, aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{server.port}/node/v1/link"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with http.ws_connect(url, headers=headers) as flow:
+            await flow.send_bytes(bytes(memoryview(hello)))
+            assert (await flow.receive()).type is aiohttp.WSMsgType.CLOSE
+    assert "link_broken" in caplog.text
+    assert "Error handling request" not in caplog.text
+
+
+async def test_garbage_on_a_greeted_link_ends_it_and_what_waits_is_lost() -> None:
+    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+        await peer.up()
+        waiting = asyncio.create_task(peer.ask("hold", 1))
+        await until(lambda: len(server.requests) == 1)
+        await _flow_of(peer).send_bytes(b"\xc1")
+        assert await waiting == (Answer.LOST, None)
+        await peer.up()
+
+
+def _flow_of(peer: Dialling) -> aiohttp.ClientWebSocketResponse:
+    assert peer.link._flow is not None
+    return peer.link._flow
+
+
+async def test_two_frames_for_one_call_answer_it_once() -> None:
+    async with serving() as server, dialling(server.port) as peer:
+        await peer.up()
+        answers: list[object] = []
+        peer.call("echo", 1, lambda _, body: answers.append(unpack(body)))
+        for data in messages([Request(1, "echo", 3, 0, 0, pack(2))]):
+            await _flow_of(peer).send_bytes(data)
+        assert await peer.ask("echo", 3) == (Answer.OK, 3)
+        assert answers in ([1], [2])

@@ -1,0 +1,87 @@
+"""All links of a node: those of the document in force, and no other; `ask` ends in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from spine_core.tally import Answer
+from spine_core.topology import StoreInfo
+from spine_node.clock import Clock
+from spine_node.links.frames import EMPTY
+from spine_node.links.mesh import CallError, Mesh, MeshSettings
+from spine_node.links.server import Outcome
+from unit.links.rig import TOKEN, End, Serving, identity, serving, until
+
+OWN = "client"
+
+
+@pytest.fixture
+async def mesh() -> AsyncIterator[Mesh]:
+    end = End()
+    settings = MeshSettings(
+        me=identity(OWN), token=lambda: TOKEN, tls=lambda: None, hlc=end.now, see=end.see
+    )
+    made = Mesh(settings, Clock())
+    yield made
+    await made.close()
+
+
+def info(server: Serving, store_id: str = "server") -> StoreInfo:
+    return StoreInfo(id=store_id, seat="a0", zone="a", url=f"127.0.0.1:{server.port}")
+
+
+async def test_a_store_of_the_document_can_be_asked_and_ours_is_not_dialled(mesh: Mesh) -> None:
+    async with serving() as server:
+        mesh.follow({1: info(server, OWN), 2: info(server)}, OWN)
+        await until(lambda: mesh.up() == {2})
+        assert await mesh.ask(2, "echo", 3, [1, b"x"], 5.0) == [1, b"x"]
+        assert mesh.refusals() == {}
+
+
+async def test_a_store_that_the_document_no_longer_names_is_unreachable(mesh: Mesh) -> None:
+    async with serving() as server:
+        mesh.follow({2: info(server)}, OWN)
+        await until(lambda: mesh.up() == {2})
+        mesh.follow({}, OWN)
+        with pytest.raises(CallError) as failed:
+            await mesh.ask(2, "echo", 3, None, 5.0)
+        assert failed.value.status == Answer.UNREACHABLE
+        assert mesh.up() == frozenset()
+
+
+async def test_a_new_document_leaves_the_links_that_it_does_not_change_open(mesh: Mesh) -> None:
+    async with serving() as server, serving(identity("third")) as third:
+        mesh.follow({2: info(server)}, OWN)
+        await until(lambda: mesh.up() == {2})
+        mesh.follow({2: info(server), 3: info(third, "third")}, OWN)
+        assert mesh.up() == {2}
+        await until(lambda: mesh.up() == {2, 3})
+
+
+async def test_a_seat_that_another_store_has_taken_over_is_refused_by_name(mesh: Mesh) -> None:
+    async with serving() as server:
+        mesh.follow({2: info(server, "lost-disk")}, OWN)
+        await until(lambda: bool(mesh.refusals()))
+        assert mesh.refusals() == {2: "holds store server, not lost-disk"}
+
+
+@pytest.mark.parametrize("left_s", [0.02, 0.0, -1.0])
+async def test_asking_a_peer_that_hangs_ends_with_lost_in_time(mesh: Mesh, left_s: float) -> None:
+    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _: held) as server:
+        mesh.follow({2: info(server)}, OWN)
+        await until(lambda: mesh.up() == {2})
+        with pytest.raises(CallError) as failed:
+            await mesh.ask(2, "hold", 3, None, left_s)
+        assert failed.value.status == Answer.LOST
+
+
+async def test_a_refusal_comes_with_its_body(mesh: Mesh) -> None:
+    async with serving(stale=lambda request: (Answer.STALE_EPOCH, request.body)) as server:
+        mesh.follow({2: info(server)}, OWN)
+        await until(lambda: mesh.up() == {2})
+        with pytest.raises(CallError) as failed:
+            await mesh.ask(2, "stale", 3, None, 5.0)
+        assert (failed.value.store, failed.value.status) == (2, Answer.STALE_EPOCH)
+        assert failed.value.body == EMPTY
