@@ -253,7 +253,7 @@ def _reserved(method: str, path: str, name: str, scope: Scope | None) -> Route:
         access="key" if path.startswith("/v1/") else "open",
         scope=scope,
         reserved=True,
-        writes=scope not in (None, Scope.READ),
+        writes=method != "GET" and scope is not Scope.READ,
     )
 
 
