@@ -47,4 +47,17 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
         "tls": tls,
     }
     flags = {name: None if value is None else str(value) for name, value in given.items()}
-    raise typer.Exit(run(Settings.load(flags, os.environ)))
+    environment = {"SPINE_LOG_LEVEL": "WARNING", **os.environ}  # a terminal wants quiet
+    raise typer.Exit(run(Settings.load(flags, environment), announce=_welcome))
+
+
+def _welcome(line: str) -> None:
+    """Say that the node serves, and what to do with it."""
+    from rich.console import Console  # noqa: PLC0415 - only when a node has started
+
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[bold]{line}[/bold]")
+    console.print(
+        '  try:  spine store -n demo "Alice prefers metric units"   and   spine list -n demo', style="dim"
+    )
+    console.print("  Ctrl-C stops it; what it has acknowledged is on disk.", style="dim")

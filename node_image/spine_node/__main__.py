@@ -5,6 +5,7 @@ Exit codes: 0 stopped as asked, 1 failed while running, 2 cannot start as config
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -81,8 +82,11 @@ async def _serve(settings: Settings, announce: Announce) -> int:
             port=setup.port,
             tls=tls.server if tls else None,
         )
-    except OSError:
+    except OSError as error:
         await node.close()
+        if error.errno == errno.EADDRINUSE:
+            taken = f"{setup.host}:{setup.port} is taken: stop what listens there, or give --port"
+            raise InvalidInputError(taken) from error
         raise
     scheme = "https" if tls else "http"
     announce(f"Memory Spine serves {scheme}://{setup.host}:{server.port} from {settings.data}")

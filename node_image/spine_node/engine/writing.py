@@ -68,16 +68,18 @@ class Draft:
     op: int
     flags: int
     expires_after_ms: int | None
-    body: bytes
+    created_ms: int | None  # of what it replaces; None: this write creates
+    writer: str
+    memory: bytes  # the client's JSON; empty in a tombstone
     deadline: float
 
     def record(self, version: Version) -> Record:
         """Stamp the draft."""
-        after = self.expires_after_ms
-        expires = ms_of(hlc_of(version)) + after if after else 0
-        return Record(
-            version=version, op=self.op, expires_ms=expires, flags=self.flags, body=self.body
-        )
+        now_ms, after = ms_of(hlc_of(version)), self.expires_after_ms
+        fields = ServerFields(created_at=self.created_ms or now_ms, writer=self.writer)
+        body = join_body(msgspec.msgpack.encode(fields), self.memory)
+        expires = now_ms + after if after else 0
+        return Record(version=version, op=self.op, expires_ms=expires, flags=self.flags, body=body)
 
 
 class Writing:
@@ -137,10 +139,9 @@ class Writing:
         slot = slot_of(request.namespace, memory_id, view.document.slots)
         key = key_of(slot, request.namespace, memory_id)
         previous = await self._previous(view, request, slot, key, memory_id)
-        created_ms = now_ms
+        created_ms = None
         if previous is not None and not is_absent(previous, now_ms):
             created_ms = _fields.decode(split_body(previous.body)[0]).created_at
-        fields = ServerFields(created_at=created_ms, writer=request.principal)
         flags = FLAG_TOMBSTONE if request.memory is None else 0
         draft = Draft(
             namespace=request.namespace,
@@ -150,7 +151,9 @@ class Writing:
             op=op,
             flags=flags | (FLAG_PINNED if request.pinned else 0),
             expires_after_ms=request.ttl_seconds and request.ttl_seconds * 1000,
-            body=join_body(msgspec.msgpack.encode(fields), request.memory or b""),
+            created_ms=created_ms,
+            writer=request.principal,
+            memory=request.memory or b"",
             deadline=request.deadline,
         )
         return draft, previous
