@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,13 +107,19 @@ def _has_capabilities() -> bool:
 class LayersPlugin:
     """One session's verdicts."""
 
-    required: frozenset[str]
-    verdicts: dict[str, Verdict]  # layer -> verdict; the layers that were asked for
+    required: frozenset[str]  # layers whose absence is an error
+    verdicts: dict[str, Verdict]  # layer -> verdict; of the collected tests
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Judge the layers of the collected tests and mark those that cannot run."""
+        """Judge the layers of the collected tests and mark those that cannot run.
+
+        Raises:
+            pytest.UsageError: one of them is required.
+        """
         for layer in sorted({layer_of(item.path) for item in items}):
-            self.verdicts.setdefault(layer, judge(layer))
+            verdict = self.verdicts[layer] = judge(layer)
+            if verdict.obstacle and layer in self.required:
+                raise pytest.UsageError(f"SPINE_REQUIRE names a layer:\n{verdict.line()}")
         for item in items:
             verdict = self.verdicts[layer_of(item.path)]
             if verdict.obstacle:
@@ -146,16 +152,7 @@ class LayersPlugin:
         return [verdict.line() for _, verdict in sorted(self.verdicts.items())]
 
 
-def missing_layers(required: Iterable[str]) -> list[Verdict]:
-    """Return the verdicts of required layers that cannot run."""
-    return [verdict for verdict in map(judge, sorted(required)) if verdict.obstacle]
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to begin when a required layer cannot run."""
+    """Register the plugin with what the environment requires."""
     required = frozenset(filter(None, os.environ.get("SPINE_REQUIRE", "").split(",")))
-    missing = missing_layers(required)
-    if missing:
-        lines = "\n".join(verdict.line() for verdict in missing)
-        raise pytest.UsageError(f"SPINE_REQUIRE names layers that cannot run here:\n{lines}")
     config.pluginmanager.register(LayersPlugin(required, {}), "spine-layers")

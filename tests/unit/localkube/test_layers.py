@@ -1,0 +1,57 @@
+"""Layers that cannot run are loud; nothing else is skipped at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localkube.layers import TESTS, layer_of
+
+SKIPS = "import pytest\n\ndef test_it():\n    pytest.skip('no mood')\n"
+
+
+def run_pytest(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
+    plain = ["-c", os.devnull, "--import-mode=importlib", "-p", "localkube.layers"]
+    argv = [sys.executable, "-m", "pytest", *plain, *map(str, words)]
+    alone = {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    merged = {**os.environ, **alone, **env}
+    return subprocess.run(argv, env=merged, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "layer"),
+    [
+        ("unit/core/test_ring.py", "L0"),
+        ("operator/test_reconcile.py", "L1"),
+        ("kube/test_crd_cases.py", "L3"),
+        ("e2e/test_localkube.py", "L4"),
+        ("kind/test_smoke.py", "L5"),
+    ],
+)
+def test_a_folder_is_a_layer(file: str, layer: str) -> None:
+    assert layer_of(TESTS / file) == layer
+
+
+def test_a_skip_in_a_layer_that_runs_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "test_skips.py").write_text(SKIPS)
+    ended = run_pytest(tmp_path)
+    assert ended.returncode == 1, ended.stdout
+    assert "skipped in a layer that runs" in ended.stdout
+
+
+def test_a_layer_that_cannot_run_is_skipped_with_the_command_that_enables_it(
+    tmp_path: Path,
+) -> None:
+    ended = run_pytest(TESTS / "kube" / "test_controlplane.py", CACHE=str(tmp_path))
+    assert ended.returncode == 0, ended.stdout
+    assert "L3  skipped" in ended.stdout
+    assert "make tools" in ended.stdout
+
+
+def test_a_required_layer_that_cannot_run_is_an_error(tmp_path: Path) -> None:
+    file = TESTS / "kube" / "test_controlplane.py"
+    ended = run_pytest(file, CACHE=str(tmp_path), SPINE_REQUIRE="L3,L4")
+    assert ended.returncode != 0
+    assert "L3  skipped" in ended.stderr + ended.stdout
