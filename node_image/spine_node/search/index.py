@@ -59,7 +59,7 @@ class QueryIndex:
             raise ProblemError("deadline-exceeded", "the index did not catch up in time") from None
         except sqlite3.Error as error:
             logger.warning("index_unreadable", extra={"error": str(error)})
-            self._indexer.distrust()
+            self._indexer.distrust(self._generation)
             raise ProblemError("not-ready", "the index is being made again") from error
         if generation != self._indexer.generation:
             raise ProblemError("not-ready", "the index is being made again")

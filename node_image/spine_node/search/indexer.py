@@ -76,10 +76,11 @@ class Indexer:
         """Show records as they were read from the store just now, without an await in between."""
         await self._on_thread(partial(self._file.write, found, None))
 
-    def distrust(self) -> None:
-        """Make the file again: a reader found it damaged."""
-        self._trusted = False
-        self._wake.set()
+    def distrust(self, generation: int) -> None:
+        """Make the file again: a reader found this one damaged."""
+        if generation == self.generation:
+            self._trusted, self.position = False, None
+            self._wake.set()
 
     def _note_feed(self, head: int) -> None:
         if self.position is not None and head - self.position >= WAITING_MAX:
@@ -100,7 +101,9 @@ class Indexer:
         """Apply the feed up to its head."""
         if not self._trusted:
             await self._rebuild()
-        while self.position is not None and self.position < self._store.feed_head():
+        while self._trusted and self.position is not None:
+            if self.position >= self._store.feed_head():
+                return
             entries = self._store.feed_since(self.position, BATCH)
             if not entries or entries[0].seq != self.position + 1:
                 await self._rebuild()  # the feed was cut behind this position

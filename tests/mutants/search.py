@@ -1,0 +1,126 @@
+"""The rules that keep lists true, each taken away once."""
+
+from mutants.mutant import Mutant
+
+_QUERYING = "tests/unit/search/test_querying.py"
+_INDEX = "tests/unit/search/test_index.py"
+_INDEXER = "tests/unit/search/test_indexer.py"
+
+MUTANTS = [
+    # The feed position moves in the transaction that writes the rows, not after it …
+    Mutant(
+        file="node_image/spine_node/search/applier.py",
+        old="            self._insert(entries)\n            if position",
+        new='            self._insert(entries)\n            self._connection.execute("COMMIT")\n'
+        '            self._connection.execute("BEGIN")\n            if position',
+        killed_by=f"{_INDEXER}::test_rows_and_position_change_together_or_not_at_all",
+    ),
+    # … nor before it.
+    Mutant(
+        file="node_image/spine_node/search/applier.py",
+        old='        self._connection.execute("BEGIN IMMEDIATE")\n',
+        new='        self._connection.execute("UPDATE meta SET position = ?", (position,))\n'
+        '        self._connection.execute("BEGIN IMMEDIATE")\n',
+        killed_by=f"{_INDEXER}::test_rows_and_position_change_together_or_not_at_all",
+    ),
+    # A rebuild has no position before its last page.
+    Mutant(
+        file="node_image/spine_node/search/indexer.py",
+        old="partial(self._file.write, page, None)",
+        new="partial(self._file.write, page, head)",
+        killed_by=f"{_INDEXER}::test_an_index_that_was_not_finished_is_not_used",
+    ),
+    # A position proves nothing once the feed behind it is gone.
+    Mutant(
+        file="node_image/spine_node/search/indexer.py",
+        old="if not entries or entries[0].seq != self.position + 1:",
+        new="if not entries:",
+        killed_by=f"{_INDEXER}::test_an_index_behind_the_oldest_feed_entry_is_made_anew",
+    ),
+    # An index belongs to one store.
+    Mutant(
+        file="node_image/spine_node/search/schema.py",
+        old="return row[1] if row and row[0] == store_id else None",
+        new="return row[1] if row else None",
+        killed_by=f"{_INDEXER}::test_the_index_of_another_store_is_made_anew",
+    ),
+    # The record decides, not the row.
+    Mutant(
+        file="node_image/spine_node/search/gathering.py",
+        old="if self._exact and record.version == row.version:",
+        new="if self._exact:",
+        killed_by=f"{_INDEX}::test_a_row_older_than_its_record_is_judged_by_the_record",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/gathering.py",
+        old="        if is_absent(record, self._call.now_ms):\n            return None\n",
+        new="",
+        killed_by=f"{_INDEX}::test_a_deleted_memory_is_never_shown_however_old_the_index_is",
+    ),
+    # A store answers only for the slots it is told.
+    Mutant(
+        file="node_image/spine_node/search/gathering.py",
+        old="if row.fits and self._asked >> row.slot & 1:",
+        new="if row.fits:",
+        killed_by=f"{_INDEX}::test_a_store_answers_only_for_the_slots_it_is_told",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/index.py",
+        old="            if asked >> each.slot & 1:\n    ",
+        new="            if True:\n    ",
+        killed_by=f"{_INDEX}::test_an_own_write_counts_only_in_a_slot_the_store_answers_for",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/index.py",
+        old="min(each.version, self._held(each))",
+        new="each.version",
+        killed_by=f"{_INDEX}::test_an_own_write_that_the_store_has_dropped_does_not_count",
+    ),
+    # A list for a session shows every own write.
+    Mutant(
+        file="node_image/spine_node/engine/querying.py",
+        old="            if not gathered.missing and not unmet:",
+        new="            if not gathered.missing:",
+        killed_by=f"{_QUERYING}::test_an_own_write_is_listed_on_a_node_that_missed_it",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/querying.py",
+        old="return None if past.o else past.writes",
+        new="return past.writes",
+        killed_by=f"{_QUERYING}::test_a_session_that_forgot_some_of_its_writes_is_served_by_a_majority",
+    ),
+    # A union alone brings deleted records back.
+    Mutant(
+        file="node_image/spine_node/engine/merging.py",
+        old="agreed=len(copies) == asked and len(versions) == 1",
+        new="agreed=True",
+        killed_by=f"{_QUERYING}::test_a_record_deleted_on_a_quorum_is_not_brought_back",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/merging.py",
+        old="agreed=len(copies) == asked and len(versions) == 1",
+        new="agreed=len(copies) == asked",
+        killed_by=f"{_QUERYING}::test_replicas_that_agree_cost_no_quorum_read",
+    ),
+    # Nothing behind the first end of a page is decided yet.
+    Mutant(
+        file="node_image/spine_node/engine/merging.py",
+        old="    first = max if order",
+        new="    first = min if order",
+        killed_by=f"{_QUERYING}::test_pages_of_many_stores_join_without_gap_or_overlap",
+    ),
+    # No store is asked twice for one slot.
+    Mutant(
+        file="node_image/spine_node/engine/covering.py",
+        old=" & ~self._asked.get(store, 0)",
+        new="",
+        killed_by="tests/unit/search/test_covering.py::test_who_failed_is_not_asked_again",
+    ),
+    # A page token is of one list.
+    Mutant(
+        file="node_image/spine_node/engine/page_tokens.py",
+        old="    if token.of != _list_of(request):",
+        new="    if token.of.order != request.order:",
+        killed_by=f"{_QUERYING}::test_a_page_token_is_refused_by_any_other_list",
+    ),
+]

@@ -1,0 +1,171 @@
+"""Several stores with their indexes, and the port through which a coordinator of lists sees them."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spine_core.consistency import Consistency, Model
+from spine_core.errors import ProblemError
+from spine_core.filters import canonical, parse_filter
+from spine_core.ids import slot_of
+from spine_core.placement import Placement
+from spine_core.quorums import majority
+from spine_core.records import Record, decode, version_in
+from spine_core.sessions import Session
+from spine_core.topology import Document, StoreInfo
+from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_node.clock import Clock
+from spine_node.engine.querying import Querying
+from spine_node.ports import ListOutcome, ListRequest
+from spine_node.search.messages import Order, QueryCall, QueryPage
+from spine_node.store import checksum, key_of
+from unit.search.rig import DEADLINE_S, EPOCH, NOW_MS, SLOTS, Shelf, opened_shelf, record_of
+
+PAGE_KEYS = (b"page key of this cluster",)
+
+
+class StillClock(Clock):
+    """A clock whose wall stands still."""
+
+    def physical_ms(self) -> int:
+        return NOW_MS
+
+
+def placed(numbers: Sequence[int], *, factor: int = 3, epoch: int = EPOCH) -> Placement:
+    """Return a stable placement of these stores."""
+    seats = {f"s-{number}": number for number in numbers}
+    stores = {
+        number: StoreInfo(id=f"id-{number}", seat=seat, zone=seat, url="http://x")
+        for seat, number in seats.items()
+    }
+    return Placement(
+        Document(
+            cluster_id="c",
+            epoch=epoch,
+            slots=SLOTS,
+            virtual_nodes=20,
+            factor=factor,
+            write_quorum=majority(factor),
+            zone_policy="none",
+            stores=stores,
+            current=seats,
+            next_number=max(numbers) + 1,
+        )
+    )
+
+
+@dataclass(slots=True)
+class Cluster:
+    """`QueryPeers` of the node whose store is `here`; tests move it and take stores down."""
+
+    shelves: dict[int, Shelf]
+    now: Placement
+    here: int = 1
+    down: set[int] = field(default_factory=set)
+    silent: set[int] = field(default_factory=set)  # up, but without an answer
+    stable_hlc: int = 0
+    asked: list[int] = field(default_factory=list)
+    verified: list[str] = field(default_factory=list)
+    stamps: int = 0
+
+    def placement(self) -> Placement:
+        return self.now
+
+    def live(self) -> Sequence[int]:
+        return sorted(set(self.shelves) - self.down, key=lambda number: number != self.here)
+
+    def stable(self) -> int:
+        return self.stable_hlc
+
+    def see(self, hlc: int) -> None:
+        """Clocks stand still here."""
+
+    async def query(
+        self, placement: Placement, store: int, call: QueryCall, deadline: float
+    ) -> QueryPage | None:
+        assert placement is self.now
+        self.asked.append(store)
+        if store in self.down | self.silent:
+            return None
+        try:
+            return await self.shelves[store].index.answer(call, deadline)
+        except ProblemError:
+            return None
+
+    async def quorum_read(self, namespace: str, memory_id: str, deadline: float) -> Record | None:
+        assert asyncio.get_running_loop().time() < deadline
+        self.verified.append(memory_id)
+        slot = slot_of(namespace, memory_id, SLOTS)
+        holders = [n for n in self.now.read_set(slot) if n not in self.down]
+        if len(holders) < majority(self.now.factor):
+            raise ProblemError("quorum-unavailable", "too few")
+        key = key_of(slot, namespace, memory_id)
+        copies = [self.shelves[number].store.get(key) for number in holders[:2]]
+        newest = max((raw for raw in copies if raw), key=version_in, default=None)
+        return decode(newest, checksum) if newest else None
+
+    async def write(
+        self,
+        memory_id: str,
+        memory: dict[str, object] | None,
+        *,
+        missing: Collection[int] = (),
+        namespace: str = "team",
+        created_ms: int = NOW_MS,
+    ) -> Version:
+        """Store a version on the replicas of a record, except on those that miss it."""
+        self.stamps += 1
+        version = make_version(hlc_from_ms(NOW_MS) + self.stamps, 1)
+        raw = record_of(memory, version, created_ms=created_ms)
+        for number in self.now.write_set(slot_of(namespace, memory_id, SLOTS)):
+            if number not in missing:
+                await self.shelves[number].put(namespace, memory_id, raw, version)
+        return version
+
+    async def list(
+        self,
+        where: object = None,
+        *,
+        model: Model | None = Model.STRONG,
+        session: Session | None = None,
+        order: Order = "created_at",
+        page_size: int = 50,
+        token: str | None = None,
+        wait_s: float = DEADLINE_S,
+    ) -> ListOutcome:
+        """List as a client of the node `here` does."""
+        parsed = parse_filter(where or {})
+        querying = Querying(self, StillClock(), lambda: PAGE_KEYS, Consistency)
+        return await querying.list(
+            ListRequest(
+                namespace="team",
+                scope="exact",
+                filter=parsed,
+                filter_hash=hashlib.sha256(canonical(parsed)).digest(),
+                order=order,
+                page_size=page_size,
+                page_token=token,
+                session=session,
+                deadline=asyncio.get_running_loop().time() + wait_s,
+                model=model,
+            )
+        )
+
+
+def ids(outcome: ListOutcome) -> list[str]:
+    return [item.memory_id for item in outcome.items]
+
+
+@asynccontextmanager
+async def opened_cluster(path: Path, nodes: int = 3, factor: int = 3) -> AsyncIterator[Cluster]:
+    """Open stores 1 to `nodes`."""
+    numbers = range(1, nodes + 1)
+    async with AsyncExitStack() as stack:
+        shelves = {
+            number: await stack.enter_async_context(opened_shelf(path / str(number), number))
+            for number in numbers
+        }
+        yield Cluster(shelves, placed(numbers, factor=factor))

@@ -1,0 +1,144 @@
+"""What the tests of the query index share: a real store, its index, and memories to put in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from spine_core.filters import canonical, parse_filter
+from spine_core.hlc import HybridClock
+from spine_core.ids import slot_of
+from spine_core.records import FLAG_TOMBSTONE, Record, encode, join_body
+from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_node.search.index import QueryIndex
+from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
+from spine_node.store import Store, checksum, key_of, open_store
+from spine_node.store.operations import Adopt, Put
+
+NOW_MS = 1_700_000_000_000
+SLOTS = 16
+ALL_SLOTS = (1 << SLOTS) - 1
+EPOCH = 3
+DEADLINE_S = 20.0
+
+
+def record_of(
+    memory: dict[str, object] | None,
+    version: Version,
+    *,
+    created_ms: int = NOW_MS,
+    expires_ms: int = 0,
+) -> bytes:
+    """Encode a record as the node does; None is a tombstone."""
+    server = msgspec.msgpack.encode({"created_at": created_ms, "writer": "bot", "guard": None})
+    body = join_body(server, b"" if memory is None else msgspec.json.encode(memory))
+    flags = FLAG_TOMBSTONE if memory is None else 0
+    record = Record(version=version, op=1, expires_ms=expires_ms, flags=flags, body=body)
+    return encode(record, checksum)
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One store and its index, as one node has them."""
+
+    store: Store
+    index: QueryIndex
+    number: int = 1
+    stamps: int = 0
+
+    def stamp(self) -> Version:
+        """Return a version above all earlier ones of this shelf."""
+        self.stamps += 1
+        return make_version(hlc_from_ms(NOW_MS) + self.stamps, self.number)
+
+    async def put(self, namespace: str, memory_id: str, raw: bytes, version: Version) -> None:
+        """Store a record durably."""
+        slot = slot_of(namespace, memory_id, SLOTS)
+        key = key_of(slot, namespace, memory_id)
+        reply = await self.store.submit(Put(key, slot, raw, version, EPOCH, deadline_rule=False))
+        assert reply.status in {"ok", "superseded"}
+
+    async def write(
+        self,
+        memory_id: str,
+        memory: dict[str, object] | None,
+        *,
+        namespace: str = "team",
+        created_ms: int = NOW_MS,
+        expires_ms: int = 0,
+    ) -> Version:
+        """Store a memory, or a tombstone, under a new version."""
+        version = self.stamp()
+        raw = record_of(memory, version, created_ms=created_ms, expires_ms=expires_ms)
+        await self.put(namespace, memory_id, raw, version)
+        return version
+
+    async def ask(self, call: QueryCall) -> QueryPage:
+        return await self.index.answer(call, asyncio.get_running_loop().time() + DEADLINE_S)
+
+    async def ids(self, call: QueryCall) -> list[str]:
+        """Return the ids of one page."""
+        at = 1 if call.order == "id" else 2
+        return [str(each.position[at]) for each in (await self.ask(call)).candidates]
+
+
+def asking(
+    where: object = None,
+    *,
+    namespace: str = "team",
+    order: Order = "created_at",
+    subtree: bool = False,
+    after: Position | None = None,
+    limit: int = 100,
+    slots: int = ALL_SLOTS,
+    needs: Sequence[tuple[int, bytes]] = (),
+    fresh: bool = True,
+) -> QueryCall:
+    """Return a call of one page, fresh and about all slots unless said otherwise."""
+    return QueryCall(
+        namespace=namespace,
+        subtree=subtree,
+        filter=canonical(parse_filter(where or {})),
+        order=order,
+        after=after,
+        limit=limit,
+        slots=slots_to_bytes(slots),
+        needs=tuple(needs),
+        fresh=fresh,
+        now_ms=NOW_MS,
+    )
+
+
+@asynccontextmanager
+async def opened_store(path: Path, number: int = 1) -> AsyncIterator[Store]:
+    """Open a store that owns every slot; closing it is a crash."""
+    store = open_store(path / "store", clock=HybridClock(), physical_ms=lambda: NOW_MS)
+    try:
+        owned = frozenset(range(SLOTS))
+        adopted = await store.submit(Adopt(b'{"epoch":3}', EPOCH, number, "cluster", owned))
+        assert adopted in {"ok", "older"}
+        yield store
+    finally:
+        await store.close(clean=False)
+
+
+@asynccontextmanager
+async def running_index(store: Store, path: Path) -> AsyncIterator[QueryIndex]:
+    """Run an index on a file; leaving is a stop between two transactions."""
+    index = QueryIndex(store, path / "index.sqlite", physical_ms=lambda: NOW_MS)
+    running = asyncio.create_task(index.run())
+    try:
+        yield index
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def opened_shelf(path: Path, number: int = 1) -> AsyncIterator[Shelf]:
+    """Open a store with its index."""
+    async with opened_store(path, number) as store, running_index(store, path) as index:
+        yield Shelf(store, index, number)

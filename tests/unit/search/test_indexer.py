@@ -1,0 +1,230 @@
+"""The index file follows the feed: exactly, again after a crash, and anew when it is of no use."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spine_core.errors import ProblemError
+from spine_core.ids import slot_of
+from spine_core.versions import make_version
+from spine_node.search import indexer
+from spine_node.search.index import QueryIndex
+from spine_node.search.index_file import Found, IndexFile
+from spine_node.search.schema import open_file
+from spine_node.store import key_of
+from spine_node.store.operations import TrimFeed
+from unit.search.rig import (
+    DEADLINE_S,
+    NOW_MS,
+    SLOTS,
+    Shelf,
+    asking,
+    opened_shelf,
+    opened_store,
+    record_of,
+    running_index,
+)
+
+_CONTENTS = {
+    "row": "SELECT namespace.name, id, slot, version, created, updated, expires, importance,"
+    " pinned, (SELECT text FROM term WHERE number = agent) FROM row"
+    " JOIN namespace ON namespace.number = row.namespace ORDER BY 1, 2",
+    "tag": "SELECT row.id, text FROM tag JOIN row ON row.number = tag.row"
+    " JOIN term ON term.number = tag.term ORDER BY 1, 2",
+    "gone": "SELECT key_hash, slot, version FROM gone ORDER BY 1",
+    "meta": "SELECT store_id, position FROM meta",
+}
+
+
+def contents(path: Path) -> dict[str, list[Sequence[Any]]]:
+    """Return what a file shows, without the numbers that stand for strings."""
+    connection = open_file(path / "index.sqlite")
+    try:
+        return {name: connection.execute(sql).fetchall() for name, sql in _CONTENTS.items()}
+    finally:
+        connection.close()
+
+
+async def fill(shelf: Shelf, count: int) -> None:
+    for i in range(count):
+        await shelf.write(f"n-{i % 7}", {"tags": [f"t-{i % 3}", "all"], "agent_id": f"a-{i % 2}"})
+        if i % 5 == 0:
+            await shelf.write(f"n-{i % 4}", None)
+
+
+def rebuilds(index: QueryIndex) -> int:
+    """Return how often the file was made from the records since the index was opened."""
+    return index._indexer.generation
+
+
+async def test_a_rebuilt_index_equals_one_that_followed_the_feed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer, "BATCH", 3)
+    async with opened_shelf(tmp_path) as shelf:
+        await shelf.ask(asking())
+        for _ in range(4):
+            await fill(shelf, 10)
+            await shelf.ask(asking())
+    followed = contents(tmp_path)
+    (tmp_path / "index.sqlite").unlink()
+    async with opened_shelf(tmp_path) as shelf:
+        await shelf.ask(asking())
+    assert contents(tmp_path) == followed
+
+
+async def test_an_index_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    async with opened_store(tmp_path) as store:
+        async with running_index(store, tmp_path) as index:
+            shelf = Shelf(store, index)
+            await fill(shelf, 10)
+            await shelf.ask(asking())
+        await shelf.write("late", {})
+        async with running_index(store, tmp_path) as index:
+            assert "late" in await Shelf(store, index).ids(asking())
+            assert rebuilds(index) == 0
+
+
+async def test_rows_and_position_change_together_or_not_at_all(tmp_path: Path) -> None:
+    async with opened_shelf(tmp_path) as shelf:
+        await shelf.write("a", {"tags": ["task"]})
+        await shelf.ask(asking())
+        head, store_id = shelf.store.feed_head(), shelf.store.identity.store_id
+        key = key_of(slot_of("team", "a", SLOTS), "team", "a")
+        raw = shelf.store.get(key)
+    before = contents(tmp_path)
+    file = IndexFile(tmp_path / "index.sqlite", store_id)
+    assert file.open() == head
+    with pytest.raises(OverflowError):  # the rows are written, the position cannot be
+        file.write([(key, None)], 1 << 70)
+    with pytest.raises(sqlite3.IntegrityError):  # the rows cannot be written
+        file.write([(key, raw), (key, raw)], head + 1)
+    file.close()
+    assert contents(tmp_path) == before
+
+
+class DyingFile(IndexFile):
+    """A file whose process dies at the second page."""
+
+    writes = 0
+
+    def write(self, found: Sequence[Found], position: int | None) -> None:
+        self.writes += 1
+        if self.writes == 2:
+            raise DyingError
+        super().write(found, position)
+
+
+class DyingError(Exception):
+    pass
+
+
+async def test_an_index_that_was_not_finished_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"n-{i:02}" for i in range(20)]
+    async with opened_store(tmp_path) as store:
+        monkeypatch.setattr(indexer, "BATCH", 3)
+        monkeypatch.setattr(indexer, "IndexFile", DyingFile)
+        dying = QueryIndex(store, tmp_path / "index.sqlite", physical_ms=lambda: NOW_MS)
+        for name in names:
+            await Shelf(store, dying).write(name, {})
+        with pytest.raises(DyingError):
+            await dying.run()
+        monkeypatch.setattr(indexer, "IndexFile", IndexFile)
+        async with running_index(store, tmp_path) as index:
+            assert await Shelf(store, index).ids(asking()) == names
+
+
+async def test_the_index_of_another_store_is_made_anew(tmp_path: Path) -> None:
+    async with opened_shelf(tmp_path / "old") as shelf:
+        await shelf.write("old", {})
+        await shelf.ask(asking())
+    async with opened_shelf(tmp_path / "new") as shelf:
+        await shelf.write("a", {})
+        await shelf.write("b", {})
+    (tmp_path / "old" / "index.sqlite").rename(tmp_path / "new" / "index.sqlite")
+    async with opened_shelf(tmp_path / "new") as shelf:
+        assert await shelf.ids(asking()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "hole", "format"])
+async def test_a_file_that_is_no_sound_index_is_made_anew(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "index.sqlite"
+    async with opened_shelf(tmp_path) as shelf:
+        await fill(shelf, 10)
+        shown = await shelf.ids(asking())
+    if damage == "garbage":
+        path.write_bytes(b"not a database" * 1000)
+    elif damage == "hole":
+        data = bytearray(path.read_bytes())
+        data[4096:-4096] = bytes(len(data) - 8192)
+        path.write_bytes(data)
+    else:
+        connection = open_file(path)
+        connection.execute("PRAGMA user_version = 0")
+        connection.execute("DELETE FROM row")
+        connection.close()
+    async with opened_shelf(tmp_path) as shelf:
+        assert await shelf.ids(asking()) == shown
+
+
+async def test_an_index_behind_the_oldest_feed_entry_is_made_anew(tmp_path: Path) -> None:
+    async with opened_store(tmp_path) as store:
+        async with running_index(store, tmp_path) as index:
+            await Shelf(store, index).ask(asking())
+        shelf = Shelf(store, index)
+        await shelf.write("a", {})
+        await shelf.write("b", {})
+        while await store.submit(TrimFeed(1 << 62)):
+            pass
+        async with running_index(store, tmp_path) as index:
+            assert await Shelf(store, index).ids(asking()) == ["a", "b"]
+            assert rebuilds(index) == 1
+
+
+async def test_an_index_that_breaks_under_way_is_made_anew(tmp_path: Path) -> None:
+    async with opened_shelf(tmp_path) as shelf:
+        await fill(shelf, 10)
+        shown = await shelf.ids(asking())
+        connection = open_file(tmp_path / "index.sqlite")
+        connection.execute("DROP TABLE gone")
+        connection.close()
+        with pytest.raises(ProblemError) as refused:
+            await shelf.ask(asking(needs=[(1, b"")]))
+        assert refused.value.code == "not-ready"
+        assert await shelf.ids(asking(fresh=False)) == shown
+
+
+async def test_a_corrupt_record_keeps_its_row_and_stops_nobody(tmp_path: Path) -> None:
+    file = IndexFile(tmp_path / "index.sqlite", "store")
+    file.make()
+    keys = [key_of(0, "team", name) for name in "ab"]
+    versions = [make_version(n, 1) for n in (1, 2)]
+    raws = [record_of({"tags": ["task"]}, version) for version in versions]
+    file.write(list(zip(keys, raws, strict=True)), 2)
+    damaged = raws[1][:-1] + b"?"
+    file.write([(keys[0], record_of(None, make_version(3, 1))), (keys[1], damaged)], 4)
+    file.close()
+    after = contents(tmp_path)
+    assert [(row[1], row[3]) for row in after["row"]] == [("b", versions[1])]
+    assert len(after["gone"]) == 1
+
+
+async def test_a_change_is_indexed_without_anybody_asking(shelf: Shelf) -> None:
+    await shelf.write("a", {})
+    async with asyncio.timeout(DEADLINE_S):
+        while await shelf.ids(asking(fresh=False)) != ["a"]:
+            await asyncio.to_thread(lambda: None)
+
+
+async def test_a_query_waits_for_the_index_no_longer_than_its_deadline(tmp_path: Path) -> None:
+    async with opened_store(tmp_path) as store:
+        index = QueryIndex(store, tmp_path / "index.sqlite", physical_ms=lambda: NOW_MS)
+        with pytest.raises(ProblemError) as late:
+            await index.answer(asking(), asyncio.get_running_loop().time())
+        assert late.value.code == "deadline-exceeded"
