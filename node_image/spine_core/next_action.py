@@ -82,11 +82,13 @@ def next_action(
         waited_s=waited_s,
         now_ms=now_ms,
     )
-    for rule in (_distrust, _reach_barrier, _carry_on, _refuse, _shrink, plan, _remind):
-        action = rule(turn)
-        if action is not None:
-            return action
-    return Done()
+    action = _distrust(turn) or _reach_barrier(turn)
+    if action is not None:
+        return action
+    action = _carry_on(turn) or _refuse(turn) or _shrink(turn) or plan(turn) or Done()
+    if turn.members.behind and not isinstance(action, Publish | RemoveSeats):
+        return _push(turn)  # nothing better to do: whoever missed the barrier and answers now
+    return action
 
 
 def _distrust(turn: Turn) -> Action | None:
@@ -209,11 +211,6 @@ def _shrink(turn: Turn) -> Action | None:
     verdict = fully_replicated(turn.placement, turn.members)
     blocked = first_blocked([("FullyReplicated", verdict)], Step.SHRINK)
     return blocked or RemoveSeats(seats=tuple(extra))
-
-
-def _remind(turn: Turn) -> Action | None:
-    """Push to nodes that missed the barrier and answer now."""
-    return _push(turn) if turn.members.behind else None
 
 
 def _push(turn: Turn) -> Push:

@@ -151,6 +151,12 @@ def test_a_node_that_comes_back_late_still_gets_the_document() -> None:
     assert action.stores == {"c0": store_id(3)}
 
 
+def test_a_late_node_gets_the_document_before_a_guard_blocks_because_of_it() -> None:
+    settled = JOIN.switched().committed(now_ms=9)
+    reports = {**healthy(settled), "c0": member(THREE, 3)}
+    assert isinstance(act(settled, reports, wanted("a0 b0 c0")), Push)
+
+
 # Join
 
 
