@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spine_core.consistency import Consistency
-from spine_core.errors import ProblemError
+from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.hlc import HybridClock
 from spine_core.ids import slot_of
 from spine_core.records import header_of, split_body
@@ -120,8 +120,8 @@ class Node:
         )
         self.stable = StableTimes()
         self.pace = Pace(clock, bytes_per_s=plan.pull_bytes_per_s, slots=PULL_SLOTS)
-        self.reading = Reading(context, self.stable)
-        self.writing = Writing(context, self.reading)
+        self.reading = Reading(context, self.stable, lambda: self.configuration.now)
+        self.writing = Writing(context, self.reading, lambda: self.configuration.now)
         self.writing.strategy = plan.strategy
         self.pulling = Pulling(context, self.stable, self.pace)
         self.joining = Joining(context, self.pulling, self.pace)
@@ -217,6 +217,9 @@ class Node:
         self.health.in_flight += 1
         try:
             yield
+        except ClockSkewError as error:
+            detail = f"the session is {error.ahead_ms} ms ahead of this node's clock"
+            raise ProblemError("clock-skew", detail) from error
         finally:
             self.health.in_flight -= 1
 
@@ -320,7 +323,6 @@ class Node:
             if self.clock.now() - refreshed > REFRESH_S:
                 refreshed = self.clock.now()
                 self.configuration.refresh()
-                self.reading.consistency = self.writing.consistency = self.consistency
 
     def _measure(self) -> None:
         view = self.membership.view

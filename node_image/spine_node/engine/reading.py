@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from spine_core.consistency import ORDER, SEED, Consistency, Model
+from spine_core.consistency import ORDER, Model
 from spine_core.errors import ProblemError
 from spine_core.ids import key_hash, slot_of
 from spine_core.quorums import read_done, write_done
@@ -21,6 +21,7 @@ from spine_core.records import Record, decode, split_body, version_in
 from spine_core.sessions import Session
 from spine_core.tally import Answer
 from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.engine.configuration import Configuration
 from spine_node.engine.context import Context
 from spine_node.engine.membership import View
 from spine_node.engine.stable import StableTimes
@@ -30,6 +31,7 @@ from spine_node.store import checksum, key_of
 
 RPC_TIMEOUT_S = 0.25  # one replica's time to answer a read before the next is asked
 RETRY_S = 0.05
+MISS_WITNESSES = 2  # replicas that must miss a record before a read says that there is none
 
 
 Found = TypeVar("Found")
@@ -63,11 +65,12 @@ class NotAnsweredError(Exception):
 class Reading:
     """Coordinates reads on any node."""
 
-    def __init__(self, context: Context, stable: StableTimes) -> None:
-        self._stable = stable
+    def __init__(
+        self, context: Context, stable: StableTimes, configuration: Callable[[], Configuration]
+    ) -> None:
+        self._stable, self._configuration = stable, configuration
         self._membership, self._peers = context.membership, context.peers
         self._stamps, self._clock, self._metrics = context.stamps, context.clock, context.metrics
-        self.consistency: Consistency = SEED
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
         """Execute one read at the model of request and policy, or stronger where its tags ask.
@@ -77,9 +80,10 @@ class Reading:
         """
         if request.session:
             self._stamps.see(request.session.t)
-        model = self.consistency.resolve(request.model, ())
+        consistency = self._configuration().consistency
+        model = consistency.resolve(request.model, ())
         record, degraded = await self._read_at(model, request)
-        asked = self.consistency.resolve(request.model, tags_of(record))
+        asked = consistency.resolve(request.model, tags_of(record))
         if ORDER.index(asked) > ORDER.index(model):
             model = asked
             record, degraded = await self._read_at(model, request)
@@ -125,24 +129,30 @@ class Reading:
     async def _one_once(
         self, need: Version, target: _Target, view: View
     ) -> tuple[bytes | None, bool]:
-        """Return (copy, true when a miss had no second witness) of the first good replica."""
-        misses = 0
-        for store in self._peers.order(view.placement.read_set(target.slot), view.number):
+        """Return the newest copy of R good replicas; and true when a miss had no second witness.
+
+        Good is a copy at or above `need`, or a floor above it: what this session wrote was deleted
+        and purged since. Without a need a miss is good too, and two of them are asked for.
+        """
+        answers: list[bytes | None] = []
+        stores = self._peers.order(view.placement.read_set(target.slot), view.number)
+        for store in stores:
             left_s = min(RPC_TIMEOUT_S, target.deadline - self._clock.now())
             try:
                 raw, floor = await self._peers.get(view, store, target.slot, target.key, left_s)
             except CallError:
                 continue
-            if raw is not None and version_in(raw) >= need:
-                return raw, False
-            if need != ABSENT and floor >= hlc_of(need):
-                return raw, False  # what this session wrote was deleted and purged since
-            misses += need == ABSENT
-            if misses == 2:
-                return None, False
-        if misses:
-            return None, True
-        raise NotAnsweredError
+            reached = version_in(raw) >= need if raw is not None else need == ABSENT
+            if reached or (need != ABSENT and floor >= hlc_of(need)):
+                answers.append(raw)
+            newest = max((raw for raw in answers if raw), key=version_in, default=None)
+            lone = newest is not None or need != ABSENT
+            witnesses = 1 if lone else min(MISS_WITNESSES, len(stores))
+            if len(answers) >= max(self._configuration().read_quorum, witnesses):
+                return newest, False
+        if not answers:
+            raise NotAnsweredError
+        return newest, True
 
     async def _quorum_once(self, target: _Target, view: View) -> bytes | None:
         copies = await self._ask_all(target, view)

@@ -5,11 +5,12 @@ the write quorum. Whatever else ends it says truly whether some replica may have
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from spine_core.consistency import SEED, Consistency, Model
+from spine_core.consistency import Model
 from spine_core.errors import ProblemError
 from spine_core.ids import (
     check_id,
@@ -33,6 +34,7 @@ from spine_core.records import (
 from spine_core.sessions import Session
 from spine_core.tally import Answer, Verdict, WriteTally
 from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.engine.configuration import Configuration
 from spine_node.engine.context import Context
 from spine_node.engine.membership import View
 from spine_node.engine.reading import Reading
@@ -85,11 +87,12 @@ class Draft:
 class Writing:
     """Coordinates writes on any node, whether or not it holds a replica of the record."""
 
-    def __init__(self, context: Context, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(
+        self, context: Context, reading: Reading, configuration: Callable[[], Configuration]
+    ) -> None:
+        self._reading, self._configuration = reading, configuration
         self._membership, self._peers = context.membership, context.peers
         self._stamps, self._clock, self._metrics = context.stamps, context.clock, context.metrics
-        self.consistency: Consistency = SEED
         self.strategy = "hash"
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
@@ -99,7 +102,7 @@ class Writing:
             ProblemError: with `outcome`, as api.md §3.2 lists.
         """
         view = self._membership.member_view()
-        model = self.consistency.resolve(request.model, request.tags)
+        model = self._configuration().consistency.resolve(request.model, request.tags)
         if model is Model.STRONG:
             raise ProblemError(
                 "not-implemented",
