@@ -4,8 +4,6 @@ from typing import Final
 
 from spine_core import next_action as core
 from spine_core.guards import Block, Pass, barrier, document_whole
-from spine_core.members import Members
-from spine_core.placement import Placement
 from spine_core.wanted import Wanted
 from spine_operator.decisions import Blocked, Decision, Done, Publish, Push, Wait
 from spine_operator.observed import Observed
@@ -28,7 +26,7 @@ def is_quiet(observed: Observed) -> bool:
         return False
     verdicts = (
         document_whole(document, observed.reports),
-        barrier(Placement(document), Members(document, observed.reports)),
+        barrier(observed.placement, observed.members),
     )
     return all(isinstance(verdict, Pass) for verdict in verdicts)
 

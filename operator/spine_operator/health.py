@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spine_core.members import Members
-from spine_core.placement import Placement
 from spine_core.quorums import majority
 from spine_core.topology import StoreNumber
 from spine_operator.observed import Observed
@@ -28,10 +26,10 @@ def health_of(observed: Observed) -> Health | None:
     document = observed.document
     if document is None:
         return None
-    placement, members = Placement(document), Members(document, observed.reports)
+    members = observed.members
     hosts = _hosts(observed)
     unavailable = under = shared = 0
-    for (a, b), slots in placement.groups.items():
+    for (a, b), slots in observed.placement.groups.items():
         sets = {frozenset(a), frozenset(b)}
         needed = max(document.write_quorum, majority(document.factor))
         unavailable += len(slots) * any(len(s & members.live) < needed for s in sets)

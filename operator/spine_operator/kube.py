@@ -6,7 +6,7 @@ Reads name no resourceVersion, so they come from etcd's quorum and never from a 
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import aiohttp
@@ -25,6 +25,8 @@ from spine_operator.ports import (
     RefusedError,
     kind_of,
 )
+
+CountWrite = Callable[[str, str], None]  # (plural of the kind, verb), before each write
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=5)
 
@@ -79,8 +81,9 @@ async def load_configuration() -> Configuration:
 class Kube:
     """The adapter. One connection pool; close it, or use it as a context."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, count: CountWrite = lambda *_: None) -> None:
         self._client = ApiClient(configuration)
+        self._count = count
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,6 +145,8 @@ class Kube:
         body: Json | None = None,
         content: str = _PLAIN,
     ) -> dict[str, Any]:
+        if method != "GET":
+            self._count(_plural_in(path), method.lower())
         headers = {"Accept": _PLAIN, "Content-Type": content}
         try:
             request = await self._client.param_serialize(
@@ -162,6 +167,10 @@ class Kube:
 def _address(manifest: Json) -> tuple[Kind, str, str]:
     metadata = manifest["metadata"]
     return kind_of(manifest), metadata["namespace"], metadata["name"]
+
+
+def _plural_in(path: str) -> str:
+    return path.partition("/namespaces/")[2].split("/")[1]
 
 
 def _answer(method: str, path: str, response: Any, text: bytes) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from spine_core.placement import Placement
 from spine_core.topology import Seat
 from spine_core.wanted import Wanted
 from spine_operator.observed import Observed
@@ -44,7 +43,6 @@ def zones_of(observed: Observed, wanted: Wanted) -> Iterator[dict[str, Any]]:
 def nodes_of(observed: Observed) -> Iterator[dict[str, Any]]:
     """Yield a line for every seat that is named or has a pod."""
     document = observed.document
-    placement = Placement(document) if document else None
     numbers = {**document.current, **document.target} if document else {}
     zones = {**named_seats(document), **{s: pod.zone for s, pod in observed.pods.items()}}
     for seat, zone in sorted(zones.items()):
@@ -52,8 +50,9 @@ def nodes_of(observed: Observed) -> Iterator[dict[str, Any]]:
         line: dict[str, Any] = {"seat": seat, "zone": zone, "state": _node_state(observed, seat)}
         if report is not None:
             line |= {"storeId": report.store_id, "version": report.version}
-        if number is not None and placement is not None:
-            line |= {"storeNumber": number, "slots": len(placement.slots_of(number))}
+        if number is not None:
+            slots = len(observed.placement.slots_of(number))
+            line |= {"storeNumber": number, "slots": slots}
         yield line
 
 

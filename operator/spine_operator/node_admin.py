@@ -6,6 +6,7 @@ Source: operator.md §5.1.
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Self
 
@@ -27,7 +28,8 @@ def _trust(authority: str) -> ssl.SSLContext:
 class NodeAdmin:
     """The adapter. One connection pool; use it as a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[str], None] = lambda _result: None) -> None:
+        self._count = count
         connector = aiohttp.TCPConnector(limit_per_host=CALLS_PER_NODE)
         self._session = aiohttp.ClientSession(connector=connector, timeout=CALL_TIMEOUT)
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -75,7 +77,9 @@ class NodeAdmin:
             ):
                 status, answer = response.status, await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._count("unreachable")
             raise NodeError(f"{door.seat}: {type(error).__name__}") from error
+        self._count("ok" if status == 200 else "refused")
         return _answer(door, call, status, answer)
 
 

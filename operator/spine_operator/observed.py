@@ -7,8 +7,10 @@ custom resource is not in here at all, so no decision can come from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from spine_core.members import Reports
+from spine_core.members import Members, Reports
+from spine_core.placement import Placement
 from spine_core.topology import Document, Seat, Zone
 from spine_operator.ports import Json, Kind
 from spine_operator.secrets import SecretValues
@@ -56,9 +58,9 @@ class Claim:
     terminating: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Observed:
-    """One look at the world. Times are ms since 1970."""
+    """One look at the world. Times are ms since 1970. What follows from it is worked out once."""
 
     now_ms: int
     fresh_id: str  # a UUID nobody has used, for a cluster that begins now
@@ -78,3 +80,15 @@ class Observed:
     secrets: SecretValues = field(default_factory=dict, repr=False)
     expiry_ms: Mapping[str, int] = field(default_factory=dict)  # purpose → end of the certificate
     certificate_trouble: str | None = None
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where the document puts the slots; asked only when there is one."""
+        assert self.document is not None, "no document, no placement"
+        return Placement(self.document)
+
+    @cached_property
+    def members(self) -> Members:
+        """The document's stores as the reports show them; asked only when there is one."""
+        assert self.document is not None, "no document, no members"
+        return Members(self.document, self.reports)

@@ -18,6 +18,7 @@ class Settings:
     namespace: str  # where the Lease lives
     node_image: str = "localhost/memory-spine-node"  # repository; the spec's version is the tag
     namespaces: tuple[str, ...] = ()  # watched; none means all
+    scan: bool = False  # CRDs and namespaces may be watched, so either may come later
     lease_name: str = "memory-spine-operator"
     health_port: int = 8080
     metrics_port: int = 8081
@@ -48,12 +49,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         namespace=given["namespace"],
         node_image=given.get("node_image", defaults.node_image),
         namespaces=tuple(n for n in given.get("namespaces", "").split(",") if n),
+        scan=_truth(given, "scan"),
         lease_name=given.get("lease_name", defaults.lease_name),
         health_port=_port(given, "health_port", defaults.health_port),
         metrics_port=_port(given, "metrics_port", defaults.metrics_port),
         log_level=given.get("log_level", defaults.log_level).upper(),
         seat_addresses=_addresses(given.get("seat_addresses_file", "")),
     )
+
+
+def _truth(given: Mapping[str, str], name: str) -> bool:
+    text = given.get(name, "false")
+    if text not in ("true", "false"):
+        raise InvalidInputError("must be true or false", path=PREFIX + name.upper())
+    return text == "true"
 
 
 def _port(given: Mapping[str, str], name: str, default: int) -> int:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TypeVar
 
 from kubedouble.double import KubeDouble
 from kubedouble.nodes import NodesDouble
@@ -12,6 +12,7 @@ from kubedouble.watchdog import Watchdog
 from spine_core.topology import Document
 from spine_operator.ports import Door, Json, Kind, KubeError, NodeError, NotFoundError
 
+T = TypeVar("T")
 FOREIGN = "ffffffff-0000-4000-8000-000000000000"
 
 
@@ -96,7 +97,7 @@ class FaultyKube:
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
         await self._write(lambda: self._kube.delete(kind, namespace, name, uid=uid))
 
-    async def _write(self, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def _write(self, call: Callable[[], Awaitable[T]]) -> T:
         fault = self._faults.next(self._faults.writes)
         if fault is Fault.ERROR:
             raise KubeError("refused")

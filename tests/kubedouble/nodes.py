@@ -5,6 +5,7 @@ only grow, another digest of the same epoch is a conflict) and pulls in no time,
 off. All nodes of a test see each other up.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +94,7 @@ class NodesDouble:
         document = store.document
         if document is None or document.phase is Phase.STABLE or store.number is None:
             return frozenset()
-        return Placement(document).gained().get(store.number, frozenset())
+        return _gained(document).get(store.number, frozenset())
 
     def _change(self, store: Store) -> dict[str, Any] | None:
         document = store.document
@@ -114,6 +115,16 @@ class NodesDouble:
         if door.seat not in self.running:
             raise NodeError(f"{door.seat} does not answer")
         return self.running[door.seat]
+
+
+_GAINED: dict[str, Mapping[int, frozenset[int]]] = {}  # digest of a document → its gains
+
+
+def _gained(document: Document) -> Mapping[int, frozenset[int]]:
+    digest = document.digest()
+    if digest not in _GAINED:
+        _GAINED[digest] = Placement(document).gained()
+    return _GAINED[digest]
 
 
 def _status(store: Store) -> str:

@@ -34,9 +34,9 @@ class Watchdog:
         return await self._kube.list(kind, namespace, cluster)
 
     async def create(self, manifest: Json) -> Json:
-        if kind_of(manifest) is Kind.CONFIG_MAP and DOCUMENT_KEY in manifest["data"]:
-            if self._stored() is None:
-                self._check_first(_document(manifest))
+        is_document = kind_of(manifest) is Kind.CONFIG_MAP and DOCUMENT_KEY in manifest["data"]
+        if is_document and self._stored() is None:
+            self._check_first(_document(manifest))
         return await self._kube.create(manifest)
 
     async def apply(self, manifest: Json) -> Json:
@@ -46,8 +46,10 @@ class Watchdog:
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
         live = self._world.find(kind, name)
-        current = live and patch.get("metadata", {}).get("resourceVersion") == (
-            live["metadata"]["resourceVersion"]
+        current = (
+            live
+            and patch.get("metadata", {}).get("resourceVersion")
+            == (live["metadata"]["resourceVersion"])
         )
         if kind is Kind.CONFIG_MAP and DOCUMENT_KEY in patch.get("data", {}) and current:
             self._check_next(_document(patch))

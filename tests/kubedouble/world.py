@@ -11,7 +11,6 @@ from typing import Any
 
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
-
 from kubedouble.double import KubeDouble
 from kubedouble.faults import Faults, FaultyKube, FaultyNodes
 from kubedouble.nodes import NodesDouble, Store
@@ -38,7 +37,7 @@ class World:
         self.now_ms = START_MS
         self.chance = random.Random(1)
         self.stores: dict[str, Store] = {}  # uid of the claim → the store on its volume
-        self.hold = lambda _seat: False  # seats whose pods do not come up
+        self.hold: Callable[[str], bool] = lambda _seat: False  # seats whose pods do not come up
         resource: dict[str, Any] = {
             "apiVersion": "memoryspine.io/v1alpha1",
             "kind": "MemorySpineCluster",

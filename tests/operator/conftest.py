@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
-
 from spine_operator.spec import Cluster, parse_cluster
 
 Json = dict[str, Any]

@@ -1,6 +1,7 @@
 """The double keeps the promises of the port."""
 
 import pytest
+
 from contract.kube_port import KubePortContract
 from kubedouble.double import KubeDouble
 

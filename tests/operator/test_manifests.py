@@ -95,7 +95,9 @@ def test_revision_moves_with_the_template_and_with_nothing_else(make_cluster: An
 def test_a_digest_pins_the_image(make_cluster: Any) -> None:
     digest = "sha256:" + "0" * 64
     assert image_of(make_cluster(image={"digest": digest}), "node") == f"node@{digest}"
-    assert image_of(make_cluster(image={"repository": "mirror/node"}), "node") == "mirror/node:1.0.0"
+    assert (
+        image_of(make_cluster(image={"repository": "mirror/node"}), "node") == "mirror/node:1.0.0"
+    )
 
 
 def test_nodes_never_see_the_clients_key(make_cluster: Any) -> None:

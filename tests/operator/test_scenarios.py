@@ -1,15 +1,17 @@
 """What the operator does to a cluster, from the first apply to the last delete, on the port double."""
 
-import pytest
-from kubedouble.world import KEY, ZONES, World, is_blocked_by, is_done
+from typing import Any
 
+import pytest
+
+from kubedouble.world import KEY, ZONES, World, is_blocked_by, is_done
 from spine_core.topology import Phase
 from spine_operator.ports import Kind
 
-THREE = {"replicas": 3, "topology": {"zones": ZONES}}
+THREE: dict[str, Any] = {"replicas": 3, "topology": {"zones": ZONES}}
 
 
-async def settled(**spec: object) -> World:
+async def settled(**spec: Any) -> World:
     world = World(**{**THREE, **spec})
     await world.settle()
     return world
@@ -273,7 +275,12 @@ async def test_retained_data_is_taken_up_by_a_resource_of_the_same_name() -> Non
     for name in ("uid", "deletionTimestamp", "resourceVersion"):
         resource["metadata"].pop(name, None)
     resource.pop("status")
-    world.kube.add({**resource, "metadata": {**resource["metadata"], "finalizers": ["memoryspine.io/finalizer"]}})
+    world.kube.add(
+        {
+            **resource,
+            "metadata": {**resource["metadata"], "finalizers": ["memoryspine.io/finalizer"]},
+        }
+    )
     await world.settle()
     assert world.document == before
     assert {s["metadata"]["uid"] for s in world.all(Kind.SECRET)} == secrets
@@ -307,7 +314,7 @@ async def test_a_deletion_never_hangs() -> None:
 async def test_a_child_that_was_changed_by_hand_is_set_right(kind: Kind) -> None:
     world = await settled()
     name = world.all(kind)[0]["metadata"]["name"]
-    changes = {
+    changes: dict[Kind, dict[str, Any]] = {
         Kind.SERVICE: {"spec": {"selector": {"x": "y"}, "ports": []}},
         Kind.BUDGET: {"spec": {"maxUnavailable": 3}},
         Kind.STATEFULSET: {"spec": {"updateStrategy": {"type": "RollingUpdate"}}},

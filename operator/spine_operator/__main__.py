@@ -1,0 +1,142 @@
+"""The operator process: take the Lease, then run Kopf in this event loop until a signal or a loss.
+
+Exit status: 0 after SIGTERM, 1 when the Lease was lost, 2 for a wrong environment.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import kopf
+from prometheus_client import start_http_server
+
+from spine_core.errors import InvalidInputError
+from spine_operator import clock
+from spine_operator.daemon import Works
+from spine_operator.handlers import build_registry, kopf_settings
+from spine_operator.kube import Kube, load_configuration
+from spine_operator.lease import RENEW_EVERY_S, Lease, LeaseLostError
+from spine_operator.logs import set_up
+from spine_operator.metrics import Metrics
+from spine_operator.node_admin import NodeAdmin
+from spine_operator.ports import Ports
+from spine_operator.pulse import Pulse, serve_health
+from spine_operator.settings import Settings, read_settings
+from spine_operator.wake import Wake
+
+logger = logging.getLogger("spine.operator")
+
+
+def main() -> int:
+    """Run the operator; return the exit status."""
+    try:
+        settings = read_settings(os.environ)
+    except InvalidInputError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    set_up(settings.log_level)
+    try:
+        asyncio.run(_run(settings))
+    except LeaseLostError:
+        logger.exception("lease_lost")
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    metrics = Metrics()
+    start_http_server(settings.metrics_port, registry=metrics.registry)
+    configuration = await load_configuration()
+
+    def count_write(kind: str, verb: str) -> None:
+        metrics.kube_writes.labels(kind, verb).inc()
+
+    def count_call(result: str) -> None:
+        metrics.admin_calls.labels(result).inc()
+
+    async with Kube(configuration, count_write) as kube, NodeAdmin(count_call) as nodes:
+        lease = Lease(
+            kube,
+            namespace=settings.namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+            monotonic_s=clock.monotonic_s,
+            now_ms=clock.now_ms,
+        )
+        ports = Ports(
+            kube=kube,
+            nodes=nodes,
+            now_ms=clock.now_ms,
+            entropy=os.urandom,
+            lease_held=lease.held,
+            address_of=settings.seat_addresses.get,
+            node_image=settings.node_image,
+        )
+        pulse = Pulse(clock.monotonic_s)
+        works = Works(ports=ports, wake=Wake(), pulse=pulse, metrics=metrics)
+        await _lead(settings, lease, works)
+
+
+async def _lead(settings: Settings, lease: Lease, works: Works) -> None:
+    """Stand by until the Lease is ours, then work for as long as it stays ours."""
+    leading, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def complaint() -> str | None:
+        if leading.is_set() and not lease.held():
+            return "the Lease is stale"
+        late = ", ".join(map(str, works.pulse.late()))
+        return f"no turn has ended in time: {late}" if late else None
+
+    server = await serve_health(settings.health_port, complaint)
+    try:
+        while not await lease.renew():
+            if await _stopped_within(stop, RENEW_EVERY_S):
+                return
+        leading.set()
+        works.metrics.lease_held.set(1)
+        logger.info("leading", extra={"identity": settings.identity})
+        await _work(settings, lease, works, stop)
+    finally:
+        server.close()
+
+
+async def _work(settings: Settings, lease: Lease, works: Works, stop: asyncio.Event) -> None:
+    """Run Kopf beside the renewals; whichever ends first ends the other."""
+    kopf_stop = asyncio.Event()
+    operator = asyncio.create_task(
+        kopf.operator(
+            registry=build_registry(works),
+            settings=kopf_settings(scan=settings.scan),
+            standalone=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            stop_flag=kopf_stop,
+        )
+    )
+    operator.add_done_callback(lambda _: stop.set())
+    try:
+        while not await _stopped_within(stop, RENEW_EVERY_S):
+            if not await lease.renew() and not lease.held():
+                raise LeaseLostError("the Lease was not renewed in time")
+    finally:
+        kopf_stop.set()
+        works.wake.poke_all()
+        await operator
+        await lease.release()
+
+
+async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await stop.wait()
+    except TimeoutError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

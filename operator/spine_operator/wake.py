@@ -1,0 +1,36 @@
+"""Who woke whom: one event per cluster. A poke is a hint that something may have changed, never a fact."""
+
+import asyncio
+from collections import defaultdict
+
+from spine_operator.manifests.naming import ClusterKey
+
+
+class Wake:
+    """Pokes for the daemons. A poke that comes while nobody waits is kept."""
+
+    def __init__(self) -> None:
+        self._events: defaultdict[ClusterKey, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def poke(self, key: ClusterKey) -> None:
+        """Let the daemon of this cluster look again."""
+        self._events[key].set()
+
+    def poke_all(self) -> None:
+        """Let every daemon look again."""
+        for event in self._events.values():
+            event.set()
+
+    async def wait(self, key: ClusterKey, timeout_s: float) -> None:
+        """Return after a poke or after the time, whichever is first."""
+        event = self._events[key]
+        try:
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        except TimeoutError:
+            return
+        event.clear()
+
+    def forget(self, key: ClusterKey) -> None:
+        """Drop the event of a cluster that is gone."""
+        self._events.pop(key, None)
