@@ -62,6 +62,8 @@ def check_id(text: str) -> str:
     """
     if len(text) > ID_CHARS_MAX:
         raise InvalidInputError(f"longer than {ID_CHARS_MAX}", path="id")
+    if text in {".", ".."}:
+        raise InvalidInputError("URL normalisers eat it; take another name", path="id")
     if _ID.fullmatch(text) is None:
         raise InvalidInputError("ids are [partition '~'] name of A-Z a-z 0-9 . _ : @ -", path="id")
     return text

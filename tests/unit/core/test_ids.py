@@ -153,3 +153,9 @@ def test_a_time_ordered_key_gives_the_time_of_the_name(key: str) -> None:
         assert keyed_name("p", "ns", key, now_ms).startswith(time_part)
     for now_ms in (0, ULID_MS - DAY_MS, ULID_MS + DAY_MS):
         assert not keyed_name("p", "ns", key, now_ms).startswith(time_part)
+
+
+@pytest.mark.parametrize("text", [".", ".."])
+def test_ids_that_url_normalisers_eat_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        check_id(text)
