@@ -21,13 +21,14 @@ from spine_node.engine.membership import View
 from spine_node.engine.pulling import Pulling
 from spine_node.engine.stable import StableTimes
 from spine_node.links.frames import Request, pack, unpack
-from spine_node.links.mesh import CallError
+from spine_node.links.mesh import CallError, Method
 from spine_node.links.server import Outcome
 
 logger = logging.getLogger("spine.engine")
 
 ROUND_S = 0.5
 CALL_TIMEOUT_S = 1.0
+GOSSIP = Method("gossip", list[NodeState])
 
 
 class Gossiping:
@@ -42,7 +43,8 @@ class Gossiping:
         self._boot = context.store.identity.boot
         self._beat = 0
         self._known: GossipView | None = None
-        self._random = random.Random()  # noqa: S311 - who is asked next is no secret
+        seed = context.clock.entropy(8)
+        self._random = random.Random(seed)  # noqa: S311 - who is asked next is no secret
 
     async def run(self) -> None:
         """Gossip every half second, for ever."""
@@ -118,12 +120,12 @@ class Gossiping:
             told = known.states[view.number] if view.number is not None else None
             body = [[told], known.digests()]
             try:
-                answer = await self._peers.ask(view, store, "gossip", body, CALL_TIMEOUT_S)
+                states = await self._peers.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
             except CallError as error:
                 if error.status == Answer.MISDIRECTED:  # it waits for its first document
                     self._peers.push_document(store)
                 continue
-            self._merge(_states_in(answer))
+            self._merge(states)
 
     def _merge(self, states: Iterable[NodeState]) -> None:
         assert self._known is not None

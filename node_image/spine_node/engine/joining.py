@@ -17,8 +17,10 @@ from spine_core.topology import Phase
 from spine_node.engine.context import Context
 from spine_node.engine.membership import View
 from spine_node.engine.pace import Pace
+from spine_node.engine.pages import PAGE, ROOTS
 from spine_node.engine.pulling import CALL_TIMEOUT_S, CHANGE, PullCutError, Pulling
 from spine_node.links.mesh import CallError
+from spine_node.store import StorageError
 from spine_node.store.operations import Merge
 
 logger = logging.getLogger("spine.engine")
@@ -62,8 +64,9 @@ class Joining:
                 continue
             try:
                 await self._pull(view, progress)
-            except (CallError, PullCutError) as error:
-                logger.info("change_pull_cut", extra={"change": progress.change, "why": str(error)})
+            except* (CallError, PullCutError, StorageError) as cut:
+                why = "; ".join(sorted({str(error) for error in cut.exceptions}))
+                logger.info("change_pull_cut", extra={"change": progress.change, "why": why})
                 await self._clock.sleep(RETRY_S)
 
     def _follow(self, view: View | None) -> Progress | None:
@@ -106,7 +109,7 @@ class Joining:
     async def _bytes_of(self, view: View, groups: dict[Sources, list[int]]) -> int:
         total = 0
         for sources, slots in groups.items():
-            roots = await self._peers.ask(view, sources[0], "roots", slots, CALL_TIMEOUT_S)
+            roots = await self._peers.ask(view, sources[0], ROOTS, slots, CALL_TIMEOUT_S)
             total += sum(size for _root, _floor, size in roots)
         return total
 
@@ -115,29 +118,34 @@ class Joining:
     ) -> None:
         began = self._stamps.tick()
         for source in sources:
-            await asyncio.gather(*(self._pages(view, progress, source, slot) for slot in slots))
+            async with asyncio.TaskGroup() as pulls:
+                for slot in slots:
+                    pulls.create_task(self._pages(view, progress, source, slot))
             while await self._pulling.pull_slots(view, source, slots, began, reason=CHANGE):
                 pass
-        await asyncio.gather(*(self._finish(view, progress, sources, slot) for slot in slots))
+        async with asyncio.TaskGroup() as marks:
+            for slot in slots:
+                marks.create_task(self._finish(view, progress, sources, slot))
 
     async def _pages(self, view: View, progress: Progress, source: int, slot: int) -> None:
         after: bytes | None = None
         while True:
             body = [slot, after]
-            records, after, floor = await self._peers.ask(
-                view, source, "page", body, CALL_TIMEOUT_S
-            )
+            records, after, floor = await self._peers.ask(view, source, PAGE, body, CALL_TIMEOUT_S)
             await self._pulling.merge(view, records, reason=CHANGE)
             progress.bytes_done += sum(len(raw) for _, raw in records)
             if after is None:
                 # only now: with the floor first, G1 would make us ignore every old record
-                await self._store.submit(Merge(slot, view.epoch, (), floor, bootstrap=True))
+                await self._settle(Merge(slot, view.epoch, (), floor, bootstrap=True))
                 return
 
     async def _finish(self, view: View, progress: Progress, sources: Sources, slot: int) -> None:
         mark = msgspec.msgpack.encode((progress.change, sources, self._store.root(slot)))
-        reply = await self._store.submit(Merge(slot, view.epoch, (), bootstrap=True, mark=mark))
-        if reply.status != "ok":
-            raise PullCutError(reply.status)
+        await self._settle(Merge(slot, view.epoch, (), bootstrap=True, mark=mark))
         progress.pulled.add(slot)
         progress.moved_at = self._clock.now()
+
+    async def _settle(self, merge: Merge) -> None:
+        reply = await self._store.submit(merge)
+        if reply.status != "ok":
+            raise PullCutError(reply.status)

@@ -4,21 +4,32 @@ Every answer comes from behind a no-op in our writer queue, so all that this sto
 is in it. Bodies:
 `roots` [slot, …] → [[root, floor, bytes], …]                root: 16 bytes; bytes: of its records
 `buckets` [slot, …] → [[digest, …], …]                       64 × 16 bytes for each slot
-`keys` [[slot, [bucket, …]], …] → [[key, version], …]        of at most `KEYS_MAX`
-`fetch` [key, …] → [record or nil, …]                        the keys carry their slots
+`keys` [[[slot, [bucket, …]], …], after] → [[[key, version], …], next or nil]   slots ascending
+`fetch` [key, …] → [record or nil, …]                        for the first keys, at least one
 `page` [slot, after] → [[[key, record], …], next or nil, floor]   one page of a whole slot
 """
 
 from spine_core.tally import Answer
+from spine_core.versions import Version
 from spine_node.engine.replica import Replica
 from spine_node.links.frames import Request, pack, unpack
+from spine_node.links.mesh import Method
 from spine_node.links.server import Outcome
 from spine_node.store import Store
-from spine_node.store.operations import Barrier
+from spine_node.store.layout import slot_of_key
+from spine_node.store.operations import Barrier, Reserve
 
 PAGE_RECORDS_MAX = 500
 PAGE_BYTES_MAX = 1024 * 1024
 KEYS_MAX = 20_000  # key and version pairs in one answer
+
+Entries = list[tuple[bytes, bytes]]  # key, record
+Versions = list[tuple[bytes, Version]]
+ROOTS = Method("roots", list[tuple[bytes, int, int]])
+BUCKETS = Method("buckets", list[list[bytes]])
+KEYS = Method("keys", tuple[Versions, bytes | None])
+FETCH = Method("fetch", list[bytes | None])
+PAGE = Method("page", tuple[Entries, bytes | None, int])
 
 
 class Pages:
@@ -28,7 +39,13 @@ class Pages:
         self._store, self._replica = store, replica
 
     async def roots(self, request: Request) -> Outcome:
-        """Serve `roots`."""
+        """Serve `roots`.
+
+        A pull begins here, and the caller will hold that whatever was stamped long before it comes
+        too late for us from now on. So its time is made durable: we do not forget it, whatever our
+        clock says after a restart.
+        """
+        await self._store.submit(Reserve(request.hlc))
         refusal = await self._behind_the_queue(request)
         if refusal:
             return refusal
@@ -51,23 +68,36 @@ class Pages:
         return Answer.OK, pack(digests)
 
     async def keys(self, request: Request) -> Outcome:
-        """Serve `keys`. A cut answer is legal: what it lacks differs again in the next round."""
+        """Serve `keys`."""
         refusal = await self._behind_the_queue(request)
         if refusal:
             return refusal
-        found: list[tuple[bytes, bytes]] = []
-        for slot, buckets in unpack(request.body):
+        wanted, after = unpack(request.body)
+        begin = -1 if after is None else slot_of_key(after)
+        found: Versions = []
+        for slot, buckets in wanted:
+            if slot < begin:
+                continue
+            behind = after if slot == begin else None
             left = KEYS_MAX - len(found)
-            if left > 0:
-                found += self._store.scan_versions(slot, frozenset(buckets), None, left)
-        return Answer.OK, pack(found)
+            found += self._store.scan_versions(slot, frozenset(buckets), behind, left)
+            if len(found) == KEYS_MAX:
+                return Answer.OK, pack([found, found[-1][0]])
+        return Answer.OK, pack([found, None])
 
     async def fetch(self, request: Request) -> Outcome:
         """Serve `fetch`."""
         refusal = await self._behind_the_queue(request)
         if refusal:
             return refusal
-        return Answer.OK, pack([self._store.get(key) for key in unpack(request.body)])
+        found: list[bytes | None] = []
+        size = 0
+        for key in unpack(request.body):
+            found.append(self._store.get(key))
+            size += len(found[-1] or b"")
+            if size >= PAGE_BYTES_MAX:
+                break
+        return Answer.OK, pack(found)
 
     async def page(self, request: Request) -> Outcome:
         """Serve `page`."""

@@ -3,21 +3,26 @@
 Also where epochs meet: a peer that is behind gets our document, one that is ahead gives us its own.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from spine_core.errors import CorruptRecordError
+from spine_core.records import decode
 from spine_core.tally import Answer
 from spine_core.versions import ABSENT, Version
 from spine_node.clock import Clock
 from spine_node.engine.membership import Membership, View
-from spine_node.engine.replica import Replica
+from spine_node.engine.replica import GET, Replica
 from spine_node.links.frames import Body, pack, unpack
-from spine_node.links.mesh import CallError, Mesh
-from spine_node.store import StorageError, Store
+from spine_node.links.mesh import AnswerT, CallError, Mesh, Method
+from spine_node.store import StorageError, Store, checksum
 from spine_node.store.operations import PutReply
 
 DOCUMENT_TIMEOUT_S = 1.0
 OnPut = Callable[[int, Answer, Version], None]
+
+logger = logging.getLogger("spine.engine")
 
 
 class Peers:
@@ -65,8 +70,7 @@ class Peers:
         future.add_done_callback(done)
 
     def _put_there(self, view: View, store: int, body: Body, left_s: float, on_put: OnPut) -> None:
-        def on_reply(status: str, reply: Body) -> None:
-            answer = Answer(status)
+        def on_reply(answer: Answer, reply: Body) -> None:
             if answer is Answer.STALE_EPOCH:
                 self._membership.offer(unpack(reply))
             elif answer is Answer.NEED_DOCUMENT:
@@ -82,18 +86,29 @@ class Peers:
         """Read one key of one store: (its copy, the slot's floor there).
 
         Raises:
-            CallError: the store did not answer with `ok`, or is of another epoch.
+            CallError: the store did not answer with `ok`, is of another epoch, or its copy is
+                damaged, which is no absence: somebody else has to be asked.
         """
         if store == view.number:
             if view is not self._membership.view:
                 raise CallError(store, Answer.STALE_EPOCH, pack(None))
-            return self._store.get(key), self._store.floor(slot)
-        began = self._clock.now()
-        copies, floor = await self.ask(view, store, "get", [slot, [key]], left_s)
-        self._note(store, self._clock.now() - began)
-        return copies[0], floor
+            copy, floor = self._store.get(key), self._store.floor(slot)
+        else:
+            began = self._clock.now()
+            copies, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
+            copy = copies[0]
+            self._note(store, self._clock.now() - began)
+        try:
+            if copy is not None:
+                decode(copy, checksum)
+        except CorruptRecordError as error:
+            logger.error("record_corrupt", extra={"store": store, "why": str(error)})
+            raise CallError(store, Answer.ERROR, pack(None)) from error
+        return copy, floor
 
-    async def ask(self, view: View, store: int, method: str, body: Any, left_s: float) -> Any:
+    async def ask(
+        self, view: View, store: int, method: Method[AnswerT], body: Any, left_s: float
+    ) -> AnswerT:
         """Call a peer under the epoch of a view.
 
         Raises:
@@ -120,8 +135,8 @@ class Peers:
     def fetch_document(self, store: int) -> None:
         """Ask a peer of a higher epoch for its document, and adopt it; nobody waits."""
 
-        def on_reply(status: str, reply: Body) -> None:
-            if status == Answer.OK:
+        def on_reply(answer: Answer, reply: Body) -> None:
+            if answer is Answer.OK:
                 self._membership.offer(unpack(reply))
 
         self._mesh.call(

@@ -13,9 +13,10 @@ from spine_core.versions import Version, hlc_from_ms, hlc_of
 from spine_node.engine.context import Context
 from spine_node.engine.membership import View
 from spine_node.engine.pace import Pace
+from spine_node.engine.pages import BUCKETS, FETCH, KEYS, ROOTS
 from spine_node.engine.stable import StableTimes
 from spine_node.links.mesh import CallError
-from spine_node.store import split_key
+from spine_node.store import StorageError, split_key
 from spine_node.store.operations import Merge
 
 logger = logging.getLogger("spine.engine")
@@ -25,9 +26,8 @@ RETRY_S = 1.0  # after a round in which a peer was out of reach
 CALL_TIMEOUT_S = 10.0  # of one call of a round: pages are large and disks busy
 YOUNG_MS = 2000  # a version younger than this is still on its way by itself
 SLOTS_AT_ONCE = 256  # whose buckets and keys one call asks for
-FETCH_KEYS_MAX = 200  # records of one call: 200 × 5 KiB on average stays far below a message
+FETCH_KEYS_MAX = 200  # asked for in one call; the peer sends as many as fill a page
 ANTI_ENTROPY, CHANGE = "anti-entropy", "change"  # why records are pulled, in metrics
-Versions = list[tuple[bytes, bytes]]
 
 
 class PullCutError(Exception):
@@ -60,7 +60,8 @@ class Pulling:
             return True
         self._begin_epoch(view)
         began = self._stamps.tick()
-        complete = [await self._pull(view, peer) for peer in self._shared(view)]
+        shared = self._shared(view)
+        complete = [await self._pull(view, peer, slots) for peer, slots in shared.items()]
         self._note(view, view.number, began)  # alone, our own clock is the whole matrix
         self.rounds += all(complete)
         return all(complete)
@@ -79,25 +80,24 @@ class Pulling:
             self._epoch, self._done = view.epoch, {}
 
     def _shared(self, view: View) -> dict[int, list[int]]:
-        """Return peer → the slots whose write set holds both of us."""
+        """Return peer → the slots whose write set holds both of us, ascending."""
         assert view.number is not None
         shared: dict[int, list[int]] = {}
-        for slot in view.placement.slots_of(view.number):
+        for slot in sorted(view.placement.slots_of(view.number)):
             for store in view.placement.write_set(slot):
                 if store != view.number:
                     shared.setdefault(store, []).append(slot)
         return shared
 
-    async def _pull(self, view: View, peer: int) -> bool:
+    async def _pull(self, view: View, peer: int, slots: list[int]) -> bool:
         began = self._stamps.tick()
-        slots = sorted(self._shared(view)[peer])
         try:
             differing = await self._differing(view, peer, slots)
             for at in range(0, len(differing), SLOTS_AT_ONCE):
                 before = self._stamps.now() - hlc_from_ms(YOUNG_MS)
                 chunk = differing[at : at + SLOTS_AT_ONCE]
                 await self.pull_slots(view, peer, chunk, before, reason=ANTI_ENTROPY)
-        except (CallError, PullCutError) as error:
+        except (CallError, PullCutError, StorageError) as error:
             logger.info("pull_cut", extra={"peer": peer, "why": str(error)})
             return False
         self._metrics.digest_mismatches.set(len(differing))
@@ -113,7 +113,9 @@ class Pulling:
         self._stable.put_row(view.number, view.epoch, self._done)
 
     async def _differing(self, view: View, peer: int, slots: list[int]) -> list[int]:
-        roots = await self._peers.ask(view, peer, "roots", slots, CALL_TIMEOUT_S)
+        roots = await self._peers.ask(view, peer, ROOTS, slots, CALL_TIMEOUT_S)
+        if len(roots) != len(slots):
+            raise PullCutError("roots of other slots than were asked for")
         pairs = zip(slots, roots, strict=True)
         return [slot for slot, (root, *_) in pairs if root != self._store.root(slot)]
 
@@ -122,35 +124,47 @@ class Pulling:
     ) -> int:
         """Pull what a peer holds newer than we do, of versions stamped before an HLC.
 
-        What is younger is on its way by itself. Returns how many records were newer than ours.
+        What is younger is on its way by itself. `slots` ascend. Returns how many records were newer
+        than ours.
 
         Raises:
             CallError: the peer did not answer.
             PullCutError: the store refused what came.
         """
-        theirs = await self._peers.ask(view, peer, "buckets", slots, CALL_TIMEOUT_S)
+        theirs = await self._peers.ask(view, peer, BUCKETS, slots, CALL_TIMEOUT_S)
+        if len(theirs) != len(slots):
+            raise PullCutError("digests of other slots than were asked for")
         wanted = []
         for slot, digests in zip(slots, theirs, strict=True):
             mine = self._store.digest(slot)
             buckets = [b for b, d in enumerate(digests) if int.from_bytes(d, "big") != mine[b]]
             wanted.append((slot, buckets))
-        versions: Versions = await self._peers.ask(view, peer, "keys", wanted, CALL_TIMEOUT_S)
-        keys = [key for key, version in versions if self._lacks(key, version, before)]
-        applied = 0
-        for at in range(0, len(keys), FETCH_KEYS_MAX):
-            chunk = keys[at : at + FETCH_KEYS_MAX]
-            applied += await self._fetch(view, peer, chunk, reason=reason)
-        return applied
+        applied, after = 0, None
+        while True:
+            body = [wanted, after]
+            versions, after = await self._peers.ask(view, peer, KEYS, body, CALL_TIMEOUT_S)
+            keys = [key for key, version in versions if self._lacks(key, version, before)]
+            applied += await self._fetch(view, peer, keys, reason=reason)
+            if after is None:
+                return applied
 
-    def _lacks(self, key: bytes, version: bytes, before: int) -> bool:
+    def _lacks(self, key: bytes, version: Version, before: int) -> bool:
         mine = self._store.get(key)
         newer = mine is None or version_in(mine) < version
-        return newer and hlc_of(Version(version)) < before
+        return newer and hlc_of(version) < before
 
     async def _fetch(self, view: View, peer: int, keys: list[bytes], *, reason: str) -> int:
-        raws = await self._peers.ask(view, peer, "fetch", keys, CALL_TIMEOUT_S)
-        found = [(key, raw) for key, raw in zip(keys, raws, strict=True) if raw is not None]
-        return await self.merge(view, found, reason=reason)
+        applied = 0
+        while keys:
+            asked = keys[:FETCH_KEYS_MAX]
+            raws = await self._peers.ask(view, peer, FETCH, asked, CALL_TIMEOUT_S)
+            if not raws:
+                raise PullCutError("nothing was sent")
+            pairs = zip(keys, raws, strict=False)  # as many as filled a page
+            found = [(key, raw) for key, raw in pairs if raw is not None]
+            applied += await self.merge(view, found, reason=reason)
+            keys = keys[len(raws) :]
+        return applied
 
     async def merge(
         self, view: View, records: Sequence[tuple[bytes, bytes]], *, reason: str

@@ -17,10 +17,12 @@ from spine_node.engine.reading import Reading
 from spine_node.engine.replica import Replica
 from spine_node.engine.stable import StableTimes
 from spine_node.links.frames import Request, pack
-from spine_node.links.mesh import CallError
+from spine_node.links.mesh import CallError, Method
 from spine_node.links.server import Outcome
 from spine_node.search.index import QueryIndex
 from spine_node.search.messages import QueryCall, QueryPage
+
+QUERY = Method("query", QueryPage)
 
 _call = msgspec.msgpack.Decoder(QueryCall)
 
@@ -68,10 +70,9 @@ class ClusterQueryPeers:
             if store == view.number:
                 return await self._index.answer(call, deadline)
             left_s = deadline - self._clock.now()
-            reply = await self._peers.ask(view, store, "query", call, left_s)
+            return await self._peers.ask(view, store, QUERY, call, left_s)
         except (CallError, ProblemError):
             return None
-        return msgspec.convert(reply, QueryPage)
 
     async def quorum_read(self, namespace: str, memory_id: str, deadline: float) -> Record | None:
         """Return the latest acknowledged version of a record."""

@@ -15,9 +15,12 @@ from spine_core.replicas import EpochVerdict, judge_epoch
 from spine_core.tally import Answer
 from spine_node.engine.membership import Membership
 from spine_node.links.frames import EMPTY, Request, pack, unpack
+from spine_node.links.mesh import Method
 from spine_node.links.server import Outcome
 from spine_node.store import StorageError, Store
 from spine_node.store.operations import Barrier, Put, PutReply
+
+GET = Method("get", tuple[list[bytes | None], int])
 
 
 class Replica:

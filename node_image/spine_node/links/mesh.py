@@ -5,14 +5,26 @@ import dataclasses
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from spine_core.tally import Answer
 from spine_core.topology import StoreInfo
 from spine_node.clock import Clock
-from spine_node.links.frames import Body, pack, unpack
+from spine_node.links.frames import Body, pack
 from spine_node.links.hello import Identity
 from spine_node.links.peer import Dial, OnReply, PeerLink
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Method(Generic[AnswerT]):
+    """A method of a peer, and the layout of its `ok`."""
+
+    def __init__(self, name: str, answer: type[AnswerT]) -> None:
+        self.name = name
+        self.decode = msgspec.msgpack.Decoder(answer).decode
 
 
 class CallError(Exception):
@@ -77,11 +89,14 @@ class Mesh:
             return
         entry[1].call(method, epoch, body, max(0, round(left_s * 1000)), on_reply)
 
-    async def ask(self, store: int, method: str, epoch: int, body: Any, left_s: float) -> Any:
+    async def ask(
+        self, store: int, method: Method[AnswerT], epoch: int, body: Any, left_s: float
+    ) -> AnswerT:
         """Call one store and wait for its `ok`.
 
         Raises:
-            CallError: another answer, or none within `left_s` seconds (status `lost`).
+            CallError: another answer, none within `left_s` seconds (status `lost`), or an `ok`
+                that is not laid out as the method states (`error`).
         """
         answer: asyncio.Future[tuple[str, Body]] = asyncio.get_running_loop().create_future()
 
@@ -90,7 +105,7 @@ class Mesh:
                 answer.set_result((status, reply))
 
         packed = pack(body)
-        self.call(store, method, epoch, packed, left_s, on_reply)
+        self.call(store, method.name, epoch, packed, left_s, on_reply)
         try:
             async with asyncio.timeout(left_s):
                 status, reply = await answer
@@ -98,7 +113,10 @@ class Mesh:
             raise CallError(store, Answer.LOST, packed) from None
         if status != Answer.OK:
             raise CallError(store, status, reply)
-        return unpack(reply)
+        try:
+            return method.decode(reply)
+        except msgspec.DecodeError:
+            raise CallError(store, Answer.ERROR, reply) from None
 
     async def close(self) -> None:
         """End all links."""

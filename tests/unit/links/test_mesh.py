@@ -9,11 +9,14 @@ from spine_core.tally import Answer
 from spine_core.topology import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY
-from spine_node.links.mesh import CallError, Mesh, MeshSettings
+from spine_node.links.mesh import CallError, Mesh, MeshSettings, Method
 from spine_node.links.server import Outcome
 from unit.links.rig import TOKEN, End, Serving, identity, serving, until
 
 OWN = "client"
+ECHO = Method("echo", tuple[int, bytes])
+HOLD = Method("hold", bytes)
+STALE = Method("stale", bytes)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ async def test_a_store_of_the_document_can_be_asked_and_ours_is_not_dialled(mesh
     async with serving() as server:
         mesh.follow({1: info(server, OWN), 2: info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
-        assert await mesh.ask(2, "echo", 3, [1, b"x"], 5.0) == [1, b"x"]
+        assert await mesh.ask(2, ECHO, 3, [1, b"x"], 5.0) == (1, b"x")
         assert mesh.refusals() == {}
 
 
@@ -45,7 +48,7 @@ async def test_a_store_that_the_document_no_longer_names_is_unreachable(mesh: Me
         await until(lambda: mesh.up() == {2})
         mesh.follow({}, OWN)
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, "echo", 3, None, 5.0)
+            await mesh.ask(2, ECHO, 3, None, 5.0)
         assert failed.value.status == Answer.UNREACHABLE
         assert mesh.up() == frozenset()
 
@@ -73,7 +76,7 @@ async def test_asking_a_peer_that_hangs_ends_with_lost_in_time(mesh: Mesh, left_
         mesh.follow({2: info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, "hold", 3, None, left_s)
+            await mesh.ask(2, HOLD, 3, None, left_s)
         assert failed.value.status == Answer.LOST
 
 
@@ -82,6 +85,15 @@ async def test_a_refusal_comes_with_its_body(mesh: Mesh) -> None:
         mesh.follow({2: info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, "stale", 3, None, 5.0)
+            await mesh.ask(2, STALE, 3, None, 5.0)
         assert (failed.value.store, failed.value.status) == (2, Answer.STALE_EPOCH)
         assert failed.value.body == EMPTY
+
+
+async def test_an_ok_that_is_laid_out_otherwise_is_an_error(mesh: Mesh) -> None:
+    async with serving() as server:
+        mesh.follow({2: info(server)}, OWN)
+        await until(lambda: mesh.up() == {2})
+        with pytest.raises(CallError) as failed:
+            await mesh.ask(2, ECHO, 3, ["not", "a", "pair"], 5.0)
+        assert failed.value.status == Answer.ERROR
