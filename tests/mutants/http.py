@@ -79,6 +79,13 @@ MUTANTS = [
         "if False:",
         "test_bad_input.py::test_a_wrong_header_is_refused",
     ),
+    # load: clients are shed, probes and the operator are not
+    _http(
+        "boundary",
+        'if in_flight > IN_FLIGHT_MAX and route.access == "key":',
+        "if in_flight > IN_FLIGHT_MAX:",
+        "test_health.py::test_a_node_with_too_many_requests_sheds_clients_and_keeps_its_probes",
+    ),
     # a broken file of keys must not lock everybody out, or let anybody in
     _http(
         "auth",

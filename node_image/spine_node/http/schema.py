@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from spine_node.http import limits
 
 NAMESPACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,7}$"
-ID_PATTERN = r"^([A-Za-z0-9._:@-]+~)?[A-Za-z0-9._:@-]+$"
+ID_PATTERN = r"^(?!\.{1,2}$)([A-Za-z0-9._:@-]+~)?[A-Za-z0-9._:@-]+$"
 TAG_PATTERN = r"^[^\s\x00-\x1f\x7f]+$"
 NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 

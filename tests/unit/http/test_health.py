@@ -3,7 +3,7 @@
 import pytest
 
 from spine_node.http import limits
-from unit.http.edges import Desk, Keyring
+from unit.http.edges import ADMIN_TOKEN, MEMORIES, Desk, Keyring
 
 
 @pytest.mark.parametrize("path", ["live", "ready", "startup"])
@@ -36,3 +36,21 @@ async def test_the_cluster_publishes_every_limit_and_slots_on_request(desk: Desk
     assert short["limits"] == limits.PUBLISHED
     assert "slots" not in short
     assert len((await desk.ask("GET", "/v1/cluster?include=slots")).json["slots"]) == 4096
+
+
+async def test_a_node_with_too_many_requests_sheds_clients_and_keeps_its_probes(desk: Desk) -> None:
+    desk.boundary.in_flight = limits.IN_FLIGHT_MAX
+    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    assert (answer.status, answer.code) == (503, "overloaded")
+    assert answer.json["outcome"] == "not-applied"
+    assert (await desk.ask("GET", "/healthz/live")).status == 200
+    assert (await desk.ask("GET", "/admin/v1/status", key=ADMIN_TOKEN)).status == 200
+    desk.boundary.in_flight -= 1
+    assert (await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})).status == 201
+
+
+async def test_the_document_is_served_to_everybody(keyring: Keyring) -> None:
+    keyring.add([], [])
+    answer = await Desk(keyring.file).ask("GET", "/openapi.json")
+    assert answer.json["openapi"] == "3.1.0"
+    assert not [path for path in answer.json["paths"] if path.startswith("/admin")]
