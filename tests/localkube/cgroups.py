@@ -17,10 +17,10 @@ def group_name(root: Path) -> str:
     return f"memory-spine-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
 
 
-def directories(root: Path) -> list[Path]:
-    """Return the cluster's top directory in every hierarchy that has one."""
+def directories(root: Path, node: str = "") -> list[Path]:
+    """Return the directory of a cluster, or of one of its nodes, in every hierarchy that has it."""
     name = group_name(root)
-    return [top / name for top in _hierarchies() if (top / name).is_dir()]
+    return [top / name / node for top in _hierarchies() if (top / name / node).is_dir()]
 
 
 def create(root: Path, node: str) -> None:
@@ -32,11 +32,6 @@ def create(root: Path, node: str) -> None:
             _inherit_cpuset(parent, directory)
 
 
-def has_processes(root: Path, node: str) -> bool:
-    """Tell whether a pod of a node still has a process."""
-    return any(True for top in directories(root) for _ in processes(top / node))
-
-
 def processes(directory: Path) -> Iterator[int]:
     """Yield the process ids in a directory and below it, as this PID namespace counts them."""
     for file in directory.rglob("cgroup.procs"):
@@ -46,16 +41,16 @@ def processes(directory: Path) -> Iterator[int]:
             continue
 
 
-def remove(root: Path) -> bool:
-    """Remove what can be removed; tell whether nothing is left."""
-    for top in directories(root):
+def remove(root: Path, node: str = "") -> bool:
+    """Remove what no process is in, of a cluster or of one node; tell whether nothing is left."""
+    for top in directories(root, node):
         below = sorted(filter(Path.is_dir, top.rglob("*")), key=lambda d: -len(d.parts))
         for directory in [*below, top]:
             try:
                 directory.rmdir()
             except OSError:  # still in use: the caller asks again
                 break
-    return not directories(root)
+    return not directories(root, node)
 
 
 def _hierarchies() -> list[Path]:

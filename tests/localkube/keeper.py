@@ -46,6 +46,7 @@ def keep(plan: ClusterPlan, archives: Sequence[Path]) -> None:
     (plan.root / LOGS).mkdir(parents=True, exist_ok=True)
     with _lock(plan.root):
         clear(plan.root)
+        _forget_logs(plan.root)
         hub = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
@@ -90,6 +91,13 @@ def clear(root: Path) -> None:
             shutil.rmtree(path)
         elif not path.is_dir():
             path.unlink()
+
+
+def _forget_logs(root: Path) -> None:
+    """Begin with fresh logs, but for the keeper's own, which is open."""
+    for log in (root / LOGS).glob("*.log"):
+        if log.stem != "keeper":
+            log.unlink()
 
 
 @contextmanager

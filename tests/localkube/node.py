@@ -84,7 +84,9 @@ class Node:
         with contextlib.suppress(CommandError):  # the kernel may have taken the link already
             ip(f"link delete {self.plan.link}")
         root, name = self._control.root, self.plan.name
-        until("the pods' end", lambda: not cgroups.has_processes(root, name), poll_s=FAST_POLL_S)
+        # Its cgroups go too, as on a machine without power: a kubelet that found them would look
+        # for their containers, 3 s each.
+        until("the pods' end", lambda: cgroups.remove(root, name), poll_s=FAST_POLL_S)
         self.is_powered = self.is_connected = False
 
     @property
