@@ -46,7 +46,7 @@ class Verdict(StrEnum):
 class WriteTally:
     """Collect the answers of one attempt: one put, one version, one epoch."""
 
-    __slots__ = ("_answers", "_placement", "_slot", "acks", "may_have_applied", "superseded_by")
+    __slots__ = ("_answers", "_placement", "_slot", "acks", "superseded_by")
 
     def __init__(self, placement: Placement, slot: int) -> None:
         self._placement = placement
@@ -54,20 +54,23 @@ class WriteTally:
         self._answers: dict[int, Answer] = {}
         self.acks: set[int] = set()
         self.superseded_by: Version = ABSENT
-        self.may_have_applied = False
 
     def answer(self, store: int, answer: Answer, held: Version = ABSENT) -> None:
         """Note the answer of a store; `held` is the newer version of a `superseded`."""
         self._answers[store] = answer
         if answer is Answer.OK:
             self.acks.add(store)
-        if answer in MAY_HAVE_APPLIED:
-            self.may_have_applied = True
         self.superseded_by = max(self.superseded_by, held)
 
     def asked(self) -> tuple[int, ...]:
         """Return the stores of the write set."""
         return self._placement.write_set(self._slot)
+
+    @property
+    def may_have_applied(self) -> bool:
+        """Whether some replica may hold the put now or later; who has not answered may."""
+        answers = self._answers
+        return any(answers.get(store, Answer.LOST) in MAY_HAVE_APPLIED for store in self.asked())
 
     def verdict(self) -> Verdict | None:
         """Return what follows from the answers so far, None while more can change it."""

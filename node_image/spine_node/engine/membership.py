@@ -6,13 +6,14 @@ writer queue and shows here only after it is durable (protocol.md R2).
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
-from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.errors import InvalidInputError, ProblemError, SpineError
 from spine_core.placement import Placement
 from spine_core.topology import Document
 from spine_node.store import Store
@@ -95,6 +96,11 @@ class Membership:
         """
         view = self._view_of(self._parse(raw))
         self._check(view)
+        # Whoever brought it may go away: what is durable must be shown all the same.
+        await asyncio.shield(self._own(self._adopt(view)))
+        return view
+
+    async def _adopt(self, view: View) -> None:
         owned = view.placement.slots_of(view.number) if view.number else frozenset[int]()
         document = view.document
         number = view.number or self._store.identity.number
@@ -107,21 +113,24 @@ class Membership:
             raise ProblemError("stale-epoch", f"epoch {view.epoch} is older than {self.epoch}")
         if self.view is None or self.view.epoch < view.epoch:
             await self._show(view)
-        return view
 
     def offer(self, raw: bytes | None) -> None:
         """Adopt a document that a peer sent along with a refusal, when it is newer; do not wait."""
-        if raw is None or self._parse(raw).epoch <= self.epoch:
-            return
-        work = asyncio.create_task(self._adopt_offered(raw))
-        self._adopting.add(work)
-        work.add_done_callback(self._adopting.discard)
+        if raw is not None:
+            self._own(self._adopt_offered(raw))
 
     async def _adopt_offered(self, raw: bytes) -> None:
         try:
-            await self.adopt(raw)
-        except ProblemError as error:
-            logger.warning("document_refused", extra={"why": error.detail})
+            if self._parse(raw).epoch > self.epoch:
+                await self.adopt(raw)
+        except SpineError as error:
+            logger.warning("document_refused", extra={"why": str(error)})
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+        return task
 
     async def _show(self, view: View) -> None:
         before, self.view = self.view, view

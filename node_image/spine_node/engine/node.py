@@ -7,7 +7,7 @@ document differs (`spine_node.__main__`).
 import asyncio
 import base64
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -85,7 +85,10 @@ class Plan:
 class Node:
     """`Engine` and `Operations` of `spine_node.ports`. `run` until cancelled, then `close`."""
 
-    def __init__(self, plan: Plan, store: Store, hlc: HybridClock, clock: Clock) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, hlc: HybridClock, clock: Clock,
+        mesh_of: Callable[[MeshSettings, Clock], Mesh] = Mesh,
+    ) -> None:  # fmt: skip
         self.plan, self.store, self.clock = plan, store, clock
         self.configuration = plan.configuration
         secrets, tls = plan.secrets, plan.tls
@@ -98,7 +101,7 @@ class Node:
             boot=store.identity.boot,
             epoch=lambda: self.membership.epoch,
         )
-        self.mesh = Mesh(
+        self.mesh = mesh_of(
             MeshSettings(
                 me=me,
                 token=lambda: secrets.link_tokens()[0],

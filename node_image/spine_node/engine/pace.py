@@ -3,6 +3,7 @@
 from spine_node.clock import Clock
 
 BURST_S = 1.0  # how much of a second's bytes may go at once
+LOOK_S = 1.0  # a waiting pull looks so often whether the bound has changed
 
 
 class Pace:
@@ -20,10 +21,15 @@ class Pace:
         return self.slots == 0
 
     async def spend(self, count: int) -> None:
-        """Wait until `count` bytes may have been pulled. Debt is paid by whoever comes next."""
-        now = self._clock.now()
-        most = self.bytes_per_s * BURST_S
-        self._credit = min(most, self._credit + (now - self._at) * self.bytes_per_s) - count
+        """Wait until `count` bytes may have been pulled; at 0 bytes per second, until that changes."""
+        self._credit = self._earned() - count
+        while self._credit < 0:
+            missing_s = -self._credit / max(1, self.bytes_per_s)
+            await self._clock.sleep(min(missing_s, LOOK_S))
+            self._credit = self._earned()
+
+    def _earned(self) -> float:
+        now, before = self._clock.now(), self._at
         self._at = now
-        if self._credit < 0:
-            await self._clock.sleep(-self._credit / self.bytes_per_s)
+        most = self.bytes_per_s * BURST_S
+        return min(most, self._credit + (now - before) * self.bytes_per_s)

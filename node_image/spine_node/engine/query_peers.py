@@ -57,7 +57,7 @@ class ClusterQueryPeers:
 
     def see(self, hlc: int) -> None:
         """Move our clock to at least the time that a session has seen."""
-        self._stamps.see(hlc)
+        self._stamps.follow(hlc)
 
     async def query(
         self, placement: Placement, store: StoreNumber, call: QueryCall, deadline: float

@@ -31,6 +31,7 @@ from spine_node.store import checksum, key_of
 
 RPC_TIMEOUT_S = 0.25  # one replica's time to answer a read before the next is asked
 RETRY_S = 0.05
+_HAS_IT = frozenset({Answer.OK, Answer.SUPERSEDED, Answer.LATE})  # answers to a write-back
 MISS_WITNESSES = 2  # replicas that must miss a record before a read says that there is none
 
 
@@ -76,10 +77,10 @@ class Reading:
         """Execute one read at the model of request and policy, or stronger where its tags ask.
 
         Raises:
-            ProblemError: `quorum-unavailable`, `session-unsatisfied`, `not-ready`.
+            ProblemError: `quorum-unavailable`, `clock-skew`, `not-ready`.
         """
         if request.session:
-            self._stamps.see(request.session.t)
+            self._stamps.follow(request.session.t)
         consistency = self._configuration().consistency
         model = consistency.resolve(request.model, ())
         record, degraded = await self._read_at(model, request)
@@ -190,14 +191,18 @@ class Reading:
         raise NotAnsweredError
 
     async def _write_back(self, target: _Target, view: View, raw: bytes, holders: set[int]) -> None:
-        """Bring the newest copy to a write quorum before it is shown (no `late` rule)."""
+        """Bring the newest copy to a write quorum before it is shown.
+
+        The `late` of a write-back speaks of the floor: that replica had this version, or a newer
+        one, and has purged it.
+        """
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         rest = [s for s in view.placement.write_set(target.slot) if s not in holders]
         waiting = set(rest)
 
         def on_put(store: int, answer: Answer, _held: Version) -> None:
             waiting.discard(store)
-            if answer in {Answer.OK, Answer.SUPERSEDED}:
+            if answer in _HAS_IT:
                 holders.add(store)
             if not ended.done() and (
                 not waiting or write_done(view.placement, target.slot, holders)

@@ -5,14 +5,18 @@ the clock begins above the mark, so a crash and a clock set back cannot make two
 """
 
 import asyncio
+import logging
 
+from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.hlc import HybridClock
 from spine_core.versions import Version, hlc_from_ms, make_version
 from spine_node.clock import Clock
 from spine_node.store import Store
 from spine_node.store.operations import Reserve
 
-AHEAD_MS = 500  # how far the mark is put ahead: below the drift a restarted node may show (1 s)
+logger = logging.getLogger("spine.engine")
+
+AHEAD_MS = 500  # from our wall clock to the mark: below the drift a restarted node may show (1 s)
 RENEW_MS = 250  # the mark is moved before it is reached, so that writes do not wait for it
 
 
@@ -37,12 +41,28 @@ class Stamps:
         """
         self._hlc.see(hlc, self._clock.physical_ms())
 
+    def follow(self, hlc: int) -> None:
+        """Take over the time that a session has seen.
+
+        Raises:
+            ProblemError: `clock-skew`.
+        """
+        try:
+            self.see(hlc)
+        except ClockSkewError as error:
+            detail = f"the session has seen a time {error.ahead_ms} ms ahead of this node's clock"
+            raise ProblemError("clock-skew", detail) from error
+
     def tick(self) -> int:
         """Issue a time that becomes no version: the start of a pull."""
         return self._hlc.tick(self._clock.physical_ms())
 
     async def version(self, store: int) -> Version:
-        """Issue the version of a new write of ours."""
+        """Issue the version of a new write of ours.
+
+        Raises:
+            StorageError: the mark cannot be moved now.
+        """
         hlc = self.tick()
         while hlc >= self._mark:
             await self._move()
@@ -56,9 +76,19 @@ class Stamps:
     def _start(self) -> asyncio.Task[None]:
         if self._moving is None or self._moving.done():
             self._moving = asyncio.create_task(self._reserve())
+            self._moving.add_done_callback(_note_failure)
         return self._moving
 
     async def _reserve(self) -> None:
-        mark = self.now() + hlc_from_ms(AHEAD_MS)
+        # Where the hybrid clock is ahead of the wall, a millisecond is enough and all that is safe:
+        # each restart begins at the mark, and many of them must not carry us away from our peers.
+        ahead = hlc_from_ms(self._clock.physical_ms() + AHEAD_MS)
+        mark = max(ahead, self._hlc.last + hlc_from_ms(1))
         await self._store.submit(Reserve(mark))
         self._mark = max(self._mark, mark)
+
+
+def _note_failure(moving: "asyncio.Task[None]") -> None:
+    """Whoever needs the new mark is told by `version`; nobody may be waiting for it yet."""
+    if not moving.cancelled() and (error := moving.exception()) is not None:
+        logger.warning("mark_not_moved", extra={"why": str(error)})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from spine_core.consistency import Model
-from spine_core.errors import ProblemError
+from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.ids import (
     check_id,
     key_hash,
@@ -40,7 +40,7 @@ from spine_node.engine.membership import View
 from spine_node.engine.reading import Reading
 from spine_node.links.mesh import CallError
 from spine_node.ports import WriteOutcome, WriteRequest
-from spine_node.store import checksum, key_of
+from spine_node.store import StorageError, checksum, key_of
 
 RESTAMPS_MAX = 5
 RETRY_S = 0.025  # first wait after an attempt that found no quorum; doubles up to RETRY_MAX_S
@@ -111,7 +111,7 @@ class Writing:
                 outcome="not-applied",
             )
         session = request.session or Session()
-        self._stamps.see(session.t)
+        self._stamps.follow(session.t)
         draft, previous = await self._draft(view, request)
         if request.memory_id is None and previous is not None:
             return self._replay(request, draft, previous, model, session)
@@ -218,10 +218,10 @@ class Writing:
         """Try until the write quorum has it, the deadline passes, or the answer is final."""
         effort = _Effort(wait_s=RETRY_S)
         while True:
-            view = self._membership.member_view()
-            assert view.number is not None
-            if effort.version is ABSENT:
-                effort = replace(effort, version=await self._stamps.version(view.number))
+            view = self._membership.view
+            if view is None or view.number is None:
+                raise effort.problem("quorum-unavailable", "this node has left the cluster")
+            effort = await self._stamped(view.number, effort)
             record = draft.record(effort.version)
             tally = WriteTally(view.placement, draft.slot)
             verdict = await self._attempt(view, draft, encode(record, checksum), tally)
@@ -229,23 +229,47 @@ class Writing:
                 return record, tally
             effort = effort.after(tally)
             if verdict is Verdict.RESTAMP:
-                if issued and tally.superseded_by:
-                    found = await self._created_before(draft)
+                found = await self._created_before(draft, effort, tally) if issued else None
+                if found is not None:
                     return found, tally
-                self._stamps.see(hlc_of(tally.superseded_by))
-                self._metrics.restamped.inc()
-                effort = effort.restamped()
-            elif verdict is Verdict.REROUTE:
-                raise effort.problem("not-implemented", "this record is a register")
-            elif verdict is Verdict.FULL:
-                raise effort.problem("storage-full", "the replicas' disks are full")
+                effort = self._above(tally.superseded_by, effort)
+            effort.go_on(verdict)
             await self._pause(draft, effort, tally)
             effort = replace(effort, wait_s=min(2 * effort.wait_s, RETRY_MAX_S))
 
-    async def _created_before(self, draft: Draft) -> Record:
-        found = await self._reading.quorum(draft.namespace, draft.memory_id, draft.deadline)
-        assert found is not None, "a replica held a newer version of an id that only we issue"
-        return found
+    async def _stamped(self, store: int, effort: "_Effort") -> "_Effort":
+        """Give the next attempt its version, unless it repeats the one before."""
+        if effort.version is not ABSENT:
+            return effort
+        try:
+            return replace(effort, version=await self._stamps.version(store))
+        except StorageError as error:
+            detail = f"this node's disk takes no writes: {error}"
+            raise effort.problem("quorum-unavailable", detail) from error
+
+    def _above(self, held: Version, effort: "_Effort") -> "_Effort":
+        """Ask for a new version above the one that a replica holds.
+
+        Where that is too far ahead of our clock, time may help; the old version cannot win, and
+        trying it again tells us when.
+        """
+        try:
+            self._stamps.see(hlc_of(held))
+        except ClockSkewError:
+            return effort
+        self._metrics.restamped.inc()
+        return effort.restamped()
+
+    async def _created_before(
+        self, draft: Draft, effort: "_Effort", tally: WriteTally
+    ) -> Record | None:
+        """Return what an earlier attempt of this create has made, None if nobody can have seen it."""
+        if tally.superseded_by == ABSENT:
+            return None
+        try:
+            return await self._reading.quorum(draft.namespace, draft.memory_id, draft.deadline)
+        except ProblemError as error:
+            raise effort.problem("quorum-unavailable", error.detail) from error
 
     async def _attempt(self, view: View, draft: Draft, raw: bytes, tally: WriteTally) -> Verdict:
         """Send one put to the whole write set; return as soon as its fate is known."""
@@ -258,8 +282,12 @@ class Writing:
                 ended.set_result(verdict)
 
         left_s = draft.deadline - self._clock.now()
-        put = (draft.key, draft.slot, raw, False)
-        self._peers.put(view, view.placement.write_set(draft.slot), put, left_s, on_put)
+        if left_s > 0:
+            put = (draft.key, draft.slot, raw, False)
+            self._peers.put(view, tally.asked(), put, left_s, on_put)
+        else:
+            for store in tally.asked():
+                on_put(store, Answer.UNREACHABLE, ABSENT)
         try:
             async with asyncio.timeout(left_s):
                 return await ended
@@ -297,6 +325,17 @@ class _Effort:
 
     def restamped(self) -> "_Effort":
         return replace(self, version=ABSENT, restamps=self.restamps + 1)
+
+    def go_on(self, verdict: Verdict) -> None:
+        """Let another attempt pass.
+
+        Raises:
+            ProblemError: the verdict is final.
+        """
+        if verdict is Verdict.REROUTE:
+            raise self.problem("not-implemented", "this record is a register")
+        if verdict is Verdict.FULL:
+            raise self.problem("storage-full", "the replicas' disks are full")
 
     def problem(self, code: str, detail: str) -> ProblemError:
         applied = self.may_have_applied
