@@ -103,7 +103,7 @@ def _has_capabilities() -> bool:
     return os.geteuid() == 0 and all(effective >> bit & 1 for bit in (CAP_NET_ADMIN, CAP_SYS_ADMIN))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # a plugin is itself: pytest puts it into sets
 class LayersPlugin:
     """One session's verdicts."""
 
