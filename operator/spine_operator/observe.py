@@ -28,7 +28,7 @@ from spine_operator.readings import (
     read_pod,
     read_statefulset,
 )
-from spine_operator.seating import url_of
+from spine_operator.seating import host_port
 from spine_operator.secrets import SecretValues, Values, purposes, read_values
 from spine_operator.spec import Cluster, parse_cluster
 from spine_operator.unbuilt import refused_fields
@@ -75,9 +75,10 @@ def door_to(cluster: Cluster, ports: Ports, secrets: SecretValues, seat: Seat) -
     token = secrets.get("admin", {}).get("token")
     if token is None or (cluster.spec.access.tls and authority is None):
         return None
+    scheme = "https" if authority else "http"
     return Door(
         seat=seat,
-        url=url_of(cluster, seat, ports.address_of),
+        url=f"{scheme}://{host_port(cluster, seat, ports.address_of)}",
         server_name=f"{seat}.{cluster.key.node_domain}",
         authority=authority,
         token=token,

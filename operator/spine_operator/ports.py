@@ -142,5 +142,5 @@ class Ports:
     now_ms: Callable[[], int]  # since 1970
     entropy: Entropy
     lease_held: Callable[[], bool]
-    address_of: Callable[[str], str | None]  # seat → another URL, for nodes outside the cluster
+    address_of: Callable[[str], str | None]  # seat → other host:port, for nodes outside the cluster
     node_image: str  # repository of the nodes' image where the spec names none

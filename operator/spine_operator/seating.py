@@ -14,10 +14,9 @@ from spine_operator.spec import Cluster
 AddressOf = Callable[[Seat], str | None]
 
 
-def url_of(cluster: Cluster, seat: Seat, address_of: AddressOf) -> str:
+def host_port(cluster: Cluster, seat: Seat, address_of: AddressOf) -> str:
     """Return where a node answers: its DNS name, or another place that a test has given."""
-    scheme = "https" if cluster.spec.access.tls else "http"
-    return address_of(seat) or f"{scheme}://{seat}.{cluster.key.node_domain}:{PORT}"
+    return address_of(seat) or f"{seat}.{cluster.key.node_domain}:{PORT}"
 
 
 def wanted_by(cluster: Cluster, address_of: AddressOf) -> Wanted:
@@ -34,7 +33,7 @@ def wanted_by(cluster: Cluster, address_of: AddressOf) -> Wanted:
     return Wanted(
         name=cluster.key.name,
         seats={
-            seat: Place(zone=zone, url=url_of(cluster, seat, address_of)) for seat, zone in seats
+            seat: Place(zone=zone, url=host_port(cluster, seat, address_of)) for seat, zone in seats
         },
         factor=spec.replication.factor,
         write_quorum=spec.replication.write_quorum,

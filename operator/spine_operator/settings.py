@@ -23,7 +23,7 @@ class Settings:
     health_port: int = 8080
     metrics_port: int = 8081
     log_level: str = "INFO"
-    seat_addresses: Mapping[str, str] = field(default_factory=dict)  # tests: seat → URL
+    seat_addresses: Mapping[str, str] = field(default_factory=dict)  # tests: seat → host:port
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -77,7 +77,7 @@ def _addresses(file: str) -> Mapping[str, str]:
         return {}
     try:
         addresses = json.loads(Path(file).read_text())
-        return {str(seat): str(url) for seat, url in addresses.items()}
+        return {str(seat): str(place) for seat, place in addresses.items()}
     except (OSError, ValueError, AttributeError) as error:
         path = f"{PREFIX}SEAT_ADDRESSES_FILE"
-        raise InvalidInputError("names no file of seat → URL", path=path) from error
+        raise InvalidInputError("names no file of seat → host:port", path=path) from error
