@@ -102,11 +102,17 @@ class PeerLink:
                     await self._connected(http)
                     wait = REDIAL_S
                 except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
-                    self.refusal = f"{type(error).__name__}: {error}"
+                    self._note_failure(f"{type(error).__name__}: {error}")
                 finally:
                     self._end()
                 await self._clock.sleep(self._clock.jittered(wait))
                 wait = min(2 * wait, REDIAL_MAX_S)
+
+    def _note_failure(self, why: str) -> None:
+        """Log a failure when it is another one than the time before."""
+        if why != self.refusal:
+            logger.info("link_down", extra={"url": self._dial.url, "why": why})
+        self.refusal = why
 
     async def _connected(self, http: aiohttp.ClientSession) -> None:
         headers = {"Authorization": f"Bearer {self._dial.token}"}
