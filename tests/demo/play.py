@@ -30,7 +30,7 @@ QUICKSTART = REPOSITORY / "examples" / "quickstart.yaml"
 SYSTEM, NAMESPACE, JOB = "memory-spine-system", "agents", "agents"
 PORT = 8788
 READY_S, CHANGE_S, STOP_S = 180.0, 300.0, 600.0
-BEFORE_CHANGES = 500  # memories in the cluster before the first change
+BEFORE_CHANGES = 2500  # memories in the cluster before the first change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +142,15 @@ class Play:
         log = self._start_load(cluster, resource)
         before = resource.document()
         with self.stage.step("kubectl scale msc 3 → 4, under load"), self._timed("scale_up"):
+            stored: list[int] = []  # memories when the joiner began to pull
+
+            def note(step: str) -> None:
+                if step in {"push", "pull"} and not stored:
+                    stored.append(log.acknowledged())
+
             self._scale(cluster, resource, 4)
-            resource.until_ready(nodes=4, deadline_s=CHANGE_S)
-        self._count_moved(resource, before, log)
+            resource.until_ready(nodes=4, deadline_s=CHANGE_S, on_step=note)
+        self._count_moved(resource, before, stored[0])
         with self.stage.step("kill -9 of a node's process, under load"), self._timed("kill"):
             self._kill(cluster, resource)
             resource.until_ready(nodes=4, deadline_s=CHANGE_S)
@@ -205,7 +211,7 @@ class Play:
         os.kill(pid, signal.SIGKILL)
         resource.until_pod_back(victim, restarts, deadline_s=CHANGE_S)
 
-    def _count_moved(self, resource: Resource, before: Document, log: LoadLog) -> None:
+    def _count_moved(self, resource: Resource, before: Document, stored: int) -> None:
         """Compare what the nodes have pulled for the change with what the ring said would move."""
         pulled = sum(
             value
@@ -217,7 +223,7 @@ class Play:
         old, new = Placement(before), Placement(after)
         copies = before.slots * before.factor
         moved = sum(len({*new.current(s)} - {*old.current(s)}) for s in range(before.slots))
-        self.figures["moved_fraction"] = round(pulled / (log.acknowledged() * before.factor), 4)
+        self.figures["moved_fraction"] = round(pulled / (stored * before.factor), 4)
         self.figures["moved_fraction_planned"] = round(moved / copies, 4)
 
     def _audited(self, cluster: Cluster, log: LoadLog) -> Json:

@@ -40,8 +40,12 @@ class Resource:
         found = self.cluster.kubectl.get("configmap", f"{self.name}-topology", "-n", self.namespace)
         return Document.from_json(json.loads(found["data"]["document"]))
 
-    def until_ready(self, *, nodes: int, deadline_s: float) -> None:
+    def until_ready(
+        self, *, nodes: int, deadline_s: float, on_step: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Wait until the spec of this generation is in force with so many nodes; show each step.
+
+        `on_step` hears the operator's step at every look.
 
         Raises:
             StepFailedError: it was not in time.
@@ -52,6 +56,7 @@ class Resource:
             nonlocal seen
             found = self.get()
             seen = told(found)
+            on_step(found.get("status", {}).get("operation", {}).get("step", ""))
             self.stage.now(seen)
             return settled(found, nodes)
 

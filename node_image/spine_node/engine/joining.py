@@ -8,13 +8,13 @@ by themselves: this store is in the write set since it adopted the prepare docum
 
 import asyncio
 import logging
-from dataclasses import dataclass
 
 import msgspec
 
 from spine_core.sources import sources_of
 from spine_core.topology import Phase
 from spine_node.engine.context import Context
+from spine_node.engine.gains import Gains, Progress
 from spine_node.engine.membership import View
 from spine_node.engine.pace import Pace
 from spine_node.engine.pages import PAGE, ROOTS
@@ -31,34 +31,21 @@ SLOTS_TOGETHER = 16  # per slot of pace: they share round trips and commits
 Sources = tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far the pulls of one change have come, on this store."""
-
-    change: str
-    gained: frozenset[int]
-    pulled: set[int]
-    bytes_done: int
-    bytes_total: int
-    moved_at: float  # when a slot was last completed, in seconds of the loop
-
-
 class Joining:
     """Pulls gained slots whenever a change is in prepare."""
 
-    def __init__(self, context: Context, pulling: Pulling, pace: Pace) -> None:
-        self._pulling, self._pace = pulling, pace
+    def __init__(self, context: Context, pulling: Pulling, gains: Gains, pace: Pace) -> None:
+        self._pulling, self._gains, self._pace = pulling, gains, pace
         self._store, self._membership = context.store, context.membership
         self._peers, self._stamps, self._clock = context.peers, context.stamps, context.clock
-        self.progress: Progress | None = None
 
     async def run(self) -> None:
         """Follow the changes, for ever."""
         while True:
             await self._clock.sleep(LOOK_S)
             view = self._membership.view
-            progress = self._follow(view)
-            if view is None or progress is None or progress.pulled == progress.gained:
+            progress = self._gains.follow(view)
+            if view is None or progress is None or not progress.left:
                 continue
             if self._pace.suspended or view.document.phase is not Phase.PREPARE:
                 continue
@@ -68,21 +55,6 @@ class Joining:
                 why = "; ".join(sorted({str(error) for error in cut.exceptions}))
                 logger.info("change_pull_cut", extra={"change": progress.change, "why": why})
                 await self._clock.sleep(RETRY_S)
-
-    def _follow(self, view: View | None) -> Progress | None:
-        """Keep `progress` that of the change in force, None without a part in one."""
-        change = view.document.change if view else None
-        if view is None or change is None or view.number is None:
-            self.progress = None
-        elif self.progress is None or self.progress.change != change.id:
-            gained = view.placement.gained().get(view.number, frozenset())
-            pulled = {slot for slot in gained if self._marked(slot, change.id)}
-            self.progress = Progress(change.id, gained, pulled, 0, 0, self._clock.now())
-        return self.progress
-
-    def _marked(self, slot: int, change: str) -> bool:
-        mark = self._store.pull_mark(slot)
-        return mark is not None and msgspec.msgpack.decode(mark)[0] == change
 
     async def _pull(self, view: View, progress: Progress) -> None:
         by_sources = self._by_sources(view, progress)
@@ -100,7 +72,7 @@ class Joining:
         assert view.number is not None
         live = self._peers.up()
         groups: dict[Sources, list[int]] = {}
-        for slot in sorted(progress.gained - progress.pulled):
+        for slot in sorted(progress.left):
             sources = sources_of(view.placement, slot, view.number, live)
             if sources is not None:
                 groups.setdefault(sources, []).append(slot)

@@ -23,6 +23,7 @@ from spine_core.versions import etag_of, ms_of
 from spine_node.clock import Clock
 from spine_node.engine.configuration import LiveConfiguration
 from spine_node.engine.context import Context
+from spine_node.engine.gains import Gains
 from spine_node.engine.gossiping import Gossiping
 from spine_node.engine.health import Health
 from spine_node.engine.joining import Joining
@@ -126,8 +127,9 @@ class Node:
         self.reading = Reading(context, self.stable, lambda: self.configuration.now)
         self.writing = Writing(context, self.reading, lambda: self.configuration.now)
         self.writing.strategy = plan.strategy
-        self.pulling = Pulling(context, self.stable, self.pace)
-        self.joining = Joining(context, self.pulling, self.pace)
+        gains = Gains(store, clock)
+        self.pulling = Pulling(context, self.stable, gains, self.pace)
+        self.joining = Joining(context, self.pulling, gains, self.pace)
         self.index = QueryIndex(store, plan.index_file, physical_ms=clock.physical_ms)
         query_peers = ClusterQueryPeers(
             context, self.stable, self.reading, self.replica, self.index
@@ -144,7 +146,7 @@ class Node:
             membership=self.membership,
             gossiping=self.gossiping,
             health=self.health,
-            joining=self.joining,
+            gains=gains,
             pulling=self.pulling,
             pace=self.pace,
             clock=clock,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from spine_core.records import version_in
 from spine_core.versions import Version, hlc_from_ms, hlc_of
 from spine_node.engine.context import Context
+from spine_node.engine.gains import Gains
 from spine_node.engine.membership import View
 from spine_node.engine.pace import Pace
 from spine_node.engine.pages import BUCKETS, FETCH, KEYS, ROOTS
@@ -37,8 +38,8 @@ class PullCutError(Exception):
 class Pulling:
     """The recurring pulls of one node."""
 
-    def __init__(self, context: Context, stable: StableTimes, pace: Pace) -> None:
-        self._stable, self._pace = stable, pace
+    def __init__(self, context: Context, stable: StableTimes, gains: Gains, pace: Pace) -> None:
+        self._stable, self._gains, self._pace = stable, gains, pace
         self._store, self._membership = context.store, context.membership
         self._peers, self._stamps = context.peers, context.stamps
         self._clock, self._metrics = context.clock, context.metrics
@@ -60,10 +61,11 @@ class Pulling:
             return True
         self._begin_epoch(view)
         began = self._stamps.tick()
+        left_out = self._left_to_the_change(view)
         shared = self._shared(view)
-        complete = [await self._pull(view, peer, slots) for peer, slots in shared.items()]
+        complete = [await self._pull(view, peer, slots, left_out) for peer, slots in shared.items()]
         self._note(view, view.number, began)  # alone, our own clock is the whole matrix
-        self.rounds += all(complete)
+        self.rounds += all(complete) and not left_out
         return all(complete)
 
     def row(self) -> Mapping[int, int]:
@@ -89,8 +91,16 @@ class Pulling:
                     shared.setdefault(store, []).append(slot)
         return shared
 
-    async def _pull(self, view: View, peer: int, slots: list[int]) -> bool:
+    def _left_to_the_change(self, view: View) -> frozenset[int]:
+        """Return gained slots that `joining` will pull at its pace; when it is suspended, none."""
+        progress = self._gains.follow(view)
+        return frozenset() if progress is None or self._pace.suspended else progress.left
+
+    async def _pull(
+        self, view: View, peer: int, shared: list[int], left_out: frozenset[int]
+    ) -> bool:
         began = self._stamps.tick()
+        slots = [slot for slot in shared if slot not in left_out]
         try:
             differing = await self._differing(view, peer, slots)
             for at in range(0, len(differing), SLOTS_AT_ONCE):
@@ -101,7 +111,8 @@ class Pulling:
             logger.info("pull_cut", extra={"peer": peer, "why": str(error)})
             return False
         self._metrics.digest_mismatches.set(len(differing))
-        self._note(view, peer, began)
+        if len(slots) == len(shared):
+            self._note(view, peer, began)
         return True
 
     def _note(self, view: View, source: int, began: int) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from spine_core.reports import slots_to_hex
 from spine_node.clock import Clock
 from spine_node.engine.configuration import Configuration
+from spine_node.engine.gains import Gains, Progress
 from spine_node.engine.gossiping import Gossiping
 from spine_node.engine.health import Health
-from spine_node.engine.joining import Joining, Progress
 from spine_node.engine.membership import Membership, View
 from spine_node.engine.pace import Pace
 from spine_node.engine.pulling import Pulling
@@ -32,7 +32,7 @@ class Reporting:
     membership: Membership
     gossiping: Gossiping
     health: Health
-    joining: Joining
+    gains: Gains
     pulling: Pulling
     pace: Pace
     clock: Clock
@@ -53,7 +53,7 @@ class Reporting:
             "epoch": view.epoch if view else None,
             "digest": view.digest if view else None,
             "config_digest": configuration.digest(),
-            "change": self._change(view, self.joining.progress),
+            "change": self._change(view, self.gains.follow(view)),
             "pulls": {str(source): round(age, 1) for source, age in self.pulling.ages_s().items()},
             "peers": self.gossiping.peers(),
             "disk": {"used": self._used_bytes(view), "quota": self.quota_bytes},
