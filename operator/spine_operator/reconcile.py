@@ -20,7 +20,7 @@ from spine_operator.planner import plan
 from spine_operator.ports import ForbiddenError, Json, Kind, KubeError, NotFoundError, Ports
 from spine_operator.seating import wanted_by
 from spine_operator.spec import Cluster, parse_cluster
-from spine_operator.status import build_status, forbidden_status, merge_patch
+from spine_operator.status import build_status, forbidden_status, is_ready, merge_patch
 
 logger = logging.getLogger("spine.reconcile")
 
@@ -73,7 +73,7 @@ async def _turn(resource: Json, ports: Ports) -> Outcome:
     await _tell(news, cluster, ports)
     if failure is not None:
         raise failure
-    return Outcome(_pause_s(decided), plan=decided, status=status)
+    return Outcome(_pause_s(decided, status), plan=decided, status=status)
 
 
 async def _act(decided: Plan, observed: Observed, ports: Ports) -> SpineError | None:
@@ -130,10 +130,10 @@ async def _tell(events: Iterable[dict[str, Any]], cluster: Cluster, ports: Ports
             logger.info("event_lost", extra={"cluster": str(cluster.key), "error": str(error)})
 
 
-def _pause_s(decided: Plan) -> float:
+def _pause_s(decided: Plan, status: Json) -> float:
     match decided.decision:
         case Done():
-            return AGAIN_AT_REST_S
+            return AGAIN_AT_REST_S if is_ready(status) else AGAIN_WHILE_WAITING_S
         case Blocked():
             return AGAIN_WHILE_BLOCKED_S
         case Wait():

@@ -44,7 +44,8 @@ def stall_of(observed: Observed, plan: Plan, health: Health | None) -> Stall | N
     decision = plan.decision
     if isinstance(decision, Blocked) and decision.stalled is not None:
         return Stall(decision.stalled, decision.message)
-    for seat, pod in sorted(observed.pods.items()):
+    silent = {seat: pod for seat, pod in observed.pods.items() if not observed.reports.get(seat)}
+    for seat, pod in sorted(silent.items()):
         if pod.trouble in _IMAGE_TROUBLE:
             return Stall("ImagePullFailed", f"{seat}: {pod.trouble}")
         if pod.trouble == "Unschedulable":

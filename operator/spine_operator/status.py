@@ -77,6 +77,11 @@ def forbidden_status(before: Json, metadata: Json, message: str, now_ms: int) ->
     return {**before, "observedGeneration": metadata["generation"], "conditions": kept}
 
 
+def is_ready(status: Json) -> bool:
+    """Whether the spec is in force."""
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in status["conditions"])
+
+
 def merge_patch(before: Json, after: Json) -> dict[str, Any]:
     """Return the merge patch that turns one object into the other; empty when they are equal."""
     patch: dict[str, Any] = {name: None for name in before if name not in after}
