@@ -7,12 +7,27 @@ _INDEX = "tests/unit/search/test_index.py"
 _INDEXER = "tests/unit/search/test_indexer.py"
 
 MUTANTS = [
+    # A missing field matches only what asks for its absence, and true is not 1.
+    Mutant(
+        file="node_image/spine_core/filter_tree.py",
+        old='return test.op in ("$ne", "$nin") or',
+        new='return test.op == "$ne" or',
+        killed_by="tests/unit/core/test_filters.py::test_a_filter_finds_the_memory_it_describes",
+    ),
+    Mutant(
+        file="node_image/spine_core/filter_tree.py",
+        old=" and not isinstance(value, bool)",
+        new="",
+        killed_by="tests/unit/core/test_filters.py"
+        "::test_a_filter_leaves_out_what_it_does_not_describe",
+    ),
     # The feed position moves in the transaction that writes the rows, not after it …
     Mutant(
         file="node_image/spine_node/search/applier.py",
-        old="            self._insert(entries)\n            if position",
-        new='            self._insert(entries)\n            self._connection.execute("COMMIT")\n'
-        '            self._connection.execute("BEGIN")\n            if position',
+        old="            if position is not None:\n",
+        new='            self._connection.execute("COMMIT")\n'
+        '            self._connection.execute("BEGIN")\n'
+        "            if position is not None:\n",
         killed_by=f"{_INDEXER}::test_rows_and_position_change_together_or_not_at_all",
     ),
     # … nor before it.
@@ -26,8 +41,8 @@ MUTANTS = [
     # A rebuild has no position before its last page.
     Mutant(
         file="node_image/spine_node/search/indexer.py",
-        old="partial(self._file.write, page, None)",
-        new="partial(self._file.write, page, head)",
+        old="await self._on_thread(partial(self._file.write, entries, None))\n            self",
+        new="await self._on_thread(partial(self._file.write, entries, head))\n            self",
         killed_by=f"{_INDEXER}::test_an_index_that_was_not_finished_is_not_used",
     ),
     # A position proves nothing once the feed behind it is gone.
@@ -66,14 +81,20 @@ MUTANTS = [
     ),
     Mutant(
         file="node_image/spine_node/search/index.py",
-        old="            if asked >> each.slot & 1:\n    ",
-        new="            if True:\n    ",
+        old=" or not asked >> shown.slot & 1",
+        new="",
         killed_by=f"{_INDEX}::test_an_own_write_counts_only_in_a_slot_the_store_answers_for",
     ),
     Mutant(
         file="node_image/spine_node/search/index.py",
-        old="min(each.version, self._held(each))",
-        new="each.version",
+        old=" or shown.version < version:",
+        new=":",
+        killed_by=f"{_INDEX}::test_an_own_write_counts_only_where_it_is_indexed",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/index.py",
+        old="return raw is not None and version_in(raw) >= version",
+        new="return True",
         killed_by=f"{_INDEX}::test_an_own_write_that_the_store_has_dropped_does_not_count",
     ),
     # A list for a session shows every own write.

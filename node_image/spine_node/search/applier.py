@@ -6,11 +6,18 @@ batch is one transaction together with the feed position it reaches.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
-from spine_node.search.entries import Entry
+from spine_node.search.entries import Client, Entry
 
-TERMS_KEPT_MAX = 100_000  # numbers of strings remembered in memory, some 10 MB
+TERMS_KEPT_MAX: Final = 100_000  # numbers of strings remembered in memory, some 10 MB
+
+_ROWS_OF: Final = """
+SELECT row.number, row.namespace, row.created, row.id, row.tags
+FROM json_each(?) AS asked CROSS JOIN row INDEXED BY row_id
+ON row.namespace = json_extract(asked.value, '$[0]') AND row.id = json_extract(asked.value, '$[1]')
+"""
 
 
 class Applier:
@@ -21,15 +28,15 @@ class Applier:
         self._namespaces: dict[str, int] = {}
         self._terms: dict[str, int] = {}
 
-    def apply(self, entries: Sequence[Entry], purged: Sequence[int], position: int | None) -> None:
-        """Replace the rows of `entries`, remove those of the key hashes `purged`, move on.
+    def apply(self, entries: Sequence[Entry], position: int | None) -> None:
+        """Replace the rows of these records, and move on to a feed position.
 
         `position` None leaves the stored one: the first pages of a rebuild are not yet an index.
         """
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._remove([*(entry.hash for entry in entries), *purged])
-            self._insert(entries)
+            self._remove(entries)
+            self._insert([entry for entry in entries if entry.client is not None])
             if position is not None:
                 self._connection.execute("UPDATE meta SET position = ?", (position,))
         except BaseException:
@@ -39,65 +46,48 @@ class Applier:
             raise
         self._connection.execute("COMMIT")
 
-    def _remove(self, hashes: Sequence[int]) -> None:
-        listed = (json.dumps(hashes),)
-        old = self._connection.execute(
-            "SELECT number, namespace, created, id, tags FROM row"
-            " WHERE key_hash IN (SELECT value FROM json_each(?))",
-            listed,
-        ).fetchall()
-        if old:
-            self._connection.executemany(
-                "DELETE FROM tag WHERE namespace = ? AND term = ? AND created = ? AND id = ?",
-                [
-                    (namespace, int(term), created, memory_id)
-                    for _, namespace, created, memory_id, tags in old
-                    for term in tags.split(",")[1:-1]
-                ],
-            )
-            self._connection.executemany(
-                "DELETE FROM row WHERE number = ?", [(row[0],) for row in old]
-            )
-        self._connection.execute(
-            "DELETE FROM gone WHERE key_hash IN (SELECT value FROM json_each(?))", listed
+    def _remove(self, entries: Sequence[Entry]) -> None:
+        listed = json.dumps([(self._namespace(each), each.memory_id) for each in entries])
+        old = self._connection.execute(_ROWS_OF, (listed,)).fetchall()
+        self._connection.executemany(
+            "DELETE FROM tag WHERE namespace = ? AND term = ? AND created = ? AND id = ?",
+            [
+                (namespace, int(term), created, memory_id)
+                for _, namespace, created, memory_id, tags in old
+                for term in tags.split(",")[1:-1]
+            ],
         )
+        self._connection.executemany("DELETE FROM row WHERE number = ?", [row[:1] for row in old])
 
     def _insert(self, entries: Sequence[Entry]) -> None:
-        (number,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM row").fetchone()
+        (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM row").fetchone()
         rows: list[tuple[object, ...]] = []
         tags: list[tuple[object, ...]] = []
-        gone: list[tuple[object, ...]] = []
-        for entry in entries:
-            namespace = self._number(self._namespaces, "namespace", "name", entry.namespace)
-            if entry.client is None:
-                gone.append((entry.hash, entry.slot, entry.version, namespace, entry.memory_id))
-                continue
-            number += 1
-            terms = self._terms_of(entry.client.tags)
-            rows.append(self._row(number, namespace, entry, terms))
+        for number, entry in enumerate(entries, last + 1):
+            assert entry.client is not None, "a deleted record has no row"
+            terms = [self._term(text) for text in dict.fromkeys(entry.client.tags)]
+            rows.append(self._row(number, entry, entry.client, terms))
             tags.extend(
-                (namespace, term, entry.created_ms, entry.memory_id, number) for term in terms
+                (self._namespace(entry), term, entry.created_ms, entry.memory_id, number)
+                for term in terms
             )
         insert = self._connection.executemany
-        insert("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        insert("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
         insert("INSERT INTO tag VALUES (?,?,?,?,?)", tags)
-        insert("INSERT INTO gone VALUES (?,?,?,?,?)", gone)
 
     def _row(
-        self, number: int, namespace: int, entry: Entry, terms: Sequence[int]
+        self, number: int, entry: Entry, client: Client, terms: Sequence[int]
     ) -> tuple[object, ...]:
-        client = entry.client
-        assert client is not None, "a tombstone has no row"
         names = (client.agent_id, client.user_id, client.thread_id)
         return (
-            number, entry.hash, entry.slot, entry.version, namespace, entry.memory_id,
+            number, entry.slot, entry.version, self._namespace(entry), entry.memory_id,
             entry.created_ms, entry.updated_ms, entry.expires_ms, client.importance, client.pinned,
             *(None if name is None else self._term(name) for name in names),
-            tag_list(terms),
+            f",{','.join(map(str, terms))}," if terms else ",",
         )  # fmt: skip
 
-    def _terms_of(self, texts: Iterable[str]) -> list[int]:
-        return [self._term(text) for text in dict.fromkeys(texts)]
+    def _namespace(self, entry: Entry) -> int:
+        return self._number(self._namespaces, "namespace", "name", entry.namespace)
 
     def _term(self, text: str) -> int:
         return self._number(self._terms, "term", "text", text)
@@ -124,8 +114,3 @@ class Applier:
         ).lastrowid
         assert number is not None
         return number
-
-
-def tag_list(terms: Iterable[int]) -> str:
-    """Return numbers of terms as `row.tags` holds them: each between commas."""
-    return f",{','.join(map(str, terms))}," if terms else ","

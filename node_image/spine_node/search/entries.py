@@ -2,15 +2,14 @@
 
 import msgspec
 
+from spine_core.errors import CorruptRecordError
 from spine_core.ids import key_hash
 from spine_core.records import FLAG_TOMBSTONE, Record, decode, split_body
-from spine_core.versions import Version, hlc_of, ms_of
+from spine_core.versions import ABSENT, Version, hlc_of, ms_of
 from spine_node.store import checksum, split_key
 
-_HALF = 1 << 63
 
-
-class _Client(msgspec.Struct):
+class Client(msgspec.Struct, frozen=True):
     """The indexed fields of the client's JSON; the rest is skipped, not decoded."""
 
     tags: list[str] = []
@@ -29,51 +28,60 @@ class _Server(msgspec.Struct):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One record as the index sees it; `client` None is a tombstone."""
+    """One record as the index is to show it. `client` None: deleted, or purged (version ABSENT)."""
 
+    key: bytes
     slot: int
     namespace: str
     memory_id: str
     version: Version
-    hash: int  # key hash as SQLite's signed integer
     created_ms: int = 0
     expires_ms: int | None = None
-    client: _Client | None = None
+    client: Client | None = None
 
     @property
     def updated_ms(self) -> int:
         """When this version was stamped."""
         return ms_of(hlc_of(self.version))
 
+    @property
+    def hash(self) -> int:
+        """By which sessions name the record."""
+        return key_hash(self.namespace, self.memory_id)
 
-_client = msgspec.json.Decoder(_Client)
+
+_client = msgspec.json.Decoder(Client)
 _server = msgspec.msgpack.Decoder(_Server)
 
 
-def entry_of(key: bytes, raw: bytes) -> Entry:
-    """Read what is indexed of a stored record.
+def entry_of(key: bytes, raw: bytes | None) -> Entry:
+    """Read what is indexed of a record; `raw` None when the store no longer holds it.
 
     Raises:
-        CorruptRecordError: the bytes fail their checksum.
+        CorruptRecordError: the bytes fail their checksum, or are no memory.
     """
     slot, namespace, memory_id = split_key(key)
+    if raw is None:
+        return Entry(key=key, slot=slot, namespace=namespace, memory_id=memory_id, version=ABSENT)
     record = decode(raw, checksum)
-    hashed = signed(key_hash(namespace, memory_id))
-    server_fields, client_json = split_body(record.body)
     if record.flags & FLAG_TOMBSTONE:
         return Entry(
-            slot=slot, namespace=namespace, memory_id=memory_id, version=record.version, hash=hashed
+            key=key, slot=slot, namespace=namespace, memory_id=memory_id, version=record.version
         )
-    return Entry(
-        slot=slot,
-        namespace=namespace,
-        memory_id=memory_id,
-        version=record.version,
-        hash=hashed,
-        created_ms=_server.decode(server_fields).created_at,
-        expires_ms=record.expires_ms or None,
-        client=_client.decode(client_json),
-    )
+    server_fields, client_json = split_body(record.body)
+    try:
+        return Entry(
+            key=key,
+            slot=slot,
+            namespace=namespace,
+            memory_id=memory_id,
+            version=record.version,
+            created_ms=_server.decode(server_fields).created_at,
+            expires_ms=record.expires_ms or None,
+            client=_client.decode(client_json),
+        )
+    except msgspec.DecodeError as error:
+        raise CorruptRecordError(f"not a memory: {error}") from error
 
 
 def memory_of(namespace: str, memory_id: str, record: Record) -> dict[str, object]:
@@ -95,13 +103,3 @@ def memory_of(namespace: str, memory_id: str, record: Record) -> dict[str, objec
 def created_ms_of(record: Record) -> int:
     """Return when a live record was created, milliseconds since 1970."""
     return _server.decode(split_body(record.body)[0]).created_at
-
-
-def signed(unsigned: int) -> int:
-    """Return a u64 as SQLite stores it."""
-    return unsigned - 2 * _HALF if unsigned >= _HALF else unsigned
-
-
-def unsigned(stored: int) -> int:
-    """Return the u64 that SQLite holds as a signed integer."""
-    return stored + 2 * _HALF if stored < 0 else stored

@@ -6,9 +6,9 @@ Source: api.md §4, §8; protocol.md §12.3.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -20,10 +20,10 @@ from spine_node.search.gathering import Gathering
 from spine_node.search.indexer import Indexer
 from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes
 from spine_node.search.plan import plan_of
-from spine_node.search.readers import Holding, Readers
+from spine_node.search.readers import Readers
 from spine_node.store import Store, key_of
 
-WINDOW_ROWS: Final = 500  # rows read from SQLite at a time: 3 ms of the loop if all need decoding
+WINDOW_ROWS: Final = 250  # rows read from SQLite at a time: 2 ms of the loop if all need decoding
 
 logger = logging.getLogger("spine.search")
 
@@ -68,16 +68,13 @@ class QueryIndex:
     async def sweep(self) -> int:
         """Forget what the store has purged or dropped since it was indexed; return how much."""
         await self._ready(0)
-        return await self._sweep("row") + await self._sweep("gone")
-
-    async def _sweep(self, table: Literal["row", "gone"]) -> int:
-        swept, after = 0, -(1 << 63)
-        while page := await self._readers.scan(table, after, WINDOW_ROWS):
-            after = page[-1][0]
-            keys = [key_of(held.slot, held.namespace, held.memory_id) for _, held in page]
-            missing = [(key, None) for key in keys if self._store.get(key) is None]
+        swept = after = 0
+        while page := await self._readers.addresses(after, WINDOW_ROWS):
+            after = page[-1].number
+            keys = [key_of(each.slot, each.namespace, each.memory_id) for each in page]
+            missing = [key for key in keys if self._store.get(key) is None]
             if missing:
-                await self._indexer.write(missing)
+                await self._indexer.forget(missing)
             swept += len(missing)
         return swept
 
@@ -92,10 +89,11 @@ class QueryIndex:
 
     async def _answer(self, call: QueryCall) -> QueryPage:
         gathered, ended = await self._gather(call)
+        asked = slots_of_bytes(call.slots)
         return QueryPage(
             candidates=gathered.candidates,
             end=None if ended else gathered.end,
-            unknown=await self._unknown(call.needs, slots_of_bytes(call.slots)),
+            unknown=tuple(need[0] for need in call.needs if not self._shows(need, asked)),
             lag_ms=self._lag_ms(),
         )
 
@@ -116,26 +114,22 @@ class QueryIndex:
             rows = WINDOW_ROWS
         return gathered, False
 
-    async def _unknown(self, needs: Sequence[tuple[int, bytes]], asked: int) -> tuple[int, ...]:
-        """Return the key hashes of own writes that the asked slots do not show.
+    def _shows(self, need: tuple[int, bytes], asked: int) -> bool:
+        """Whether an own write, or a later one, is both indexed and held in a slot asked for.
 
-        A need is met by a record at or above its version that is both indexed and held: the row of
-        a slot that was dropped and is being pulled again proves nothing.
+        Indexed is not enough: a slot that was dropped and is being pulled again may lack it.
         """
-        if not needs:
-            return ()
-        holdings = await self._readers.holdings([hashed for hashed, _ in needs])
-        shown: dict[int, bytes] = {}
-        for each in holdings:
-            if asked >> each.slot & 1:
-                shown[each.hash] = min(each.version, self._held(each))
-        return tuple(hashed for hashed, version in needs if shown.get(hashed, b"") < version)
-
-    def _held(self, holding: Holding) -> bytes:
-        raw = self._store.get(key_of(holding.slot, holding.namespace, holding.memory_id))
-        return b"" if raw is None else version_in(raw)
+        hashed, version = need
+        shown = self._indexer.recent.get(hashed)
+        if shown is None or not asked >> shown.slot & 1 or shown.version < version:
+            return False
+        raw = self._store.get(shown.key)
+        return raw is not None and version_in(raw) >= version
 
     def _lag_ms(self) -> int:
         """Return the age of the oldest change that the index does not show."""
-        waiting = self._store.feed_since(self._indexer.position or 0, 1)
-        return max(0, self._physical_ms() - ms_of(waiting[0].append_hlc)) if waiting else 0
+        position = self._indexer.position or 0
+        if position >= self._store.feed_head():
+            return 0
+        (oldest,) = self._store.feed_since(position, 1)
+        return max(0, self._physical_ms() - ms_of(oldest.append_hlc))

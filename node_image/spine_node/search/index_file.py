@@ -2,15 +2,13 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spine_core.errors import CorruptRecordError
-from spine_core.ids import key_hash
 from spine_node.search.applier import Applier
-from spine_node.search.entries import Entry, entry_of, signed
+from spine_node.search.entries import Entry, entry_of
 from spine_node.search.schema import create_tables, delete_file, open_file, stored_position
-from spine_node.store import split_key
 
 Found = tuple[bytes, bytes | None]  # key, and the record the store holds; None after a purge
 
@@ -42,11 +40,10 @@ class IndexFile:
         create_tables(connection, self._store_id)
         self._use(connection)
 
-    def write(self, found: Sequence[Found], position: int | None) -> None:
-        """Show these records as the store holds them, and the feed up to `position` if given."""
+    def write(self, entries: Sequence[Entry], position: int | None) -> None:
+        """Show these records, and the feed up to `position` if given."""
         assert self._applier is not None, "the file is open"
-        purged = [hash_of(key) for key, raw in found if raw is None]
-        self._applier.apply(list(_entries(found)), purged, position)
+        self._applier.apply(entries, position)
 
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""
@@ -58,18 +55,12 @@ class IndexFile:
         self._connection, self._applier = connection, Applier(connection)
 
 
-def hash_of(key: bytes) -> int:
-    """Return the key hash of a record as the tables hold it."""
-    _, namespace, memory_id = split_key(key)
-    return signed(key_hash(namespace, memory_id))
-
-
-def _entries(found: Iterable[Found]) -> Iterator[Entry]:
-    """Yield what is indexed of each record; one that fails its checksum keeps its old row."""
+def entries_of(found: Iterable[Found]) -> list[Entry]:
+    """Read records; one that fails its checksum is left out and keeps its old row."""
+    entries: list[Entry] = []
     for key, raw in found:
-        if raw is None:
-            continue
         try:
-            yield entry_of(key, raw)
-        except CorruptRecordError:
-            logger.warning("corrupt_record", extra={"key": key.hex()})
+            entries.append(entry_of(key, raw))
+        except CorruptRecordError as error:
+            logger.warning("corrupt_record", extra={"key": key.hex(), "error": str(error)})
+    return entries

@@ -1,9 +1,9 @@
 """Keeps the index file in step with the store's feed, on demand, off the write path.
 
 It works when a query needs a position, when WAITING_MAX entries wait, or after IDLE_S. Records are
-read from the store on the event loop and written to SQLite on one thread, in the order in which they
-were read, so rows never go backwards. A file that is missing, of another format or store, damaged,
-or behind the oldest feed entry is deleted and made again from the records.
+read from the store on the event loop and written to SQLite on one thread, one batch of the feed after
+the other, so rows never go backwards. A file that is missing, of another format or store, damaged, or
+behind the oldest feed entry is deleted and made again from the records.
 """
 
 import asyncio
@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from spine_core.ids import SLOTS
-from spine_node.search.index_file import Found, IndexFile
+from spine_node.search.entries import Entry
+from spine_node.search.index_file import IndexFile, entries_of
+from spine_node.search.recent import Recent
 from spine_node.store import Store
 
-BATCH: Final = 1000  # entries of one SQLite transaction; small ones cost up to three times as much
+BATCH: Final = 5000  # entries of one SQLite transaction; small ones cost up to three times as much
+SLICE: Final = 250  # records read from the store without a pause, 1 ms
+SCAN_RECORDS: Final = 1000  # the same in a rebuild, which reads them in their order
 SCAN_BYTES: Final = 1024 * 1024  # of records read from the store without a pause
 WAITING_MAX: Final = 2000
 IDLE_S: Final = 1.0  # how old an unindexed change may become while nobody asks
@@ -45,6 +49,7 @@ class Indexer:
         self._trusted = False  # the open file is known to be sound
         self.position: int | None = None
         self.generation = 0
+        self.recent = Recent()
 
     async def run(self) -> None:
         """Index until cancelled."""
@@ -72,9 +77,11 @@ class Indexer:
                 lambda: self.position is not None and self.position >= position
             )
 
-    async def write(self, found: Sequence[Found]) -> None:
-        """Show records as they were read from the store just now, without an await in between."""
-        await self._on_thread(partial(self._file.write, found, None))
+    async def forget(self, keys: Sequence[bytes]) -> None:
+        """Remove the rows of records that the store was just seen not to hold, without an await."""
+        await self._on_thread(
+            partial(self._file.write, entries_of((key, None) for key in keys), None)
+        )
 
     def distrust(self, generation: int) -> None:
         """Make the file again: a reader found this one damaged."""
@@ -108,9 +115,16 @@ class Indexer:
             if not entries or entries[0].seq != self.position + 1:
                 await self._rebuild()  # the feed was cut behind this position
                 continue
-            keys = dict.fromkeys(entry.key for entry in entries)
-            found = [(key, self._store.get(key)) for key in keys]
-            await self._show(found, entries[-1].seq)
+            keys = list(dict.fromkeys(entry.key for entry in entries))
+            await self._show(await self._read(keys), entries[-1].seq)
+
+    async def _read(self, keys: Sequence[bytes]) -> list[Entry]:
+        """Read records as the store holds them now; the loop is let go after each slice."""
+        entries: list[Entry] = []
+        for start in range(0, len(keys), SLICE):
+            found = [(key, self._store.get(key)) for key in keys[start : start + SLICE]]
+            entries += await self._on_thread(partial(entries_of, found))
+        return entries
 
     async def _trust(self, position: int | None) -> None:
         """Go on with a file from before, unless the store is older than that or it is of no use."""
@@ -125,30 +139,33 @@ class Indexer:
         self.generation += 1
         head = self._store.feed_head()
         await self._on_thread(self._file.make)
+        self.recent.clear()
         for page in self._pages():
-            await self._on_thread(partial(self._file.write, page, None))
+            entries = await self._on_thread(partial(entries_of, page))
+            await self._on_thread(partial(self._file.write, entries, None))
+            self.recent.note(entries)
         await self._show([], head)
         self._trusted = True
         logger.info("index_rebuild_ends", extra={"position": head})
 
-    def _pages(self) -> Iterator[list[Found]]:
-        page: list[Found] = []
+    def _pages(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield all records; a page is what is read without a pause."""
+        page: list[tuple[bytes, bytes]] = []
         for slot in range(SLOTS):  # a cluster of fewer leaves the rest empty
             after: bytes | None = None
             while True:
-                found, after = self._store.scan(slot, after, BATCH, SCAN_BYTES)
-                page.extend(found)
+                found, after = self._store.scan(slot, after, SCAN_RECORDS, SCAN_BYTES)
+                page += found
+                if len(page) >= SCAN_RECORDS or after is not None:
+                    yield page
+                    page = []
                 if after is None:
                     break
-                yield page
-                page = []
-            if len(page) >= BATCH:
-                yield page
-                page = []
         yield page
 
-    async def _show(self, found: Sequence[Found], position: int) -> None:
-        await self._on_thread(partial(self._file.write, found, position))
+    async def _show(self, entries: Sequence[Entry], position: int) -> None:
+        await self._on_thread(partial(self._file.write, entries, position))
+        self.recent.note(entries)
         await self._moved_to(position)
 
     async def _moved_to(self, position: int) -> None:

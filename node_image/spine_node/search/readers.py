@@ -6,17 +6,14 @@ Each row says whether SQL lets it through; the others are examined rows too and 
 
 import asyncio
 import heapq
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from spine_core.versions import Version
-from spine_node.search.entries import signed, unsigned
 from spine_node.search.messages import Position
 from spine_node.search.plan import Plan
 from spine_node.search.schema import open_file
@@ -26,33 +23,19 @@ THREADS: Final = 2  # SQLite works outside the interpreter's lock; more would on
 
 Answer = TypeVar("Answer")
 _position = itemgetter(0)  # of a Row
-_COLUMNS: Final = "key_hash, slot, name, id, version"
-_HOLDINGS: Final = " UNION ALL ".join(
-    f"SELECT {_COLUMNS} FROM {table} JOIN namespace ON namespace.number = {table}.namespace"  # noqa: S608 - our own names
-    " WHERE key_hash IN (SELECT value FROM json_each(?))"
-    for table in ("row", "gone")
+_ADDRESSES: Final = (
+    "SELECT row.number, slot, name, id FROM row JOIN namespace ON namespace.number = namespace"
+    " WHERE row.number > ? ORDER BY row.number LIMIT ?"
 )
-_SCANS: Final = {
-    table: f"SELECT {table}.rowid, {_COLUMNS} FROM {table}"  # noqa: S608 - our own names
-    f" JOIN namespace ON namespace.number = {table}.namespace"
-    f" WHERE {table}.rowid > ? ORDER BY {table}.rowid LIMIT ?"
-    for table in ("row", "gone")
-}
 
 
-class Holding(NamedTuple):
-    """One record, live or deleted, that the index shows under a key hash."""
+class Address(NamedTuple):
+    """One row of the index, by its number, and the record it shows."""
 
-    hash: int  # u64
+    number: int
     slot: int
     namespace: str
     memory_id: str
-    version: Version
-
-
-def _holding(row: Sequence[Any]) -> Holding:
-    hashed, *rest = row
-    return Holding(unsigned(hashed), *rest)
 
 
 class Readers:
@@ -89,24 +72,11 @@ class Readers:
 
         return await self._read(read)
 
-    async def holdings(self, hashes: Sequence[int]) -> list[Holding]:
-        """Return what the index shows of the records with these key hashes (u64)."""
+    async def addresses(self, after: int, rows: int) -> list[Address]:
+        """Return the next rows behind a row number, whatever they show."""
 
-        def read(connection: sqlite3.Connection) -> list[Holding]:
-            listed = json.dumps([signed(each) for each in hashes])
-            rows = connection.execute(_HOLDINGS, (listed, listed))
-            return [_holding(row) for row in rows]
-
-        return await self._read(read)
-
-    async def scan(
-        self, table: Literal["row", "gone"], after: int, rows: int
-    ) -> list[tuple[int, Holding]]:
-        """Return the next rows of a table behind a row number, each with its own."""
-
-        def read(connection: sqlite3.Connection) -> list[tuple[int, Holding]]:
-            found = connection.execute(_SCANS[table], (after, rows))
-            return [(number, _holding(row)) for number, *row in found]
+        def read(connection: sqlite3.Connection) -> list[Address]:
+            return [Address(*row) for row in connection.execute(_ADDRESSES, (after, rows))]
 
         return await self._read(read)
 

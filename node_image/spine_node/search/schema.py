@@ -2,7 +2,6 @@
 
 row    one live record; strings that repeat are replaced by the numbers of `namespace` and `term`
 tag    one tag of one row, in the order of lists
-gone   one tombstone: enough to know that an own write is indexed
 meta   one line: whose records these are, and the feed position that all of the above shows
 
 Invariant: a transaction that changes rows also stores the feed position it brings them to, so a
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 FORMAT: Final = 1  # of these tables; another one is rebuilt
+WAL_PAGES: Final = 8000  # 32 MB, gathered before pages move to the file: each moves once, not often
 CACHE_KIB: Final = 16 * 1024  # pages kept per connection: the inner nodes of a million rows
 
 _TABLES: Final = """
@@ -22,13 +22,12 @@ CREATE TABLE namespace (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE term (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE row (
     number INTEGER PRIMARY KEY,
-    key_hash INTEGER NOT NULL, slot INTEGER NOT NULL, version BLOB NOT NULL,
+    slot INTEGER NOT NULL, version BLOB NOT NULL,
     namespace INTEGER NOT NULL, id TEXT NOT NULL,
     created INTEGER NOT NULL, updated INTEGER NOT NULL, expires INTEGER,
     importance REAL, pinned INTEGER, agent INTEGER, user INTEGER, thread INTEGER,
     tags TEXT NOT NULL
 );
-CREATE INDEX row_hash ON row (key_hash);
 CREATE INDEX row_id ON row (namespace, id);
 CREATE INDEX row_created ON row (namespace, created, id);
 CREATE INDEX row_agent ON row (namespace, agent, created, id) WHERE agent IS NOT NULL;
@@ -39,10 +38,6 @@ CREATE TABLE tag (
     row INTEGER NOT NULL,
     PRIMARY KEY (namespace, term, created, id)
 ) WITHOUT ROWID;
-CREATE TABLE gone (
-    key_hash INTEGER PRIMARY KEY, slot INTEGER NOT NULL, version BLOB NOT NULL,
-    namespace INTEGER NOT NULL, id TEXT NOT NULL
-);
 """
 
 
@@ -53,6 +48,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # a lost tail is read from the feed again
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 

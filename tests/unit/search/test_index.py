@@ -4,8 +4,8 @@ import pytest
 
 from spine_core.ids import key_hash, slot_of
 from spine_core.versions import make_version
-from spine_node.search import gathering
-from spine_node.store.operations import Adopt, DropSlot, RaiseFloor
+from spine_node.search import gathering, recent
+from spine_node.store.operations import Adopt, DropSlot
 from unit.search.rig import ALL_SLOTS, NOW_MS, SLOTS, Shelf, asking
 
 
@@ -112,6 +112,14 @@ async def test_an_own_write_counts_only_in_a_slot_the_store_answers_for(shelf: S
     assert (await shelf.ask(asking(needs=[(hashed, written)], slots=others))).unknown == (hashed,)
 
 
+async def test_an_own_write_counts_only_where_it_is_indexed(shelf: Shelf) -> None:
+    await shelf.write("a", {})
+    await shelf.ask(asking())
+    needs = [(key_hash("team", "a"), await shelf.write("a", {"content": "newer"}))]
+    assert (await shelf.ask(asking(needs=needs, fresh=False))).unknown == (needs[0][0],)
+    assert (await shelf.ask(asking(needs=needs))).unknown == ()
+
+
 async def test_an_own_write_that_the_store_has_dropped_does_not_count(shelf: Shelf) -> None:
     written = await shelf.write("a", {})
     needs = [(key_hash("team", "a"), written)]
@@ -121,12 +129,22 @@ async def test_an_own_write_that_the_store_has_dropped_does_not_count(shelf: She
     assert (await shelf.ask(asking(needs=needs))).unknown == (needs[0][0],)
 
 
-async def test_a_sweep_forgets_what_the_store_has_purged(shelf: Shelf) -> None:
+async def test_an_own_write_that_the_index_does_not_remember_counts_as_unknown(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "REMEMBERED_MAX", 2)
+    await shelf.ask(asking())  # what is written from here on comes by the feed, in order
+    needs = [(key_hash("team", name), await shelf.write(name, {})) for name in "abc"]
+    assert (await shelf.ask(asking(needs=needs))).unknown == (needs[0][0],)
+
+
+async def test_a_sweep_forgets_what_the_store_has_dropped(shelf: Shelf) -> None:
     await shelf.write("a", {})
-    gone = await shelf.write("b", None)
-    needs = [(key_hash("team", "b"), gone)]
-    assert (await shelf.ask(asking(needs=needs))).unknown == ()
-    await shelf.store.submit(RaiseFloor(slot_of("team", "b", SLOTS), 1 << 62))
+    await shelf.write("b", {})
+    await shelf.ids(asking())
+    slot = slot_of("team", "b", SLOTS)
+    await shelf.store.submit(Adopt(b'{"epoch":4}', 4, 1, "cluster", frozenset()))
+    await shelf.store.submit(DropSlot(slot, 4))
     assert await shelf.index.sweep() == 1
     assert await shelf.index.sweep() == 0
     assert await shelf.ids(asking()) == ["a"]

@@ -12,8 +12,9 @@ from spine_core.errors import ProblemError
 from spine_core.ids import slot_of
 from spine_core.versions import make_version
 from spine_node.search import indexer
+from spine_node.search.entries import Entry
 from spine_node.search.index import QueryIndex
-from spine_node.search.index_file import Found, IndexFile
+from spine_node.search.index_file import IndexFile, entries_of
 from spine_node.search.schema import open_file
 from spine_node.store import key_of
 from spine_node.store.operations import TrimFeed
@@ -35,7 +36,6 @@ _CONTENTS = {
     " JOIN namespace ON namespace.number = row.namespace ORDER BY 1, 2",
     "tag": "SELECT row.id, text FROM tag JOIN row ON row.number = tag.row"
     " JOIN term ON term.number = tag.term ORDER BY 1, 2",
-    "gone": "SELECT key_hash, slot, version FROM gone ORDER BY 1",
     "meta": "SELECT store_id, position FROM meta",
 }
 
@@ -64,7 +64,8 @@ def rebuilds(index: QueryIndex) -> int:
 async def test_a_rebuilt_index_equals_one_that_followed_the_feed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer, "BATCH", 3)
+    monkeypatch.setattr(indexer, "BATCH", 7)
+    monkeypatch.setattr(indexer, "SLICE", 3)
     async with opened_shelf(tmp_path) as shelf:
         await shelf.ask(asking())
         for _ in range(4):
@@ -100,9 +101,9 @@ async def test_rows_and_position_change_together_or_not_at_all(tmp_path: Path) -
     file = IndexFile(tmp_path / "index.sqlite", store_id)
     assert file.open() == head
     with pytest.raises(OverflowError):  # the rows are written, the position cannot be
-        file.write([(key, None)], 1 << 70)
+        file.write(entries_of([(key, None)]), 1 << 70)
     with pytest.raises(sqlite3.IntegrityError):  # the rows cannot be written
-        file.write([(key, raw), (key, raw)], head + 1)
+        file.write(entries_of([(key, raw), (key, raw)]), head + 1)
     file.close()
     assert contents(tmp_path) == before
 
@@ -112,11 +113,11 @@ class DyingFile(IndexFile):
 
     writes = 0
 
-    def write(self, found: Sequence[Found], position: int | None) -> None:
+    def write(self, entries: Sequence[Entry], position: int | None) -> None:
         self.writes += 1
         if self.writes == 2:
             raise DyingError
-        super().write(found, position)
+        super().write(entries, position)
 
 
 class DyingError(Exception):
@@ -128,7 +129,7 @@ async def test_an_index_that_was_not_finished_is_not_used(
 ) -> None:
     names = [f"n-{i:02}" for i in range(20)]
     async with opened_store(tmp_path) as store:
-        monkeypatch.setattr(indexer, "BATCH", 3)
+        monkeypatch.setattr(indexer, "SCAN_RECORDS", 3)
         monkeypatch.setattr(indexer, "IndexFile", DyingFile)
         dying = QueryIndex(store, tmp_path / "index.sqlite", physical_ms=lambda: NOW_MS)
         for name in names:
@@ -192,10 +193,10 @@ async def test_an_index_that_breaks_under_way_is_made_anew(tmp_path: Path) -> No
         await fill(shelf, 10)
         shown = await shelf.ids(asking())
         connection = open_file(tmp_path / "index.sqlite")
-        connection.execute("DROP TABLE gone")
+        connection.execute("DROP INDEX row_created")
         connection.close()
         with pytest.raises(ProblemError) as refused:
-            await shelf.ask(asking(needs=[(1, b"")]))
+            await shelf.ask(asking())
         assert refused.value.code == "not-ready"
         assert await shelf.ids(asking(fresh=False)) == shown
 
@@ -206,13 +207,12 @@ async def test_a_corrupt_record_keeps_its_row_and_stops_nobody(tmp_path: Path) -
     keys = [key_of(0, "team", name) for name in "ab"]
     versions = [make_version(n, 1) for n in (1, 2)]
     raws = [record_of({"tags": ["task"]}, version) for version in versions]
-    file.write(list(zip(keys, raws, strict=True)), 2)
-    damaged = raws[1][:-1] + b"?"
-    file.write([(keys[0], record_of(None, make_version(3, 1))), (keys[1], damaged)], 4)
+    file.write(entries_of(zip(keys, raws, strict=True)), 2)
+    deleted, damaged = record_of(None, make_version(3, 1)), raws[1][:-1] + b"?"
+    file.write(entries_of(zip(keys, [deleted, damaged], strict=True)), 4)
     file.close()
-    after = contents(tmp_path)
-    assert [(row[1], row[3]) for row in after["row"]] == [("b", versions[1])]
-    assert len(after["gone"]) == 1
+    rows = contents(tmp_path)["row"]
+    assert [(row[1], row[3]) for row in rows] == [("b", versions[1])]
 
 
 async def test_a_change_is_indexed_without_anybody_asking(shelf: Shelf) -> None:
