@@ -193,7 +193,7 @@ class Play:
 
     def _until_stored(self, log: LoadLog, count: int) -> None:
         def stored() -> bool:
-            self.stage.now(f"{log.acknowledged():,} memories acknowledged")
+            self.stage.now(f"{log.acknowledged():,} memories acknowledged", passing=True)
             return log.acknowledged() >= count
 
         until(stored, READY_S, lambda: "the load does not progress: " + "\n".join(log.text[-20:]))
@@ -232,7 +232,7 @@ class Play:
         os.kill(cluster.pod_pid(NAMESPACE, pod["metadata"]["name"]), signal.SIGTERM)
 
         def ended() -> bool:
-            self.stage.now(f"{log.acknowledged():,} memories acknowledged")
+            self.stage.now(f"{log.acknowledged():,} memories acknowledged", passing=True)
             return log.last("result") is not None or bool(
                 cluster.kubectl("get", "job", JOB, "-n", NAMESPACE, "-o=jsonpath={.status.failed}")
             )

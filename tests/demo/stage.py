@@ -15,13 +15,13 @@ class Stage:
         self.console = Console(highlight=False)
         self.began = time.monotonic()
         self._status: Status | None = None
-        self._last = ""
+        self._last = self._what = ""
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Show a step while the block runs, and how long it took."""
         began = time.monotonic()
-        self._last = ""
+        self._last, self._what = "", what
         with self.console.status(what) as self._status:
             try:
                 yield
@@ -30,14 +30,17 @@ class Stage:
                 raise
         self.console.print(f"  [green]✓[/green] {what}  [dim]{time.monotonic() - began:.1f} s")
 
-    def now(self, detail: str) -> None:
-        """Tell what the running step is doing; the same twice is told once."""
+    def now(self, detail: str, *, passing: bool = False) -> None:
+        """Tell what the running step is doing; the same twice is told once.
+
+        What is `passing`, such as a count, is shown on a terminal only.
+        """
         if self._status is None or detail == self._last:
             return
         self._last = detail
         if self.console.is_terminal:
-            self._status.update(f"{detail}")
-        else:
+            self._status.update(f"{self._what}  [dim]{detail}")
+        elif not passing:
             self.console.print(f"      {detail}", style="dim")
 
     def say(self, line: str) -> None:

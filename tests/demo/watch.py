@@ -166,7 +166,10 @@ class LoadLog:
     def _read(self) -> None:
         words = ["logs", "--follow", f"--namespace={self.namespace}", f"job/{self.job}"]
         with subprocess.Popen(
-            self.cluster.kubectl.argv(*words), stdout=subprocess.PIPE, text=True
+            self.cluster.kubectl.argv(*words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # it complains when the cluster is taken away
+            text=True,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
