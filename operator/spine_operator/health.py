@@ -1,23 +1,32 @@
-"""How well the slots are kept: what the conditions of the status are made of. Pure."""
+"""How well the slots are kept: what the conditions of the status are made of. Pure.
+
+This is for people, so it does not dip while a new epoch is on its way: a store counts from when it
+serves, whichever epoch it is at. The guards, which let steps pass, are stricter (spine_core.guards).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spine_core.members import SYNC_AGE_MAX_S
 from spine_core.quorums import majority
-from spine_core.topology import StoreNumber
+from spine_core.reports import Report
+from spine_core.topology import Phase, StoreNumber
 from spine_operator.observed import Observed
+
+Replicas = frozenset[StoreNumber]
+Serving = Mapping[StoreNumber, Report]
+
+_SERVING = ("ok", "draining")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Counts of slots and stores under the stored document."""
 
-    named: frozenset[StoreNumber]
-    acked: frozenset[StoreNumber]  # have durably adopted this epoch
-    live: frozenset[StoreNumber]
-    unseen: frozenset[StoreNumber]  # gave no report
+    acked: Replicas  # have durably adopted this epoch
+    unseen: Replicas  # gave no report
     unavailable_slots: int  # miss their write or read quorum
-    under_replicated_slots: int  # miss a replica in step
+    under_replicated_slots: int  # miss a replica in step, of those that reads ask
     shared_slots: int  # have two replicas on one host
 
 
@@ -26,24 +35,38 @@ def health_of(observed: Observed) -> Health | None:
     document = observed.document
     if document is None:
         return None
-    members = observed.members
+    known = {number: observed.members.known(number) for number in document.named()}
+    serving = {n: r for n, r in known.items() if r is not None and r.status in _SERVING}
+    needed = max(document.write_quorum, majority(document.factor))
     hosts = _hosts(observed)
     unavailable = under = shared = 0
     for (a, b), slots in observed.placement.groups.items():
-        sets = {frozenset(a), frozenset(b)}
-        needed = max(document.write_quorum, majority(document.factor))
-        unavailable += len(slots) * any(len(s & members.live) < needed for s in sets)
-        under += len(slots) * any(len(members.synced(s)) < len(s) for s in sets)
-        shared += len(slots) * any(_share(s, hosts) for s in sets)
+        asked = frozenset(b if document.phase is Phase.SWITCH else a)
+        unavailable += len(slots) * any(len(serving.keys() & set(s)) < needed for s in (a, b))
+        under += len(slots) * (not _in_step(asked, serving))
+        shared += len(slots) * _share(asked, hosts)
     return Health(
-        named=document.named(),
-        acked=members.acked,
-        live=members.live,
-        unseen=frozenset(n for n in document.named() if members.known(n) is None),
+        acked=observed.members.acked,
+        unseen=frozenset(number for number, report in known.items() if report is None),
         unavailable_slots=unavailable,
         under_replicated_slots=under,
         shared_slots=shared,
     )
+
+
+def _in_step(replicas: Replicas, serving: Serving) -> bool:
+    """Whether all replicas serve, and each has pulled from each other one of late."""
+    return replicas <= serving.keys() and all(
+        _has_pulled(serving[reader], serving[source], source)
+        for reader in replicas
+        for source in replicas
+        if reader != source
+    )
+
+
+def _has_pulled(reader: Report, source: Report, number: StoreNumber) -> bool:
+    age_s = reader.pulls.get(number)
+    return age_s is not None and age_s < min(reader.up_s, source.up_s, SYNC_AGE_MAX_S)
 
 
 def _hosts(observed: Observed) -> Mapping[StoreNumber, str]:
@@ -56,6 +79,6 @@ def _hosts(observed: Observed) -> Mapping[StoreNumber, str]:
     return found
 
 
-def _share(replicas: frozenset[StoreNumber], hosts: Mapping[StoreNumber, str]) -> bool:
+def _share(replicas: Replicas, hosts: Mapping[StoreNumber, str]) -> bool:
     known = [hosts[store] for store in replicas if store in hosts]
     return len(set(known)) < len(known)

@@ -134,6 +134,10 @@ class World:
         found = [one for one in self.status["conditions"] if one["type"] == kind]
         return found[0] if found else {}
 
+    def events(self) -> list[dict[str, Any]]:
+        """What people were told."""
+        return list(self.all(Kind.EVENT))
+
     def end_state(self) -> Any:
         """What must be the same however often the operator was killed on the way."""
         pods = sorted(pod["metadata"]["name"] for pod in self.all(Kind.POD))

@@ -1,0 +1,156 @@
+"""The status tells what is so, in words that stay the same while nothing changes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admission.crd import SCHEMA
+from admission.structural import schema_errors
+from kubedouble.world import ZONES, World, is_done
+from spine_operator.observe import observe
+from spine_operator.observed import Observed
+from spine_operator.planner import plan
+from spine_operator.seating import wanted_by
+from spine_operator.stalls import REASONS
+from spine_operator.status import build_status, forbidden_status, merge_patch
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+
+
+async def world_of(**spec: Any) -> World:
+    world = World(**{"replicas": 3, "topology": {"zones": ZONES}, **spec})
+    await world.settle()
+    return world
+
+
+def conditions(observed: Observed) -> dict[str, tuple[str, str]]:
+    wanted = wanted_by(observed.cluster, lambda _seat: None)
+    status = build_status(observed, wanted, plan(observed, wanted), {})
+    assert schema_errors(SCHEMA["properties"]["status"], status) == []
+    return {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+
+
+def silent(observed: Observed, *seats: str) -> Observed:
+    reports = {s: None if s in seats else report for s, report in observed.reports.items()}
+    return replace(observed, reports=reports)
+
+
+def troubled(observed: Observed, seat: str, trouble: str) -> Observed:
+    pods = {**observed.pods, seat: replace(observed.pods[seat], ready=False, trouble=trouble)}
+    return silent(replace(observed, pods=pods), seat)
+
+
+async def test_condition_table() -> None:
+    world = await world_of()
+    seen = await observe(world.resource, world.ports())
+    spread = {seat: replace(pod, host="one") for seat, pod in seen.pods.items()}
+    year_ms = 365 * 86_400_000
+    rows: list[tuple[Observed, dict[str, tuple[str, str]]]] = [
+        (seen, {"Ready": ("True", "InForce"), "Available": ("True", "InForce")}),
+        (silent(seen, "spine-b-0"), {"Available": ("True", "InForce")}),
+        (silent(seen, "spine-b-0"), {"FullyReplicated": ("Unknown", "Degraded")}),
+        (silent(seen, "spine-a-0", "spine-b-0"), {"Available": ("Unknown", "AdminUnreachable")}),
+        (
+            troubled(seen, "spine-b-0", "ImagePullBackOff"),
+            {"Stalled": ("True", "ImagePullFailed"), "Ready": ("False", "Stalled")},
+        ),
+        (
+            troubled(seen, "spine-b-0", "Unschedulable"),
+            {"Stalled": ("True", "PodsNotScheduled")},
+        ),
+        (replace(seen, pods=spread), {"TopologySatisfied": ("False", "HostShared")}),
+        (replace(seen, taken=("Service spine",)), {"Stalled": ("True", "NamesTaken")}),
+        (replace(seen, refused=("x",)), {"ConfigValid": ("False", "ConfigRefused")}),
+        (
+            replace(seen, document=None, document_trouble="broken"),
+            {"Stalled": ("True", "DocumentLost")},
+        ),
+        (
+            replace(seen, now_ms=seen.now_ms + year_ms),
+            {"CertificatesValid": ("False", "CertificateInvalid")},
+        ),
+    ]
+    for observed, expected in rows:
+        shown = conditions(observed)
+        assert {kind: shown.get(kind) for kind in expected} == expected
+
+
+async def test_another_configuration_on_one_node_is_not_ready() -> None:
+    world = await world_of()
+    seen = await observe(world.resource, world.ports())
+    report = seen.reports["spine-a-0"]
+    assert report is not None
+    reports = {**seen.reports, "spine-a-0": replace(report, config_digest="c1")}
+    assert conditions(replace(seen, reports=reports))["Ready"] == ("False", "Blocked")
+
+
+async def test_blocked_by_names_the_guard() -> None:
+    world = await world_of()
+    world.change_spec(replicas=4)
+    world.hold = lambda seat: seat == "spine-b-0"
+    world.controllers()
+    for _ in range(3):
+        await world.turn()
+    blocked = world.status["operation"]["blockedBy"]
+    assert blocked["check"] == "MembersVisible"
+    assert "spine-b-0" in blocked["message"]
+
+
+async def test_transition_times_move_only_with_the_status() -> None:
+    world = await world_of()
+    before = world.condition("Available")["lastTransitionTime"]
+    world.change_spec(replicas=4)
+    await world.settle()
+    assert world.condition("Available")["lastTransitionTime"] == before
+    assert world.condition("Ready")["observedGeneration"] == 2
+
+
+async def test_states_of_nodes_and_zones() -> None:
+    world = await world_of(replicas=4)
+    world.nodes.pulling = False
+    world.change_spec(replicas=3)
+    while world.document.change is None:
+        await world.turn()
+    await world.turn()
+    states = {node["seat"]: node["state"] for node in world.status["nodes"]}
+    assert states["spine-a-1"] == "Leaving"
+    assert {zone["name"]: zone["state"] for zone in world.status["zones"]}["a"] == "Draining"
+    assert world.status["operation"]["type"] == "Drain"
+    assert world.status["rebalance"]["state"] == "Running"
+
+
+def test_merge_patch_is_what_turns_one_into_the_other() -> None:
+    before = {"a": 1, "b": {"c": 1, "d": 2}, "e": [1]}
+    after = {"b": {"c": 1, "d": 3}, "e": [2], "f": 1}
+    assert merge_patch(before, after) == {"a": None, "b": {"d": 3}, "e": [2], "f": 1}
+    assert merge_patch(after, after) == {}
+
+
+def test_a_missing_right_is_shown_and_the_rest_of_the_status_stays() -> None:
+    before = {"replicas": 3, "conditions": [{"type": "Available", "status": "True"}]}
+    after = forbidden_status(before, {"generation": 2}, "may not", 0)
+    kinds = {one["type"]: one["reason"] for one in after["conditions"] if "reason" in one}
+    assert kinds == {"Ready": "Stalled", "Stalled": "OperatorForbidden"}
+    assert after["replicas"] == 3
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_reasons_have_runbooks(reason: str) -> None:
+    assert (RUNBOOKS / f"{reason}.md").read_text().startswith(f"# {reason}\n")
+
+
+async def test_secret_never_printed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    world = await world_of()
+    world.change_spec(replicas=4)
+    await world.settle()
+    assert is_done(await world.turn())
+    seen = await observe(world.resource, world.ports())
+    shown = [str(world.status), str(seen), caplog.text, *map(str, world.events())]
+    values = [text for secret in seen.secrets.values() for text in secret.values()]
+    canaries = [text for text in values if "CERTIFICATE" not in text and "https://" not in text]
+    assert len(canaries) >= 6
+    for canary in canaries:
+        assert not any(canary in text for text in shown)
