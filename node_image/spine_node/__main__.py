@@ -72,6 +72,7 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         node=setup.plan.seat,
         local_only=local_only,
     )
+    node.upkeep.refreshers.append(credentials.refresh)
     boundary = Boundary(edge, Router(routes(setup.plan.version)))
     tls = setup.plan.tls
     try:

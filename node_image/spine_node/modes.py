@@ -159,6 +159,7 @@ def _plan(
         strategy=strategy or settings.strategy,
         pull_bytes_per_s=settings.pull_bytes_per_s,
         quota_bytes=settings.quota_bytes,
+        drop_after_s=float(settings.drop_after_s),
         index_file=settings.data / "index.sqlite",
         secrets=secrets,
         tls=tls,

@@ -1,6 +1,7 @@
 """Real node processes on loopback, from one static cluster file. They die with the test."""
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import yaml
 
 from agents.clock import until
 from spine_core.sessions import derive_key
+from spine_core.topology import Document
 
 DEADLINE_S = 60.0
 
@@ -120,12 +122,22 @@ class StaticCluster:
             for seat in seats:
                 await until(f"{seat} ready", partial(_is_ready, http, self.url(seat)))
 
-    async def status(self, seat: str) -> dict[str, Any]:
-        """Return the report of a node."""
+    async def document(self, seat: str) -> Document:
+        """Return the topology document that a node holds."""
+        store = (await self.status(seat))["store"]["id"]
+        headers = {"Authorization": f"Bearer {self.admin_token}", "Spine-Store": store}
+        async with (
+            aiohttp.ClientSession(headers=headers) as http,
+            http.get(f"{self.url(seat)}/admin/v1/topology") as answer,
+        ):
+            return Document.from_json(json.loads(await answer.read()))
+
+    async def status(self, seat: str, *, slots: int = 0) -> dict[str, Any]:
+        """Return the report of a node; `slots` 1 adds what it holds of each."""
         headers = {"Authorization": f"Bearer {self.admin_token}"}
         async with (
             aiohttp.ClientSession(headers=headers) as http,
-            http.get(f"{self.url(seat)}/admin/v1/status") as answer,
+            http.get(f"{self.url(seat)}/admin/v1/status?slots={slots}") as answer,
         ):
             report: dict[str, Any] = await answer.json()
             return report

@@ -13,6 +13,7 @@ from agents.clock import until
 from agents.fleet import Fleet, Workload
 from agents.messages import made_up_messages
 from cluster.nodes import StaticCluster, running
+from spine_core.placement import Placement
 
 SEATS = ("spine-1", "spine-2", "spine-3", "spine-4")
 THREE = SEATS[:3]
@@ -21,7 +22,8 @@ SPINE = Path(sys.executable).with_name("spine")
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[StaticCluster]:
-    yield from running(StaticCluster(tmp_path, list(zip(SEATS, "abcd", strict=True))))
+    zones = list(zip(SEATS, "abcd", strict=True))
+    yield from running(StaticCluster(tmp_path, zones, SPINE_DROP_AFTER_S="1"))
 
 
 async def topology(cluster: StaticCluster, verb: str) -> str:
@@ -59,6 +61,7 @@ async def test_a_fourth_node_joins_and_leaves_under_load_and_nothing_is_lost(
     assert report["store"]["number"] == 4
     await cluster.ready("spine-4")
     await until("agents use spine-4", partial(_used, fleet, "spine-4"))
+    await until("what the others lost is dropped", partial(_holds_only_its_slots, cluster))
 
     cluster.describe(THREE)
     await overlapped(fleet, topology(cluster, "apply"))
@@ -90,6 +93,13 @@ async def _grew(fleet: Fleet, count: int) -> bool:
 
 async def _used(fleet: Fleet, seat: str) -> bool:
     return seat in fleet.urls
+
+
+async def _holds_only_its_slots(cluster: StaticCluster) -> bool:
+    """Whether spine-1 holds records of no slot but its own."""
+    placement = Placement(await cluster.document("spine-1"))
+    held = {int(slot) for slot in (await cluster.status("spine-1", slots=1))["slots"]}
+    return held <= placement.slots_of(1)
 
 
 async def _reports(cluster: StaticCluster, seat: str) -> bool:

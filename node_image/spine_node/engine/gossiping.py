@@ -78,6 +78,12 @@ class Gossiping:
         now_ms, known = self._now_ms(), self._known
         return frozenset(s for s in known.states if known.liveness(s, now_ms) is Liveness.UP)
 
+    def epochs(self) -> dict[int, int]:
+        """Return the epoch that each store says it has adopted, of those that are heard."""
+        live = self.live()
+        states = self._known.states if self._known else {}
+        return {store: state.epoch for store, state in states.items() if store in live}
+
     def peers(self) -> dict[str, dict[str, Any]]:
         """Return what the report says about each peer."""
         known, view = self._known, self._membership.view

@@ -19,8 +19,9 @@ from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.hlc import HybridClock
 from spine_core.ids import slot_of
 from spine_core.records import header_of, split_body
-from spine_core.versions import etag_of, ms_of
+from spine_core.versions import etag_of
 from spine_node.clock import Clock
+from spine_node.engine.cleaning import Cleaning
 from spine_node.engine.configuration import LiveConfiguration
 from spine_node.engine.context import Context
 from spine_node.engine.gains import Gains
@@ -40,6 +41,7 @@ from spine_node.engine.reporting import Reporting
 from spine_node.engine.secrets import Secrets
 from spine_node.engine.stable import StableTimes
 from spine_node.engine.stamps import Stamps
+from spine_node.engine.upkeep import Upkeep
 from spine_node.engine.writing import Writing
 from spine_node.links.frames import EMPTY, Request, pack, unpack
 from spine_node.links.hello import Identity
@@ -60,9 +62,6 @@ from spine_node.store import Store, key_of
 
 logger = logging.getLogger("spine.node")
 
-UPKEEP_S = 1.0  # how often health, metrics and the clock's lag are looked at
-REFRESH_S = 5.0  # how often files that may change are read again
-
 
 PULL_SLOTS = 4  # of a change at once, until the operator says otherwise
 
@@ -77,6 +76,7 @@ class Plan:
     strategy: Literal["hash", "agent", "tag"]
     pull_bytes_per_s: int
     quota_bytes: int  # of the store
+    drop_after_s: float  # how long a lost slot is kept
     index_file: Path  # of the query index, a cache beside the store
     secrets: Secrets
     tls: TlsContexts | None
@@ -138,6 +138,15 @@ class Node:
         self.querying = Querying(query_peers, clock, page_keys, lambda: self.consistency)
         self.health = Health(self.membership, self.peers, clock, clock.now())
         self.gossiping = Gossiping(context, self.stable, self.pulling, self.health)
+        self.upkeep = Upkeep(
+            context=context,
+            health=self.health,
+            pulling=self.pulling,
+            stable=self.stable,
+            index=self.index,
+            cleaning=Cleaning(context, self.gossiping, plan.drop_after_s),
+            refreshers=[self.configuration.refresh],
+        )
         self.reporting = Reporting(
             seat=plan.seat,
             version=plan.version,
@@ -181,9 +190,9 @@ class Node:
         if self.membership.view is not None:
             self._entered(self.membership.view)
         async with asyncio.TaskGroup() as tasks:
-            for work in (self.gossiping, self.pulling, self.joining, self.index):
-                tasks.create_task(work.run())
-            tasks.create_task(self._upkeep())
+            rooms = (self.gossiping, self.pulling, self.joining, self.index, self.upkeep)
+            for room in rooms:
+                tasks.create_task(room.run())
 
     async def close(self) -> None:
         """Let go of peers and disk; what was acknowledged is durable already."""
@@ -315,29 +324,3 @@ class Node:
         self.stable.forget()
         self.pulling.wake.set()
         self.registry.epoch.set(view.epoch)
-
-    async def _upkeep(self) -> None:
-        refreshed = self.clock.now()
-        while True:
-            before = self.clock.now()
-            await self.clock.sleep(UPKEEP_S)
-            self.registry.loop_lag.set(max(0.0, self.clock.now() - before - UPKEEP_S))
-            self.health.pulled_once = self.health.pulled_once or self.pulling.rounds > 0
-            self.health.look()
-            self._measure()
-            if self.clock.now() - refreshed > REFRESH_S:
-                refreshed = self.clock.now()
-                self.configuration.refresh()
-
-    def _measure(self) -> None:
-        view = self.membership.view
-        if view is None or view.number is None:
-            return
-        groups = view.placement.groups.items()
-        mine = [slots[0] for (a, b), slots in groups if view.number in (*a, *b)]
-        oldest = min((self.stable.of(view, slot) for slot in mine), default=0)
-        if oldest:
-            lag_ms = self.clock.physical_ms() - ms_of(oldest)
-            self.registry.replication_lag.set(max(0, lag_ms) / 1000)
-        counts = [len(view.placement.slots_of(number)) for number in view.document.named()]
-        self.registry.partition_skew.set(max(counts) * len(counts) / max(1, sum(counts)))

@@ -1,7 +1,7 @@
 """The secrets of a node and the keys that follow from them.
 
-A cluster secret may have a predecessor while it is rotated: the first signs, both are accepted. The
-files are read again every few seconds; one that cannot be read keeps what was known.
+A cluster secret may have a predecessor while it is rotated: the first signs, both are accepted. They
+are read when the node starts; a rotation restarts the nodes one by one.
 """
 
 from pathlib import Path

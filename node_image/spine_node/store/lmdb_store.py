@@ -206,7 +206,8 @@ class Store:
         found: list[FeedEntry] = []
         with self._environment.begin(db=self._tables.feed) as txn:
             cursor = txn.cursor()
-            cursor.set_range(pack_u64(seq + 1))
+            if not cursor.set_range(pack_u64(seq + 1)):
+                return found  # iterating now would begin at the first row
             for key, row in cursor:
                 found += (entry for entry in unpack_row(unpack_u64(key), row) if entry.seq > seq)
                 if len(found) >= limit:
