@@ -58,6 +58,7 @@ def _welcome(line: str) -> None:
     console = Console(stderr=True, highlight=False)
     console.print(f"[bold]{line}[/bold]")
     console.print(
-        '  try:  spine store -n demo "Alice prefers metric units"   and   spine list -n demo', style="dim"
+        '  try:  spine store -n demo "Alice prefers metric units"   and   spine list -n demo',
+        style="dim",
     )
     console.print("  Ctrl-C stops it; what it has acknowledged is on disk.", style="dim")

@@ -67,9 +67,10 @@ def read_values(manifest: Mapping[str, Any]) -> Values:
 
 
 def certificate_names(cluster: Cluster) -> tuple[str, ...]:
-    """Host names that the nodes' certificate stands for."""
+    """Names that the nodes' certificate stands for; the last ones serve `kubectl port-forward`."""
     key = cluster.key
-    return (f"*.{key.node_domain}", key.client_host, *cluster.spec.access.extra_names)
+    names = (f"*.{key.node_domain}", key.client_host, *cluster.spec.access.extra_names)
+    return (*names, "localhost", "127.0.0.1")
 
 
 def _token(entropy: Entropy) -> str:

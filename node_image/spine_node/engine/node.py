@@ -76,7 +76,7 @@ class Plan:
     strategy: Literal["hash", "agent", "tag"]
     pull_bytes_per_s: int
     quota_bytes: int  # of the store
-    drop_after_s: float  # how long a lost slot is kept
+    drop_after_s: float = 3600.0  # how long a lost slot is kept
     index_file: Path  # of the query index, a cache beside the store
     secrets: Secrets
     tls: TlsContexts | None
