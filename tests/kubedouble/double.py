@@ -4,7 +4,7 @@ Nothing else of Kubernetes is here. What it promises is tests/contract/kube_port
 the real adapter. A write that changes nothing leaves the resourceVersion as it was.
 """
 
-import copy
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,11 +28,11 @@ class KubeDouble:
         self._counter = 0
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
-        return copy.deepcopy(self._found((kind, namespace, name)))
+        return _copy(self._found((kind, namespace, name)))
 
     async def list(self, kind: Kind, namespace: str, cluster: str) -> Sequence[Json]:
         return [
-            copy.deepcopy(item)
+            _copy(item)
             for key, item in sorted(self.objects.items())
             if key[:2] == (kind, namespace)
             and item["metadata"].get("labels", {}).get(CLUSTER_LABEL) == cluster
@@ -43,12 +43,12 @@ class KubeDouble:
         self.writes.append(("create", key[0], key[2]))
         if key in self.objects:
             raise ConflictError(f"{key[2]} exists")
-        return self._add(key, copy.deepcopy(dict(manifest)))
+        return self._add(key, _copy(manifest))
 
     async def apply(self, manifest: Json) -> Json:
         key = self._key(manifest)
         self.writes.append(("apply", key[0], key[2]))
-        wanted = copy.deepcopy(dict(manifest))
+        wanted = _copy(manifest)
         version = wanted["metadata"].pop("resourceVersion", None)
         paths = set(_leaves(wanted))
         if key not in self.objects:
@@ -56,7 +56,7 @@ class KubeDouble:
             return self._add(key, wanted)
         live = self._found(key)
         self._check({"resourceVersion": version} if version else {}, live)
-        after = copy.deepcopy(live)
+        after = _copy(live)
         for path in self.applied.get(key, set()) - paths:
             _remove(after, path)
         _merge(after, wanted)
@@ -77,7 +77,7 @@ class KubeDouble:
         live = self._found(key)
         self._check(manifest["metadata"], live)
         identity = {k: v for k, v in live["metadata"].items() if k in _IDENTITY}
-        after = copy.deepcopy(dict(manifest))
+        after = _copy(manifest)
         after["metadata"] |= identity
         return self._store(key, after)
 
@@ -94,7 +94,7 @@ class KubeDouble:
         if expected.get("uid") not in (None, live["metadata"]["uid"]):
             raise RefusedError(f"{name} has another uid")
         self._check(expected, live)
-        after = copy.deepcopy(live)
+        after = _copy(live)
         _merge(after, {k: v for k, v in patch.items() if k != "metadata"})
         identity = {k: v for k, v in patch.get("metadata", {}).items() if k not in _IDENTITY}
         _merge(after["metadata"], identity)
@@ -102,7 +102,7 @@ class KubeDouble:
 
     def add(self, manifest: Json) -> Json:
         """Create as somebody else would."""
-        return self._add(self._key(manifest), copy.deepcopy(dict(manifest)))
+        return self._add(self._key(manifest), _copy(manifest))
 
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete; finalizers hold the object until they are gone."""
@@ -124,7 +124,7 @@ class KubeDouble:
         }
         self._stamp(item)
         self.objects[key] = item
-        return copy.deepcopy(item)
+        return _copy(item)
 
     def _store(self, key: Key, after: Object) -> Json:
         live = self.objects[key]
@@ -135,7 +135,7 @@ class KubeDouble:
             self.objects[key] = after
             if "deletionTimestamp" in after["metadata"] and not after["metadata"]["finalizers"]:
                 del self.objects[key]
-        return copy.deepcopy(after)
+        return _copy(after)
 
     def _stamp(self, item: Object) -> None:
         self._counter += 1
@@ -154,6 +154,12 @@ class KubeDouble:
     def _key(self, manifest: Json) -> Key:
         metadata = manifest["metadata"]
         return kind_of(manifest), metadata["namespace"], metadata["name"]
+
+
+def _copy(value: Json) -> Object:
+    """Copy JSON; several times faster than a copy that must expect anything."""
+    copied: Object = json.loads(json.dumps(value))
+    return copied
 
 
 def _leaves(value: Object, path: Path = ()) -> Iterator[Path]:
@@ -182,4 +188,4 @@ def _merge(target: Object, patch: Json) -> None:
                 inner = target[name] = {}
             _merge(inner, value)
         else:
-            target[name] = copy.deepcopy(value)
+            target[name] = json.loads(json.dumps(value))

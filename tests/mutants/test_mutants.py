@@ -82,7 +82,7 @@ def test_a_rule_cannot_be_removed_unnoticed(mutant: Mutant, tmp_path: Path) -> N
 
 
 def copy_tree(top: Path) -> None:
-    for folder in (*PACKAGES, "tests"):
+    for folder in (*PACKAGES, "crds", "tests"):
         shutil.copytree(
             ROOT / folder, top / folder, ignore=shutil.ignore_patterns("__pycache__", "tools")
         )

@@ -92,6 +92,12 @@ async def turn_with(moment: Moment, plan_of_faults: dict[int, Fault]) -> World:
     return world
 
 
+def has_acted(before: World, after: World) -> bool:
+    written = after.kube.writes[len(before.kube.writes) :]
+    told = any(kind not in (Kind.CLUSTER, Kind.EVENT) for _, kind, _ in written)
+    return told or after.nodes.adoptions != before.nodes.adoptions
+
+
 async def finished(world: World) -> Any:
     """Let a fresh operator finish; return the end state."""
     quiet = 0
@@ -115,7 +121,8 @@ async def test_no_removal_under_any_bad_answer(scenario: Scenario) -> None:
     assert len(cases) > 100
     for number, (moment, call, fault) in enumerate(cases):
         world = await turn_with(moment, {call: fault})
-        await world.turn()
+        if has_acted(moment.world, world):  # else the next turn is that of the clean run
+            await world.turn()
         if number % 23 == 0:  # every one is watched, some are followed to the end
             assert await finished(world) == end.end_state(), f"call {call} {fault}"
 

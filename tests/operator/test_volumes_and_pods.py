@@ -85,7 +85,7 @@ async def test_the_volume_of_a_member_is_never_left_over() -> None:
     }
     document = replace(observed.document, retired={77: GONE})
     lying = replace(observed, claims=claims, document=document, pods={}, sets={}, reports={})
-    assert clean_up(lying, wanting(observed, 4), document) == (None, None)
+    assert clean_up(lying, wanting(observed, 3), document) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,190 @@
+"""Mutants of the operator: what may be touched, what may go, what counts as an absence."""
+
+from mutants.mutant import Mutant
+
+SOURCE = "operator/spine_operator"
+TESTS = "tests/operator"
+
+
+def _operator(module: str, old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(file=f"{SOURCE}/{module}.py", old=old, new=new, killed_by=f"{TESTS}/{killed_by}")
+
+
+MUTANTS = [
+    # I3: a volume goes only when its store has left, its time has passed, and nobody stands on it
+    _operator(
+        "volumes",
+        "        if claim.store_id not in retired:\n            continue\n",
+        "",
+        "test_volumes_and_pods.py::test_a_left_over_volume_goes_only_when_its_store_has_left_and_its_time_has_passed",
+    ),
+    _operator(
+        "volumes",
+        "if claim.delete_after_s <= now_s:",
+        "if True:",
+        "test_scenarios.py::test_a_drained_volume_is_kept_for_a_while_and_then_deleted",
+    ),
+    _operator(
+        "volumes",
+        "kept = named_seats(document).keys() | wanted.seats.keys()",
+        "kept = wanted.seats.keys()",
+        "test_volumes_and_pods.py::test_the_volume_of_a_member_is_never_left_over",
+    ),
+    _operator(
+        "volumes",
+        "    if storage.keep_when_scaled_down:\n        return None, None\n",
+        "",
+        "test_volumes_and_pods.py::test_a_left_over_volume_goes_only_when_its_store_has_left_and_its_time_has_passed",
+    ),
+    _operator(
+        "volumes",
+        "    used = used_seats(observed, wanted, document)\n    if not used:",
+        "    used = used_seats(observed, wanted, document)\n    if used is not None:",
+        "test_scenarios.py::test_retired_claim_is_never_joined",
+    ),
+    # I4: the document's seats keep their pods, whatever the spec says
+    _operator(
+        "pods",
+        "    seats |= named_seats(observed.document)\n",
+        "",
+        "test_volumes_and_pods.py::test_a_zone_keeps_the_pods_of_all_seats_that_the_document_names",
+    ),
+    _operator(
+        "pods",
+        "        **{seat: claim.zone for seat, claim in observed.claims.items()},\n",
+        "",
+        "test_volumes_and_pods.py::test_a_statefulset_that_was_not_seen_is_made_large_enough_for_all_that_was",
+    ),
+    _operator(
+        "children",
+        '    manifest["metadata"]["resourceVersion"] = live.version\n',
+        "",
+        "test_scenarios.py::test_a_statefulset_that_moved_meanwhile_is_not_applied",
+    ),
+    # I5: unknown is not gone, and what moved meanwhile is not acted upon
+    _operator(
+        "observe",
+        "        except NotFoundError:\n            return None\n",
+        "        except Exception:\n            return None\n",
+        "test_scenarios.py::test_a_read_that_fails_ends_the_turn_before_any_write",
+    ),
+    _operator(
+        "planner",
+        "    if marked or joined:\n",
+        "    if joined:\n",
+        "test_scenarios.py::test_retained_data_without_its_document_is_never_begun_anew",
+    ),
+    _operator(
+        "planner",
+        "    if marked or joined:\n",
+        "    if marked:\n",
+        "test_scenarios.py::test_a_member_with_an_unmarked_volume_is_never_begun_anew",
+    ),
+    _operator(
+        "acts",
+        '    if version != observed.document_version:\n        raise OutdatedError("the topology document has changed")\n',
+        "",
+        "test_scenarios.py::test_no_pod_goes_when_document_or_spec_moved_meanwhile",
+    ),
+    _operator(
+        "acts",
+        '(metadata["uid"], metadata["generation"]) != seen',
+        'metadata["uid"] != seen[0]',
+        "test_scenarios.py::test_no_pod_goes_when_document_or_spec_moved_meanwhile",
+    ),
+    _operator(
+        "acts",
+        'metadata = {**manifest["metadata"], "resourceVersion": act.version}',
+        'metadata = manifest["metadata"]',
+        "test_scenarios.py::test_a_document_that_moved_meanwhile_is_not_overwritten",
+    ),
+    _operator(
+        "acts",
+        '    if not ports.lease_held():\n        raise OutdatedError("the Lease is not held")\n',
+        "",
+        "test_scenarios.py::test_without_the_lease_nothing_is_published",
+    ),
+    # what nobody may touch
+    _operator(
+        "planner",
+        "    if not observed.cluster.held:",
+        "    if False:",
+        "test_scenarios.py::test_no_act_before_the_finalizer_is_there",
+    ),
+    _operator(
+        "planner",
+        "    if observed.cluster.spec.paused:",
+        "    if False:",
+        "test_scenarios.py::test_paused_nothing_is_touched",
+    ),
+    _operator(
+        "children",
+        '    if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:\n        return False\n',
+        "",
+        "test_scenarios.py::test_names_that_belong_to_somebody_else_are_never_touched",
+    ),
+    _operator(
+        "children",
+        "    return owners == ([cluster.uid] if owned else [])",
+        "    return True",
+        "test_scenarios.py::test_a_child_of_the_resource_before_is_not_ours",
+    ),
+    _operator(
+        "changes",
+        "    if action.step is core.Step.PREPARE and observed.cluster.spec.rebalance.suspend:",
+        "    if False:",
+        "test_scenarios.py::test_suspended_nothing_is_begun_and_nothing_is_pulled",
+    ),
+    _operator(
+        "unbuilt",
+        '    "maintenance.hibernate": (False,),\n',
+        "",
+        "test_scenarios.py::test_a_field_that_is_not_built_is_refused_by_its_path",
+    ),
+    # I13: at rest nothing is written
+    _operator(
+        "children",
+        "    if not differs(live.live, manifest):\n        return None\n",
+        "",
+        "test_scenarios.py::test_steady_state_writes_nothing",
+    ),
+    _operator(
+        "reconcile",
+        "    if patch:\n",
+        "    if True:\n",
+        "test_scenarios.py::test_steady_state_writes_nothing",
+    ),
+    # deletion: nothing of a kept cluster goes, and nothing hangs
+    _operator(
+        "deletion",
+        "    if cluster.spec.storage.keep_when_deleted:\n        return ()\n",
+        "",
+        "test_scenarios.py::test_retained_data_is_taken_up_by_a_resource_of_the_same_name",
+    ),
+    _operator(
+        "deletion",
+        "    if now_ms - cluster.deleted_ms > LIMIT_S * 1000:",
+        "    if False:",
+        "test_scenarios.py::test_a_deletion_never_hangs",
+    ),
+    # the Lease runs out on our own clock, and only when it does not change
+    _operator(
+        "lease",
+        "        if self._seen[0] != version:\n",
+        '        if self._seen[0] == "":\n',
+        "test_process.py::test_only_one_operator_holds_the_lease",
+    ),
+    # secrets stay secret, and the clients' key stays the clients'
+    _operator(
+        "observed",
+        "secrets: SecretValues = field(default_factory=dict, repr=False)",
+        "secrets: SecretValues = field(default_factory=dict)",
+        "test_status.py::test_secret_never_printed",
+    ),
+    _operator(
+        "manifests/pod",
+        'source["items"] = [{"key": only, "path": only}]',
+        "pass",
+        "test_manifests.py::test_children_equal_their_golden_files[smallest]",
+    ),
+]
