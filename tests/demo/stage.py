@@ -45,4 +45,4 @@ class Stage:
 
     def say(self, line: str) -> None:
         """Print a line of its own."""
-        self.console.print(line)
+        self.console.print(line, soft_wrap=True)  # so that commands can be copied

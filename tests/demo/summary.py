@@ -9,6 +9,7 @@ from demo.watch import Resource
 from localkube import Cluster
 from localkube.api import Json
 from localkube.images.project import REPOSITORY
+from localkube.tools import bin_dir
 
 FILE = REPOSITORY / "build" / "demo.json"
 ROWS = (
@@ -54,7 +55,7 @@ def say_how_to_use(stage: Stage, cluster: Cluster, resource: Resource) -> None:
     client = f"kubectl get secret {resource.name}-client -n {resource.namespace}"
     stage.say(
         f"\n  The cluster stays up. In this shell:\n"
-        f"    export KUBECONFIG={cluster.kubeconfig}\n"
+        f"    export PATH={bin_dir()}:$PATH KUBECONFIG={cluster.kubeconfig}\n"
         f"    kubectl get msc -A -o wide\n"
         f"    {client} -o jsonpath='{{.data.ca\\.crt}}' | base64 -d > build/ca.crt\n"
         f"    export SPINE_CA_FILE=build/ca.crt SPINE_URL=https://localhost:{port}\n"
