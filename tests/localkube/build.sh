@@ -53,11 +53,11 @@ need_packages() {  # one command for everything that is missing; root sees it ru
 	nsenter util-linux
 	LIST
   [ -n "$missing" ] || return 0
-  command="apt-get install --no-install-recommends --yes$missing"
+  command="sh -c 'apt-get update -qq && apt-get install -qq --no-install-recommends --yes$missing'"
   command -v apt-get >/dev/null || stop "install the equivalent of these Debian packages:$missing"
   [ "$(id -u)" = 0 ] || stop "Debian packages are missing. Run: sudo $command"
   echo "+ $command"
-  $command
+  eval "$command"
 }
 
 build() {  # program, tool directory, package, ldflags, tags

@@ -73,9 +73,13 @@ def wait_for(group: str) -> None:
 def ensure(group: str, say: Callable[[str], None]) -> None:
     """Build a group unless it is there; `say` gets each line of build.sh.
 
+    What a cached group needs at run time, Debian packages, is checked all the same.
+
     Raises:
         ToolsMissingError: the build failed; carries its last lines.
     """
+    if group != "packages":
+        ensure("packages", say)
     if state(group) is State.READY:
         return
     lines: list[str] = []

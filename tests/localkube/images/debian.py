@@ -40,8 +40,11 @@ def package_list(cache: Path) -> str:
     """Return address, size and checksum of every package needed: what the tree is a function of.
 
     Raises:
-        CommandError: apt knows no such packages; `apt-get update` may help.
+        CommandError: apt reaches no package archive.
     """
+    if not (cache / "lists").exists():  # our own lists: a new machine has none, and root no say
+        (cache / "lists" / "partial").mkdir(parents=True)
+        run("apt-get", *_options(cache), "update")
     nothing_here = f"--option=Dir::Cache::archives={cache}/none"  # apt leaves out what it has
     return run("apt-get", *_options(cache), nothing_here, "--print-uris", "install", *PACKAGES)
 
@@ -93,6 +96,7 @@ def _options(cache: Path) -> list[str]:
     (cache / "status").touch()
     settings = {
         "Dir::State::status": cache / "status",
+        "Dir::State::lists": cache / "lists",
         "Dir::Cache": cache,
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "root",
