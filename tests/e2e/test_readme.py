@@ -26,7 +26,7 @@ def terminal(cluster: Cluster, cluster_namespace: str, tmp_path: Path) -> Termin
     example = tmp_path / QUICKSTART
     example.parent.mkdir()
     example.write_text(in_our_zones((REPOSITORY / QUICKSTART).read_text(encoding="utf-8")))
-    terminal = Terminal(tmp_path, [bin_dir()], {"KUBECONFIG": str(kubeconfig)})
+    terminal = Terminal(tmp_path, bin_dir(), KUBECONFIG=str(kubeconfig))
     terminal.run(f"kubectl config set-context --current --namespace={cluster_namespace}")
     return terminal
 

@@ -1,4 +1,4 @@
-"""Markdown pages, cut into sections and fenced blocks. Pure but for reading the file."""
+"""Markdown pages, cut into sections and fenced blocks. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -12,44 +12,47 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block, and the heading that it stands below."""
+
+    section: str
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One page; `sections` is title → text in the order of the page."""
+    """The text of one page."""
 
-    path: Path
-
-    @property
-    def text(self) -> str:
-        """The whole page."""
-        return self.path.read_text(encoding="utf-8")
+    text: str
 
     @property
     def sections(self) -> dict[str, str]:
-        """What stands below each `##` heading."""
+        """Heading → what stands below it, in the order of the page."""
         _introduction, *parts = _SECTION.split(self.text)
         return dict(zip(parts[::2], parts[1::2], strict=True))
 
     @property
-    def blocks(self) -> set[tuple[str, str]]:
-        """Which sections have blocks of which languages."""
-        return {
-            (title, found["language"])
+    def blocks(self) -> list[Block]:
+        """All blocks in the order of the page."""
+        return [
+            Block(title, found["language"], found["text"])
             for title, text in self.sections.items()
             for found in _BLOCK.finditer(text)
-        }
+        ]
 
-    def block(self, title: str, language: str) -> str:
+    def block(self, section: str, language: str) -> str:
         """Return the one block of a language in a section."""
-        found = _BLOCK.finditer(self.sections[title])
-        [text] = [block["text"] for block in found if block["language"] == language]
+        [text] = [b.text for b in self.blocks if (b.section, b.language) == (section, language)]
         return text
 
-    def spans(self, title: str) -> list[str]:
+    def spans(self, section: str) -> list[str]:
         """Return what a section's sentences show as code."""
-        return _SPAN.findall(_BLOCK.sub("", self.sections[title]))
+        return _SPAN.findall(_BLOCK.sub("", self.sections[section]))
 
 
-README = Page(REPOSITORY / "README.md")
-TUTORIAL = Page(REPOSITORY / "docs" / "tutorial.md")
+README = Page((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+TUTORIAL = Page((REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8"))
 
 
 def lines_of(block: str) -> list[str]:

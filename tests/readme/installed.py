@@ -29,6 +29,6 @@ def install(root: Path, line: str) -> Path:
     venv.create(root / "venv", with_pip=True)
     programs = root / "venv" / "bin"
     settings = {"PIP_CONSTRAINT": str(constraints), "PIP_FIND_LINKS": str(wheels)}
-    said = Terminal(root, [programs], {**settings, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}).run(line)
+    said = Terminal(root, programs, PIP_DISABLE_PIP_VERSION_CHECK="1", **settings).run(line)
     assert wheel.name in said, f"pip took another memory-spine:\n{said}"
     return programs

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localkube.clock import until
@@ -16,16 +15,18 @@ END_DEADLINE_S = 20
 class Terminal:
     """Runs lines as they are typed; `close` ends what it has left running.
 
-    `path` comes before the machine's own PATH.
+    `programs` is a directory that comes before the machine's own.
     """
 
-    def __init__(
-        self, directory: Path, path: Sequence[Path], environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, directory: Path, programs: Path, **variables: str) -> None:
         self.directory = directory
-        places = [*map(str, path), os.environ["PATH"]]
-        self._environment = {**os.environ, "PATH": ":".join(places), **environment}
+        path = f"{programs}:{os.environ['PATH']}"
+        self._environment = {**os.environ, "PATH": path, **variables}
         self._running: list[subprocess.Popen[bytes]] = []
+
+    def export(self, **variables: str) -> None:
+        """Set variables for the lines that follow."""
+        self._environment |= variables
 
     def run(self, line: str) -> str:
         """Run a line to its end and return what it printed, on both channels."""
