@@ -34,7 +34,7 @@ def test_a_cluster_starts_grows_shrinks_and_goes(lab: Lab) -> None:
     assert sorted(lab.document()["current"]) == ["spine-a-0", "spine-b-0", "spine-c-0"]
     lab.kubectl("delete", "msc", "spine", "-n", lab.namespace, "--timeout=60s")
     until("pods collected", lambda: not lab.items("statefulsets"))
-    assert len(lab.items("pvc")) == 4
+    assert len(lab.items("persistentvolumeclaims")) == 4
     assert lab.stop_operator() == 0
     assert_clean(lab)
 
@@ -43,7 +43,7 @@ def test_everything_is_deleted_when_the_spec_says_so(lab: Lab) -> None:
     storage = {"size": "1Gi", "whenDeleted": "Delete"}
     lab.wait_ready(lab.apply(replicas=3, storage=storage)["metadata"]["generation"])
     lab.kubectl("delete", "msc", "spine", "-n", lab.namespace, "--timeout=90s")
-    for plural in ("pvc", "secrets", "configmaps"):
+    for plural in ("persistentvolumeclaims", "secrets", "configmaps"):
         until(f"no {plural}", partial(_none_left, lab, plural))
     assert_clean(lab)
 

@@ -26,6 +26,11 @@ from localkube.tools import program
 CHART = Path(__file__).parents[2] / "charts" / "memory-spine"
 SEATS = [f"spine-{zone}-{ordinal}" for zone in "abcd" for ordinal in range(3)]
 READY = [{"type": "Ready", "status": "True", "reason": "Test"}]
+OURS = "memoryspine.io%2Fcluster%3Dspine"
+ROOTS = {
+    "memoryspineclusters": "/apis/memoryspine.io/v1alpha1",
+    "statefulsets": "/apis/apps/v1",
+}
 Json = dict[str, Any]
 
 
@@ -90,6 +95,18 @@ class Lab:
                 stderr=log,
             )
 
+    def go_through(self, server: str) -> None:
+        """Let the operator find the API server here, from its next start on."""
+        kubeconfig = json.loads(self._kubeconfig.read_text())
+        kubeconfig["clusters"][0]["cluster"] = {"server": server}
+        self._kubeconfig.write_text(json.dumps(kubeconfig))
+
+    @property
+    def operator_pid(self) -> int:
+        """The process id of the operator that was started last."""
+        assert self._operator is not None
+        return self._operator.pid
+
     def kill_operator(self) -> None:
         """End the operator as a power cut would."""
         if self._operator is not None:
@@ -120,7 +137,7 @@ class Lab:
 
     def resource(self) -> Json:
         """The custom resource as it is now."""
-        return self.kubectl.get("msc", "spine", "-n", self.namespace)
+        return self.plane.api.call("GET", f"{self._path_of('memoryspineclusters')}/spine")
 
     def condition(self, kind: str) -> Json:
         """One condition of the status, empty when it is not shown."""
@@ -130,24 +147,26 @@ class Lab:
 
     def document(self) -> Json:
         """The stored topology document."""
-        stored = self.kubectl.get("configmap", "spine-topology", "-n", self.namespace)
+        stored = self.plane.api.call("GET", f"{self._path_of('configmaps')}/spine-topology")
         document: Json = json.loads(stored["data"]["document"])
         return document
 
     def wait_ready(self, generation: int) -> None:
         """Tend the nodes until the operator says that this generation is in force."""
 
-        def in_force() -> bool:
-            self.tend()
-            ready = self.condition("Ready")
-            return ready.get("observedGeneration") == generation and ready["status"] == "True"
-
         try:
-            until(f"generation {generation} in force", in_force, deadline_s=90)
+            what = f"generation {generation} in force"
+            until(what, lambda: self.in_force(generation), deadline_s=90)
         except DeadlineError as error:
             status = json.dumps(self.resource().get("status"))
             error.add_note(f"{status}\n{self.log.read_text()[-3000:]}")
             raise
+
+    def in_force(self, generation: int) -> bool:
+        """Tend the nodes, then tell whether the operator says that this generation is in force."""
+        self.tend()
+        ready = self.condition("Ready")
+        return ready.get("observedGeneration") == generation and ready["status"] == "True"
 
     def tend(self) -> None:
         """Give every pod a node process and a status, and end those whose pod is gone."""
@@ -161,10 +180,7 @@ class Lab:
 
     def items(self, plural: str) -> list[Json]:
         """Objects of the namespace that belong to the cluster."""
-        found: list[Json] = self.kubectl.get(
-            plural, "-n", self.namespace, "-l", "memoryspine.io/cluster=spine"
-        )["items"]
-        return found
+        return self.plane.api.items(f"{self._path_of(plural)}?labelSelector={OURS}")
 
     def writes(self) -> dict[str, float]:
         """What the operator has written so far, by its own metrics, renewals of the Lease aside."""
@@ -180,6 +196,10 @@ class Lab:
         url = f"http://127.0.0.1:{self._health_port}/healthz"
         with urllib.request.urlopen(url) as answer:
             return bool(answer.status == 200)
+
+    def _path_of(self, plural: str) -> str:
+        """Asked this way and not through kubectl, since tests look ten times a second."""
+        return f"{ROOTS.get(plural, '/api/v1')}/namespaces/{self.namespace}/{plural}"
 
     def _metrics(self, prefix: str) -> dict[str, float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics") as answer:
@@ -205,6 +225,7 @@ class Lab:
                 "SPINE_DATA": str(self.root / claim["metadata"]["uid"]),
                 "SPINE_HOST": host,
                 "SPINE_PORT": port,
+                "SPINE_SHUTDOWN_S": "1",  # no load balancer has to notice
             },
         )
         node.start()
