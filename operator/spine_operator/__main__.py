@@ -1,6 +1,7 @@
 """The operator process: take the Lease, then run Kopf in this event loop until a signal or a loss.
 
-Exit status: 0 after SIGTERM, 1 when the Lease was lost, 2 for a wrong environment.
+Exit status: 0 after SIGTERM, 1 when the Lease was lost or Kubernetes does not serve our CRD, 2 for a
+wrong environment.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from spine_operator.lease import RENEW_EVERY_S, Lease, LeaseLostError
 from spine_operator.logs import set_up
 from spine_operator.metrics import Metrics
 from spine_operator.node_admin import NodeAdmin
-from spine_operator.ports import Ports
+from spine_operator.ports import Kind, KubeError, Ports
 from spine_operator.pulse import Pulse, serve_health
 from spine_operator.settings import Settings, read_settings
 from spine_operator.wake import Wake
@@ -40,7 +41,10 @@ def main() -> int:
     try:
         asyncio.run(_run(settings))
     except LeaseLostError:
-        logger.exception("lease_lost")
+        logger.error("lease_lost")  # noqa: TRY400 - where it was noticed tells nobody anything
+        return 1
+    except KubeError as error:
+        logger.error("kubernetes_unusable", extra={"error": str(error)})  # noqa: TRY400 - as above
         return 1
     return 0
 
@@ -97,12 +101,18 @@ async def _lead(settings: Settings, lease: Lease, works: Works) -> None:
         while not await lease.renew():
             if await _stopped_within(stop, RENEW_EVERY_S):
                 return
+        await works.ports.kube.list(Kind.CLUSTER, _home(settings), "")  # no CRD: end, start again
         leading.set()
         works.metrics.lease_held.set(1)
         logger.info("leading", extra={"identity": settings.identity})
         await _work(settings, lease, works, stop)
     finally:
         server.close()
+
+
+def _home(settings: Settings) -> str:
+    """Return a namespace that we may look into."""
+    return next(iter(settings.namespaces), settings.namespace)
 
 
 async def _work(settings: Settings, lease: Lease, works: Works, stop: asyncio.Event) -> None:

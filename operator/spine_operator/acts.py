@@ -20,6 +20,7 @@ from spine_operator.decisions import (
     Publish,
     Push,
     RemoveFinalizer,
+    RenewLeaf,
     Resize,
     SetPace,
 )
@@ -51,6 +52,8 @@ async def apply(act: Apply, observed: Observed, ports: Ports) -> None:
             await ports.kube.apply(manifest)
         case MakeSecrets(purposes):
             await _make_secrets(purposes, observed, ports)
+        case RenewLeaf():
+            await _renew_leaf(observed, ports)
         case LabelClaim(name=name, uid=uid, labels=labels):
             patch = {"metadata": {"uid": uid, "labels": dict(labels)}}
             await ports.kube.patch(Kind.CLAIM, namespace, name, patch)
@@ -160,6 +163,15 @@ async def _make_secrets(purposes: tuple[str, ...], observed: Observed, ports: Po
         values = make_values(observed.cluster, purpose, have, ports.entropy, ports.now_ms())
         await ports.kube.create(secret(observed.cluster, purpose, values))
         have = {**have, purpose: values}
+
+
+async def _renew_leaf(observed: Observed, ports: Ports) -> None:
+    cluster = observed.cluster
+    values = make_values(cluster, "tls", observed.secrets, ports.entropy, ports.now_ms())
+    manifest = secret(cluster, "tls", values)
+    name = manifest["metadata"]["name"]
+    patch = {"data": manifest["data"]}
+    await ports.kube.patch(Kind.SECRET, cluster.key.namespace, name, patch)
 
 
 async def _delete(kind: Kind, name: str, uid: str, cluster: Cluster, ports: Ports) -> None:

@@ -23,6 +23,11 @@ class MakeSecrets:
     purposes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RenewLeaf:
+    """Give the nodes a new certificate from the same authority; they read it again by themselves."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelClaim:
     """Write down on a claim which store it holds, or when it may go."""
@@ -42,7 +47,7 @@ class SetPace:
     slots: int
 
 
-Apply = ApplyChild | MakeSecrets | LabelClaim | SetPace  # harmless when repeated
+Apply = ApplyChild | MakeSecrets | RenewLeaf | LabelClaim | SetPace  # harmless when repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

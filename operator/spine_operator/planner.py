@@ -10,6 +10,7 @@ from typing import get_args
 
 from spine_core.topology import Document
 from spine_core.wanted import Wanted
+from spine_operator.certificates import LEAF_LIFE
 from spine_operator.changes import is_quiet, next_step
 from spine_operator.children import stale_children, stale_statefulset
 from spine_operator.decisions import (
@@ -20,6 +21,7 @@ from spine_operator.decisions import (
     Decision,
     MakeSecrets,
     Plan,
+    RenewLeaf,
     SetPace,
     Wait,
 )
@@ -75,8 +77,18 @@ def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
         statefulset = stale_statefulset(observed, zone, pods=pods)
         if statefulset is not None:
             yield ApplyChild(statefulset)
+    if _leaf_is_due(observed):
+        yield RenewLeaf()
     yield from store_labels(observed)
     yield from _paces(observed)
+
+
+def _leaf_is_due(observed: Observed) -> bool:
+    """Whether the nodes' certificate is in the last third of its life and can be signed anew."""
+    ends_ms = observed.expiry_ms.get("tls")
+    third_ms = LEAF_LIFE.total_seconds() * 1000 / 3
+    due = ends_ms is not None and ends_ms - observed.now_ms < third_ms
+    return due and "ca" in observed.secrets
 
 
 def _paces(observed: Observed) -> Iterator[SetPace]:

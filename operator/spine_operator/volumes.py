@@ -1,7 +1,8 @@
 """What happens to volume claims: which may hold a joiner, which are left over, which may go. Pure.
 
 Invariant (I3): a claim is deleted only while the document is whole and past its barrier, names no seat
-on it, and either has retired its store or has never known one. Whoever asks has checked the first.
+on it, and either has retired its store or has never known one, and while no node that answers is
+still at an older document. Whoever asks has checked the first.
 """
 
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def recycle(
     place = observed.sets.get(zone)
     if place is not None and place.pods > ordinal_of(seat):
         return resize(observed, zone, ordinal_of(seat), step="volume")
-    if seat in observed.pods or claim is None or claim.terminating:
+    in_use = seat in observed.pods or bool(observed.members.behind)
+    if in_use or claim is None or claim.terminating:
         return Wait(step="volume", message=f"waiting for the used volume of {seat} to be free")
     return DeleteClaim(
         name=claim.name, uid=claim.uid, why=f"{seat} is wanted again and needs an empty volume"
@@ -91,7 +93,7 @@ def clean_up(
     store id that the document does not know keeps its volume for ever.
     """
     storage = observed.cluster.spec.storage
-    if storage.keep_when_scaled_down:
+    if storage.keep_when_scaled_down or observed.members.behind:
         return None, None
     retired, now_s = set(document.retired.values()), observed.now_ms // 1000
     for claim in left_over(observed, wanted, document):

@@ -32,8 +32,8 @@ MUTANTS = [
     ),
     _operator(
         "volumes",
-        "    if storage.keep_when_scaled_down:\n        return None, None\n",
-        "",
+        "if storage.keep_when_scaled_down or observed.members.behind:",
+        "if observed.members.behind:",
         "test_volumes_and_pods.py::test_a_left_over_volume_goes_only_when_its_store_has_left_and_its_time_has_passed",
     ),
     _operator(
@@ -41,6 +41,18 @@ MUTANTS = [
         "    used = used_seats(observed, wanted, document)\n    if not used:",
         "    used = used_seats(observed, wanted, document)\n    if used is not None:",
         "test_scenarios.py::test_retired_claim_is_never_joined",
+    ),
+    _operator(
+        "volumes",
+        "if storage.keep_when_scaled_down or observed.members.behind:",
+        "if storage.keep_when_scaled_down:",
+        "test_volumes_and_pods.py::test_no_volume_goes_while_a_node_is_at_an_older_document",
+    ),
+    _operator(
+        "volumes",
+        "seat in observed.pods or bool(observed.members.behind)",
+        "seat in observed.pods",
+        "test_volumes_and_pods.py::test_no_volume_goes_while_a_node_is_at_an_older_document",
     ),
     # I4: the document's seats keep their pods, whatever the spec says
     _operator(

@@ -342,6 +342,26 @@ async def test_a_child_that_was_changed_by_hand_is_set_right(kind: Kind) -> None
     }
 
 
+async def test_the_nodes_certificate_is_renewed_in_the_last_third_of_its_life() -> None:
+    world = await settled()
+    day_ms = 86_400_000
+    before = world.find(Kind.SECRET, "spine-tls")
+    world.now_ms += 59 * day_ms
+    await world.turn()
+    assert world.find(Kind.SECRET, "spine-tls") == before
+    world.now_ms += 2 * day_ms
+    await world.turn()
+    after = world.find(Kind.SECRET, "spine-tls")
+    assert before is not None
+    assert after is not None
+    assert after["data"]["tls.crt"] != before["data"]["tls.crt"]
+    assert after["data"]["ca.crt"] == before["data"]["ca.crt"]
+    writes = len(world.kube.writes)
+    await world.turn()
+    await world.turn()
+    assert {kind for _, kind, _ in world.kube.writes[writes:]} <= {Kind.CLUSTER}
+
+
 async def test_steady_state_writes_nothing() -> None:
     world = await settled()
     await world.turn()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubedouble.world import ZONES, World
-from spine_operator.decisions import Blocked, DeleteClaim, Resize
+from spine_operator.decisions import Blocked, DeleteClaim, Resize, Wait
 from spine_operator.observe import observe
 from spine_operator.observed import Claim, Observed
 from spine_operator.planner import plan
@@ -115,6 +115,25 @@ async def test_a_pod_on_a_used_volume_goes_before_the_volume() -> None:
     assert isinstance(decision, Resize)
     assert (decision.zone, decision.before, decision.pods) == ("b", 2, 1)
     assert used_seats(observed, wanting(observed, 5), observed.document) == ("spine-b-1",)
+
+
+async def test_no_volume_goes_while_a_node_is_at_an_older_document() -> None:
+    observed = with_claim(await observed_of(4), store_id=GONE, delete_after_s=1)
+    assert observed.document is not None
+    report = observed.reports["spine-c-0"]
+    assert report is not None
+    document = replace(observed.document, epoch=2)
+    late = replace(
+        observed,
+        document=document,
+        reports={
+            seat: one if one is None or seat == "spine-c-0" else replace(one, epoch=2)
+            for seat, one in observed.reports.items()
+        },
+    )
+    assert late.members.behind == {"spine-c-0": report.store_id}
+    assert clean_up(late, wanting(late, 4), document) == (None, None)
+    assert isinstance(recycle(late, wanting(late, 5), document), Wait)
 
 
 async def test_the_same_observation_gives_the_same_plan() -> None:
