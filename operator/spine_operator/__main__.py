@@ -41,10 +41,10 @@ def main() -> int:
     try:
         asyncio.run(_run(settings))
     except LeaseLostError:
-        logger.error("lease_lost")  # noqa: TRY400 - where it was noticed tells nobody anything
+        logger.error("lease_lost")
         return 1
     except KubeError as error:
-        logger.error("kubernetes_unusable", extra={"error": str(error)})  # noqa: TRY400 - as above
+        logger.error("kubernetes_unusable", extra={"error": str(error)})
         return 1
     return 0
 
