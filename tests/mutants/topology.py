@@ -155,13 +155,13 @@ MUTANTS = [
         file=f"{_CORE}/bootstrap.py",
         old="    if used:\n",
         new="    if False:\n",
-        killed_by=f"{_UNIT}/test_next_action.py::test_a_retired_store_forbids_epoch_one",
+        killed_by=f"{_UNIT}/test_bootstrap.py::test_a_retired_store_forbids_epoch_one",
     ),
     Mutant(  # a cluster begins while a node is silent
         file=f"{_CORE}/bootstrap.py",
         old="    if silent:\n",
         new="    if len(silent) > 1:\n",
-        killed_by=f"{_UNIT}/test_next_action.py::test_a_cluster_does_not_begin_while_one_node_is_silent",
+        killed_by=f"{_UNIT}/test_bootstrap.py::test_a_cluster_does_not_begin_while_one_node_is_silent",
     ),
     Mutant(  # a store number is given twice
         file=f"{_CORE}/topology.py",

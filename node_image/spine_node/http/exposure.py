@@ -1,6 +1,6 @@
 """A node without keys serves its own machine only, and no web page that happens to run there.
 
-Source: api.md §5; memmy-agent #463, where a page reached a local memory server.
+Source: api.md §5. Elsewhere a web page has reached a memory server of its reader's machine.
 """
 
 from ipaddress import ip_address
