@@ -71,50 +71,50 @@ MUTANTS = [
         "children",
         '    manifest["metadata"]["resourceVersion"] = live.version\n',
         "",
-        "test_scenarios.py::test_a_statefulset_that_moved_meanwhile_is_not_applied",
+        "test_meanwhile.py::test_a_statefulset_that_moved_meanwhile_is_not_applied",
     ),
     # I5: unknown is not gone, and what moved meanwhile is not acted upon
     _operator(
         "observe",
         "        except NotFoundError:\n            return None\n",
         "        except Exception:\n            return None\n",
-        "test_scenarios.py::test_a_read_that_fails_ends_the_turn_before_any_write",
+        "test_meanwhile.py::test_a_read_that_fails_ends_the_turn_before_any_write",
     ),
     _operator(
         "planner",
         "    if marked or joined:\n",
         "    if joined:\n",
-        "test_scenarios.py::test_retained_data_without_its_document_is_never_begun_anew",
+        "test_meanwhile.py::test_retained_data_without_its_document_is_never_begun_anew",
     ),
     _operator(
         "planner",
         "    if marked or joined:\n",
         "    if marked:\n",
-        "test_scenarios.py::test_a_member_with_an_unmarked_volume_is_never_begun_anew",
+        "test_meanwhile.py::test_a_member_with_an_unmarked_volume_is_never_begun_anew",
     ),
     _operator(
         "acts",
         '    if version != observed.document_version:\n        raise OutdatedError("the topology document has changed")\n',
         "",
-        "test_scenarios.py::test_no_pod_goes_when_document_or_spec_moved_meanwhile",
+        "test_meanwhile.py::test_no_pod_goes_when_document_or_spec_moved_meanwhile",
     ),
     _operator(
         "acts",
         '(metadata["uid"], metadata["generation"]) != seen',
         'metadata["uid"] != seen[0]',
-        "test_scenarios.py::test_no_pod_goes_when_document_or_spec_moved_meanwhile",
+        "test_meanwhile.py::test_no_pod_goes_when_document_or_spec_moved_meanwhile",
     ),
     _operator(
         "acts",
         'metadata = {**manifest["metadata"], "resourceVersion": act.version}',
         'metadata = manifest["metadata"]',
-        "test_scenarios.py::test_a_document_that_moved_meanwhile_is_not_overwritten",
+        "test_meanwhile.py::test_a_document_that_moved_meanwhile_is_not_overwritten",
     ),
     _operator(
         "acts",
         '    if not ports.lease_held():\n        raise OutdatedError("the Lease is not held")\n',
         "",
-        "test_scenarios.py::test_without_the_lease_nothing_is_published",
+        "test_meanwhile.py::test_without_the_lease_nothing_is_published",
     ),
     # what nobody may touch
     _operator(
@@ -139,7 +139,7 @@ MUTANTS = [
         "children",
         "    return owners == ([cluster.uid] if owned else [])",
         "    return True",
-        "test_scenarios.py::test_a_child_of_the_resource_before_is_not_ours",
+        "test_meanwhile.py::test_a_child_of_the_resource_before_is_not_ours",
     ),
     _operator(
         "changes",
