@@ -42,9 +42,10 @@ def package_list(cache: Path) -> str:
     Raises:
         CommandError: apt reaches no package archive.
     """
-    if not (cache / "lists").exists():  # our own lists: a new machine has none, and root no say
-        (cache / "lists" / "partial").mkdir(parents=True)
-        run("apt-get", *_options(cache), "update")
+    lists = cache / "lists"  # our own: a new machine has none, and root no say
+    if not any(lists.glob("*_Packages*")):  # also after an update that was cut short
+        (lists / "partial").mkdir(parents=True, exist_ok=True)
+        run("apt-get", *_options(cache), "--option=APT::Update::Error-Mode=any", "update")
     nothing_here = f"--option=Dir::Cache::archives={cache}/none"  # apt leaves out what it has
     return run("apt-get", *_options(cache), nothing_here, "--print-uris", "install", *PACKAGES)
 
