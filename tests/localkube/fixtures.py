@@ -8,6 +8,7 @@ import pytest
 
 from localkube import tools
 from localkube.cluster import Cluster, running
+from localkube.clock import until
 from localkube.controlplane import ControlPlane
 from localkube.images import build_images
 from localkube.kubectl import Kubectl
@@ -53,8 +54,13 @@ def cluster_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Itera
 def install_crd(kubectl: Kubectl) -> None:
     """Apply the CRD, strictly validated, and wait until it is served."""
     kubectl("apply", "--server-side", "--validate=strict", "--filename", CRD_FILE)
-    name = "crd/memoryspineclusters.memoryspine.io"
-    kubectl("wait", "--for=condition=Established", name, "--timeout=10s")
+    until("the CRD served", lambda: _is_established(kubectl))
+
+
+def _is_established(kubectl: Kubectl) -> bool:
+    found = kubectl.get("crd", "memoryspineclusters.memoryspine.io")
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(it["type"] == "Established" and it["status"] == "True" for it in conditions)
 
 
 def fresh_namespace(kubectl: Kubectl, test: str) -> Iterator[str]:

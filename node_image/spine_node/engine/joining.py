@@ -7,6 +7,7 @@ by themselves: this store is in the write set since it adopted the prepare docum
 """
 
 import asyncio
+import contextlib
 import logging
 
 import msgspec
@@ -49,23 +50,22 @@ class Joining:
                 continue
             if self._pace.suspended or view.document.phase is not Phase.PREPARE:
                 continue
-            try:
-                await self._pull(view, progress)
-            except* (CallError, PullCutError, StorageError) as cut:
-                why = "; ".join(sorted({str(error) for error in cut.exceptions}))
-                logger.info("change_pull_cut", extra={"change": progress.change, "why": why})
+            await self._pull(view, progress)
+            if progress.left:
                 await self._clock.sleep(RETRY_S)
 
     async def _pull(self, view: View, progress: Progress) -> None:
+        """Try every slot that is left once. One that fails holds up no other."""
         by_sources = self._by_sources(view, progress)
         progress.bytes_total = progress.bytes_done + await self._bytes_of(view, by_sources)
         for sources, slots in by_sources.items():
             together = SLOTS_TOGETHER * self._pace.slots
             for at in range(0, len(slots), together):
-                if self._pace.suspended:
+                if self._pace.suspended or view is not self._membership.view:
                     return
-                chunk = slots[at : at + together]
-                await self._pull_chunk(view, progress, sources, chunk)
+                async with asyncio.TaskGroup() as pulls:
+                    for slot in slots[at : at + together]:
+                        pulls.create_task(self._try_slot(view, progress, sources, slot))
 
     def _by_sources(self, view: View, progress: Progress) -> dict[Sources, list[int]]:
         """Group the slots still to be pulled by whom R4 lets us pull them from."""
@@ -81,23 +81,25 @@ class Joining:
     async def _bytes_of(self, view: View, groups: dict[Sources, list[int]]) -> int:
         total = 0
         for sources, slots in groups.items():
-            roots = await self._peers.ask(view, sources[0], ROOTS, slots, CALL_TIMEOUT_S)
-            total += sum(size for _root, _floor, size in roots)
+            with contextlib.suppress(CallError):  # then their pulls will say so
+                roots = await self._peers.ask(view, sources[0], ROOTS, slots, CALL_TIMEOUT_S)
+                total += sum(size for _root, _floor, size in roots)
         return total
 
-    async def _pull_chunk(
-        self, view: View, progress: Progress, sources: Sources, slots: list[int]
-    ) -> None:
+    async def _try_slot(self, view: View, progress: Progress, sources: Sources, slot: int) -> None:
+        try:
+            await self._pull_slot(view, progress, sources, slot)
+        except (CallError, PullCutError, StorageError) as cut:
+            facts = {"change": progress.change, "slot": slot, "why": str(cut)}
+            logger.info("change_pull_cut", extra=facts)
+
+    async def _pull_slot(self, view: View, progress: Progress, sources: Sources, slot: int) -> None:
         began = self._stamps.tick()
         for source in sources:
-            async with asyncio.TaskGroup() as pulls:
-                for slot in slots:
-                    pulls.create_task(self._pages(view, progress, source, slot))
-            while await self._pulling.pull_slots(view, source, slots, began, reason=CHANGE):
+            await self._pages(view, progress, source, slot)
+            while await self._pulling.pull_slots(view, source, [slot], began, reason=CHANGE):
                 pass
-        async with asyncio.TaskGroup() as marks:
-            for slot in slots:
-                marks.create_task(self._finish(view, progress, sources, slot))
+        await self._finish(view, progress, sources, slot)
 
     async def _pages(self, view: View, progress: Progress, source: int, slot: int) -> None:
         after: bytes | None = None

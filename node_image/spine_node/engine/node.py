@@ -145,7 +145,7 @@ class Node:
             stable=self.stable,
             index=self.index,
             cleaning=Cleaning(context, self.gossiping, plan.drop_after_s),
-            refreshers=[self.configuration.refresh],
+            refreshers=[self.configuration.refresh, *([tls.refresh] if tls else [])],
         )
         self.reporting = Reporting(
             seat=plan.seat,
