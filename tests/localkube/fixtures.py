@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from localkube import tools
-from localkube.cluster import Cluster, running
 from localkube.clock import until
+from localkube.cluster import Cluster, running
 from localkube.controlplane import ControlPlane
 from localkube.images import build_images
 from localkube.kubectl import Kubectl

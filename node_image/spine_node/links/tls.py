@@ -55,7 +55,8 @@ class TlsContexts:
 
     def _take_over(self) -> None:
         found = self._read()
-        for context in (self.server, self.client):
+        trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # a pair that does not fit stays out
+        for context in (trial, self.server, self.client):
             context.load_cert_chain(self.directory / "tls.crt", self.directory / "tls.key")
             context.load_verify_locations(self.directory / "ca.crt")
         self.loaded = found
