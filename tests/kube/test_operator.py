@@ -50,9 +50,9 @@ def test_everything_is_deleted_when_the_spec_says_so(lab: Lab) -> None:
 
 def test_at_rest_nothing_is_written_and_only_our_fields_are_ours(lab: Lab) -> None:
     lab.wait_ready(lab.apply(replicas=3)["metadata"]["generation"])
-    _poke_turns(lab, 2)
+    lab.take_turns(2)
     writes = lab.writes()
-    _poke_turns(lab, 10)
+    lab.take_turns(10)
     assert lab.writes() == writes
     for manager in lab.resource()["metadata"].get("managedFields", []):
         if manager["manager"] == "memoryspine-operator":
@@ -88,16 +88,3 @@ def _none_left(lab: Lab, plural: str) -> bool:
 def _tended_to(lab: Lab, epoch: int) -> bool:
     lab.tend()
     return bool(lab.document()["epoch"] >= epoch)
-
-
-def _turned(lab: Lab, before: float) -> bool:
-    return lab.turns() > before
-
-
-def _poke_turns(lab: Lab, count: int) -> None:
-    """Let the operator take so many turns, each because somebody touched the resource."""
-    for _ in range(count):
-        before = lab.turns()
-        label = f"turn={before:.0f}"
-        lab.kubectl("label", "msc", "spine", label, "--overwrite", "-n", lab.namespace)
-        until("a turn", partial(_turned, lab, before))

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import urllib.request
 from base64 import b64decode
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -182,6 +184,14 @@ class Lab:
         """Objects of the namespace that belong to the cluster."""
         return self.plane.api.items(f"{self._path_of(plural)}?labelSelector={OURS}")
 
+    def secret(self, purpose: str) -> dict[str, bytes]:
+        """The files of one of the cluster's Secrets, such as `admin`."""
+        return self._files({"secret": {"secretName": f"spine-{purpose}"}})
+
+    def urls(self, seats: Sequence[str]) -> dict[str, str]:
+        """Return seat → URL."""
+        return {seat: f"https://{self._places[seat]}" for seat in seats}
+
     def writes(self) -> dict[str, float]:
         """What the operator has written so far, by its own metrics, renewals of the Lease aside."""
         counted = self._metrics("memoryspine_kube_writes_total{")
@@ -191,11 +201,22 @@ class Lab:
         """How many turns the operator has ended."""
         return sum(self._metrics("memoryspine_turn_seconds_count").values())
 
+    def take_turns(self, count: int) -> None:
+        """Let the operator take so many turns, each because somebody touched the resource."""
+        for _ in range(count):
+            before = self.turns()
+            label = f"turn={before:.0f}"
+            self.kubectl("label", "msc", "spine", label, "--overwrite", "-n", self.namespace)
+            until("a turn", partial(self._turned, before))
+
     def healthy(self) -> bool:
         """Whether the liveness probe would pass."""
         url = f"http://127.0.0.1:{self._health_port}/healthz"
         with urllib.request.urlopen(url) as answer:
             return bool(answer.status == 200)
+
+    def _turned(self, before: float) -> bool:
+        return self.turns() > before
 
     def _path_of(self, plural: str) -> str:
         """Asked this way and not through kubectl, since tests look ten times a second."""

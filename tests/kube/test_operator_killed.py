@@ -1,0 +1,147 @@
+"""The operator behind a proxy that kills it, refuses it and hangs up on it, while agents work.
+
+One cluster of real nodes for the whole file: every test leaves it Ready with three. SPINE_SEED
+chooses which writes the operator is killed at; `SPINE_KILL_AT=all` takes every one.
+"""
+
+import itertools
+import os
+import random
+import signal
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from faultproxy import BackgroundLoop, Cut, Delay, FaultProxy, Refuse, Request, Rule
+from localkube.clock import until
+from localkube.controlplane import ControlPlane
+from localkube.fixtures import fresh_namespace
+from operatorlab.agents_at_work import agents_at_work
+from operatorlab.lab import Lab
+
+STORAGE = {"size": "1Gi", "whenScaledDown": "Delete", "keepFor": "0s"}
+EPOCHS = 3  # of a change: prepare, switch, commit
+WRITES_MAX = 40  # of a change; 21 to 24 when nothing goes wrong
+SEED = os.environ.get("SPINE_SEED", "1")
+STEP = 1 if os.environ.get("SPINE_KILL_AT") == "all" else 5
+WATCHED = 5  # kinds: the custom resource and those of its children that can wake a daemon
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A lab whose operator reaches the API server through the proxy."""
+
+    lab: Lab
+    proxy: FaultProxy
+    background: BackgroundLoop
+
+    def ask_for(self, nodes: int) -> int:
+        """Apply the custom resource; return its generation."""
+        generation: int = self.lab.apply(replicas=nodes, storage=STORAGE)["metadata"]["generation"]
+        return generation
+
+    def scale(self, nodes: int) -> None:
+        """Change the number of nodes; each epoch is one more than the one before."""
+        epoch = self.lab.document()["epoch"]
+        self.lab.wait_ready(self.ask_for(nodes))
+        self.see(nodes, epoch + EPOCHS)
+
+    def see(self, nodes: int, epoch: int) -> None:
+        document = self.lab.document()
+        assert (len(document["current"]), document["epoch"]) == (nodes, epoch)
+
+    def scale_killed(self, nodes: int, n: int) -> int:
+        """The same with the operator killed after its n-th write; return how many writes it made."""
+        epoch = self.lab.document()["epoch"]
+        kill = Cut(forwarded=True, strike=partial(os.kill, self.lab.operator_pid, signal.SIGKILL))
+        with self.proxy.rule(Rule(is_counted, kill, first=n, times=1)) as rule:
+            generation = self.ask_for(nodes)
+            what = f"write {n}, or {nodes} nodes"
+            until(what, lambda: rule.hits or self.lab.in_force(generation), deadline_s=90)
+        if rule.hits:
+            self.lab.kill_operator()
+            self.lab.start_operator()
+        self.lab.wait_ready(generation)
+        self.see(nodes, epoch + EPOCHS)
+        return rule.seen
+
+
+def is_counted(request: Request) -> bool:
+    """Whether it is a write; renewals of the Lease come at any time and are not counted."""
+    return request.writes and request.resource != "leases"
+
+
+@pytest.fixture(scope="module")
+def stage(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    root, plan = tmp_path_factory.mktemp("lab"), control_plane.plan
+    tls = ssl.create_default_context(cafile=plan.pki.file("ca.crt"))
+    for namespace in fresh_namespace(control_plane.kubectl, "operator-killed"):
+        with (
+            BackgroundLoop() as background,
+            FaultProxy(background, plan.server, tls) as proxy,
+            Lab(control_plane, namespace, root) as lab,
+        ):
+            lab.go_through(proxy.url)
+            lab.start_operator()
+            stage = Stage(lab, proxy, background)
+            lab.wait_ready(stage.ask_for(3))
+            yield stage
+            assert "Traceback" not in lab.log.read_text(), lab.log.read_text()[-4000:]
+
+
+@pytest.mark.timeout(1800)
+def test_an_operator_killed_after_any_write_ends_the_change_when_it_is_started_again(
+    stage: Stage,
+) -> None:
+    offset = random.Random(SEED).randint(1, STEP)
+    sys.stdout.write(f"SPINE_SEED={SEED}: killed after writes {offset}, {offset + STEP}, ...\n")
+    with agents_at_work(stage.lab, stage.background):
+        for n in itertools.count(offset, STEP):
+            writes = [stage.scale_killed(nodes, n) for nodes in (4, 3)]
+            sys.stdout.write(f"after write {n}: {writes[0]} writes up, {writes[1]} down\n")
+            assert max(writes) <= WRITES_MAX
+            if max(writes) < n:
+                break
+
+
+def test_conflicts_and_too_many_requests_only_take_time(stage: Stage) -> None:
+    with agents_at_work(stage.lab, stage.background):
+        with stage.proxy.rule(Rule(is_counted, Refuse(status=409), times=3)) as conflicts:
+            stage.scale(4)
+        busy = Refuse(status=429, retry_after_s=1)
+        with stage.proxy.rule(Rule(is_counted, busy, times=6)) as refusals:
+            stage.scale(3)
+    assert (conflicts.hits, refusals.hits) == (3, 6)
+
+
+def test_lost_answers_lost_watches_and_a_slow_server_only_take_time(stage: Stage) -> None:
+    with agents_at_work(stage.lab, stage.background):
+        with stage.proxy.rule(Rule(is_counted, Cut(forwarded=True), times=3)) as lost:
+            stage.scale(4)
+        assert stage.proxy.cut_streams() >= WATCHED
+        with stage.proxy.rule(Rule(lambda request: request.verb == "get", Delay(0.02))):
+            epoch, generation = stage.lab.document()["epoch"], stage.ask_for(3)
+            until("in force", partial(in_force_without_watches, stage, generation), deadline_s=90)
+        stage.see(3, epoch + EPOCHS)
+    assert lost.hits == 3
+
+
+def test_at_rest_nothing_is_written_in_ten_turns(stage: Stage) -> None:
+    stage.lab.take_turns(2)
+    before = writes(stage.proxy)
+    stage.lab.take_turns(10)
+    assert writes(stage.proxy) == before
+
+
+def in_force_without_watches(stage: Stage, generation: int) -> bool:
+    """Cut every watch, then look: none lives longer than a moment."""
+    stage.proxy.cut_streams()
+    return stage.lab.in_force(generation)
+
+
+def writes(proxy: FaultProxy) -> int:
+    return sum(count for request, count in proxy.counts.items() if is_counted(request))
