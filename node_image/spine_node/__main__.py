@@ -69,6 +69,7 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         session_keys=partial(setup.plan.secrets.keys, "session"),
         clock=clock,
         epoch=lambda: node.membership.epoch,
+        measure=node.registry.answered,
         node=setup.plan.seat,
         local_only=local_only,
     )

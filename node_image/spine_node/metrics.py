@@ -39,8 +39,12 @@ class Metrics:
         self.index_lag = gauge("spine_index_lag_seconds", "age of the oldest change not indexed")
         self.boot_rollbacks = counter("spine_boot_rollbacks_total", "peers on a rolled-back disk")
         self.request_seconds = Histogram(
-            "spine_request_seconds", "time to answer", ("route", "model"), registry=registry
+            "spine_request_seconds", "time to answer", ("route",), registry=registry
         )
+
+    def answered(self, route: str, seconds: float) -> None:
+        """Note how long an answer took; `route` is an operation id of the API."""
+        self.request_seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
         """Return the exposition format."""

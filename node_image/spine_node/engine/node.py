@@ -303,6 +303,9 @@ class Node:
 
     def metrics(self) -> bytes:
         """Return the Prometheus text of this node."""
+        used = self.reporting.used_bytes() / self.plan.quota_bytes
+        self.registry.disk_used.set(used)
+        self.registry.index_lag.set(self.index.lag_ms() / 1000)
         return self.registry.text()
 
     # ---- background

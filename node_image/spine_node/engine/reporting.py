@@ -56,7 +56,7 @@ class Reporting:
             "change": self._change(view, self.gains.follow(view)),
             "pulls": {str(source): round(age, 1) for source, age in self.pulling.ages_s().items()},
             "peers": self.gossiping.peers(),
-            "disk": {"used": self._used_bytes(view), "quota": self.quota_bytes},
+            "disk": {"used": self.used_bytes(), "quota": self.quota_bytes},
             "pace": {"bytes_per_s": self.pace.bytes_per_s, "slots": self.pace.slots},
             "jobs": [],
         }
@@ -126,7 +126,9 @@ class Reporting:
             "idle_s": round(self.clock.now() - progress.moved_at, 1),
         }
 
-    def _used_bytes(self, view: View | None) -> int:
+    def used_bytes(self) -> int:
+        """Return the bytes of all records held here, tombstones included."""
+        view = self.membership.view
         total = view.document.slots if view else 0
         return sum(self.store.slot_stats(slot)[1] for slot in range(total))
 

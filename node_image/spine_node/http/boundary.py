@@ -52,6 +52,7 @@ class Boundary:
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         admission = _Admission(self._edge, request, request_id)
+        began = self._edge.clock.now()
         try:
             route, call = admission.admit(self._router, self.in_flight)
             return await route.handler(call)
@@ -62,6 +63,9 @@ class Boundary:
         except Exception:  # a bug must be answered too, and must not end the other requests
             logger.exception("request_failed", extra={"request_id": request_id})
             problem = ProblemError("internal", "the node failed; its log knows the request id")
+        finally:
+            if admission.route is not None:
+                self._edge.measure(admission.route.name, self._edge.clock.now() - began)
         admission.note_failure(problem)
         return problem_response(problem, request_id, writes=admission.writes)
 
@@ -75,13 +79,13 @@ class _Admission:
         self._request_id = request_id
         self._identity: Identity | None = None
         self._path: dict[str, str] = {}
-        self._route: Route | None = None
+        self.route: Route | None = None
         self._admitted = False
 
     @property
     def writes(self) -> bool:
         """Whether the caller tried to change something."""
-        return self._route is not None and self._route.writes
+        return self.route is not None and self.route.writes
 
     def admit(self, router: Router, in_flight: int) -> tuple[Route, Call]:
         """Return the route and what its handler gets.
@@ -93,7 +97,7 @@ class _Admission:
         now_s = edge.clock.now()
         if edge.local_only:
             check_origin(request.headers)
-        route, path = self._route, self._path = router.match(request.method, request.path)
+        route, path = self.route, self._path = router.match(request.method, request.path)
         if in_flight > IN_FLIGHT_MAX and route.access == "key":
             raise ProblemError("overloaded", "too many requests at once")
         identity = self._identity = self._identify(route, now_s)
@@ -121,7 +125,7 @@ class _Admission:
             node=self._edge.node,
             request_id=self._request_id,
             remote=self._request.remote,
-            action=self._route.name if self._route else self._request.method,
+            action=self.route.name if self.route else self._request.method,
             identity=self._identity,
             namespace=self._path.get("ns"),
             memory_id=self._path.get("id"),
@@ -129,7 +133,7 @@ class _Admission:
         audit.note(attempt, problem.status, problem)
 
     def _refused(self, problem: ProblemError) -> bool:
-        scanning = self._route is None and problem.status == 404
+        scanning = self.route is None and problem.status == 404
         return not self._admitted and problem.status in audit.REFUSED and not scanning
 
     def _identify(self, route: Route, now_s: float) -> Identity:

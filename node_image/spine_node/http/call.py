@@ -23,6 +23,7 @@ class Edge:
     session_keys: Callable[[], tuple[bytes, ...]]  # derived; the first signs, all are accepted
     clock: Clock
     epoch: Callable[[], int]
+    measure: Callable[[str, float], None]  # operation id, seconds that it took to answer
     node: str  # seat
     local_only: bool = False  # no keys: look at Host and Origin (`exposure`)
 

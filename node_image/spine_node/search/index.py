@@ -94,7 +94,7 @@ class QueryIndex:
             candidates=gathered.candidates,
             end=None if ended else gathered.end,
             unknown=tuple(need[0] for need in call.needs if not self._shows(need, asked)),
-            lag_ms=self._lag_ms(),
+            lag_ms=self.lag_ms(),
         )
 
     async def _gather(self, call: QueryCall) -> tuple[Gathering, bool]:
@@ -126,7 +126,7 @@ class QueryIndex:
         raw = self._store.get(shown.key)
         return raw is not None and version_in(raw) >= version
 
-    def _lag_ms(self) -> int:
+    def lag_ms(self) -> int:
         """Return the age of the oldest change that the index does not show."""
         position = self._indexer.position or 0
         if position >= self._store.feed_head():

@@ -52,6 +52,7 @@ class Desk:
     local_only: bool = False
     clock: StillClock = field(default_factory=StillClock)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
+    measured: list[tuple[str, float]] = field(default_factory=list)  # operation, seconds
 
     def __post_init__(self) -> None:
         self.engine = MemoryEngine(self.clock)
@@ -64,6 +65,7 @@ class Desk:
             session_keys=lambda: (SESSION_KEY,),
             clock=self.clock,
             epoch=lambda: 7,
+            measure=lambda route, seconds: self.measured.append((route, seconds)),
             node="spine-1",
             local_only=self.local_only,
         )

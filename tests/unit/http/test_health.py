@@ -54,3 +54,12 @@ async def test_the_document_is_served_to_everybody(keyring: Keyring) -> None:
     answer = await Desk(keyring.file).ask("GET", "/openapi.json")
     assert answer.json["openapi"] == "3.1.0"
     assert not [path for path in answer.json["paths"] if path.startswith("/admin")]
+
+
+async def test_every_answer_is_measured_by_its_operation_and_a_wrong_path_by_none(
+    desk: Desk,
+) -> None:
+    await desk.ask("GET", f"{MEMORIES}/nothing-here")
+    await desk.ask("GET", "/healthz/live")
+    await desk.ask("GET", "/no/such/path")
+    assert [operation for operation, _seconds in desk.measured] == ["getMemory", "live"]
