@@ -1,0 +1,160 @@
+"""What must hold of a simulated cluster: of its history, of its disks at any instant, and at the end."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from simulation.clients import KEYS, NAMESPACE, Client, History
+from simulation.world import Machine, World
+from spine_core.consistency import Model
+from spine_core.ids import slot_of
+from spine_core.placement import Placement
+from spine_core.records import decode, split_body, version_in
+from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.engine.node import Node
+from spine_node.store import checksum, key_of
+
+SCAN_MAX = 10_000
+
+
+def check_history(history: History) -> None:
+    """Hold every answer to those that had been given before its question was asked."""
+    for key in KEYS:
+        _check_key(history, key)
+
+
+def _check_key(history: History, key: str) -> None:
+    reads = [read for read in history.reads if read.key == key]
+    quorum_reads = [read for read in reads if read.model is Model.CAUSAL]
+    known = [(w.ended_s, w.version) for w in history.acknowledged(key) if w.version is not None]
+    known += [(read.ended_s, read.version) for read in quorum_reads]
+
+    def known_at(moment_s: float) -> Version:
+        return max((version for ended_s, version in known if ended_s < moment_s), default=ABSENT)
+
+    for write in history.acknowledged(key):
+        assert write.version is not None
+        assert write.version > known_at(write.began_s), f"{write} is shadowed by what was known"
+    for read in quorum_reads:
+        assert read.version >= known_at(read.began_s), f"{read} missed what was known"
+    for read in reads:
+        if read.model is not Model.EVENTUAL:
+            assert read.version >= read.needed, f"{read} missed its session's own write"
+    versions = [w.version for w in history.acknowledged(key)]
+    assert len(versions) == len(set(versions)), f"a version of {key} was issued twice"
+
+
+def check_served(history: History, since_s: float) -> None:
+    """Liveness: whoever asks a healed cluster is answered."""
+    asked = [write for write in history.writes if write.began_s > since_s and write.ready]
+    assert asked, "nobody asked"
+    refused = [write for write in asked if write.version is None]
+    assert not refused, f"a healed cluster refused {len(refused)}: {refused[:2]}"
+
+
+def check_kept(world: World, history: History) -> None:
+    """Hold every replica to the acknowledged writes, once all faults are over and repaired."""
+    assert world.document is not None
+    placement = Placement(world.document)
+    for key in KEYS:
+        slot = slot_of(NAMESPACE, key, world.document.slots)
+        replicas = [node for node in world.nodes if _number(node) in placement.write_set(slot)]
+        held = {node.store.get(key_of(slot, NAMESPACE, key)) for node in replicas}
+        assert len(held) == 1, f"the replicas of {key} differ"
+        (raw,) = held
+        acknowledged = history.acknowledged(key)
+        newest = max((w.version for w in acknowledged if w.version is not None), default=ABSENT)
+        assert (ABSENT if raw is None else version_in(raw)) >= newest, f"{key} has lost {newest!r}"
+        if raw is not None:
+            _check_content(history, key, raw)
+
+
+def _check_content(history: History, key: str, raw: bytes) -> None:
+    record = decode(raw, checksum)
+    body = split_body(record.body)[1] or None
+    writes = [w for w in history.writes if w.key == key and w.body == body]
+    assert writes, f"{key} holds what nobody wrote"
+    for write in history.acknowledged(key):
+        assert write.version != record.version or write.body == body, f"{key} was exchanged"
+    assert any(w.outcome != "not-applied" for w in writes), f"{key} holds what was not applied"
+
+
+def _number(node: Node) -> int | None:
+    view = node.membership.view
+    return view.number if view else None
+
+
+def clocks_agree(world: World, clients: Sequence[Client]) -> bool:
+    """Whether nothing is ahead of the walls any more, as nodes and sessions are after a jump back."""
+    seen = [node.stamps.now() for node in world.nodes]
+    latest = max(seen + [client.session.t for client in clients])
+    return all(ms_of(latest) <= m.clock.physical_ms() + 1 for m in world.machines.values())
+
+
+def is_settled(world: World) -> bool:
+    """Whether all replicas of all slots are at one epoch and hold the same."""
+    named = [node for node in world.nodes if node.membership.view and node.membership.view.number]
+    if not world.document or {node.membership.epoch for node in named} != {world.document.epoch}:
+        return False
+    placement = Placement(world.document)
+    roots: dict[int, set[bytes]] = defaultdict(set)
+    for node in named:
+        for slot in placement.slots_of(_number(node) or 0):
+            roots[slot].add(node.store.root(slot))
+    return all(len(of_slot) == 1 for of_slot in roots.values()) and len(named) == len(
+        world.document.named()
+    )
+
+
+class StableTimeCheck:
+    """Remembers every stable time that any node believed in, and holds all disks to it for good."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._believed: dict[tuple[int, str], int] = {}  # (slot, seat) → highest F
+        self.highest = 0
+
+    def age_s(self) -> float:
+        """Return how far the highest stable time of any slot is behind."""
+        now_ms = max(machine.clock.physical_ms() for machine in self._world.machines.values())
+        return (now_ms - ms_of(self.highest)) / 1000
+
+    def look(self) -> None:
+        """Look at all nodes and disks at this instant."""
+        for node in self._world.nodes:
+            self._believe(node)
+        for slot in range(self._world.wanted.slots):
+            self._compare(slot)
+
+    def _believe(self, node: Node) -> None:
+        view = node.membership.view
+        if view is None or view.number is None:
+            return
+        for slot in view.placement.slots_of(view.number):
+            stable = node.stable.of(view, slot)
+            self.highest = max(self.highest, stable)
+            for store in view.placement.write_set(slot):
+                place = slot, view.document.stores[store].seat
+                self._believed[place] = max(self._believed.get(place, 0), stable)
+
+    def _compare(self, slot: int) -> None:
+        held = {
+            seat: (believed, {key: version_in(raw) for key, raw in _records(machine.node, slot)})
+            for seat, machine in self._world.machines.items()
+            if (believed := self._believed.get((slot, seat))) and _owns(machine, slot)
+        }
+        for there, (stable, records) in held.items():
+            for key, version in records.items():
+                for here, (also, copies) in held.items():
+                    covered = hlc_of(version) <= min(stable, also)
+                    assert not covered or copies.get(key, ABSENT) >= version, (
+                        f"{here} lacks {key!r} {version!r} of {there}, below its stable time"
+                    )
+
+
+def _owns(machine: Machine, slot: int) -> bool:
+    """Whether the machine runs and holds a replica; a lost slot is dropped in time."""
+    return machine.process is not None and slot in machine.node.store.owned
+
+
+def _records(node: Node, slot: int) -> list[tuple[bytes, bytes]]:
+    return node.store.scan(slot, None, SCAN_MAX, 1 << 30)[0]

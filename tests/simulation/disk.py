@@ -1,0 +1,89 @@
+"""The writer of a store without its thread: real LMDB transactions, on virtual time.
+
+A batch commits in one turn of the loop and is acknowledged a moment later, so a crash may fall
+between the two. What was queued and not committed is lost with the process. The tests of the store
+hold the real writer to the same promises.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from spine_node.store.errors import StorageError, StoreClosedError
+from spine_node.store.operations import Asked, Operation, ReplyT
+from spine_node.store.writer import BATCH_MAX, Perform
+
+Queued = tuple[Operation, "asyncio.Future[Any]"]
+
+COMMIT_S = 0.002  # mean of both waits of a commit
+STALL_SHARE = 0.002  # of commits that wait for a slow disk
+STALL_S = 0.5
+
+
+class VirtualWriter:
+    """Stands in for `spine_node.store.writer.Writer`."""
+
+    def __init__(
+        self,
+        random: Random,
+        perform: Perform[Any],
+        publish: Callable[[Any], None],
+        _failpoint: Callable[[str], None],
+    ) -> None:
+        self._random, self._perform, self._publish = random, perform, publish
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[Queued] = []
+        self._committing = False
+        self._closed = False
+        self._dead = False
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Never fail."""
+        return None
+
+    def submit(self, operation: Asked[ReplyT]) -> "asyncio.Future[ReplyT]":
+        """Queue an operation."""
+        if self._closed:
+            raise StoreClosedError("the store takes no more writes")
+        future: asyncio.Future[ReplyT] = self._loop.create_future()
+        self._queue.append((operation, future))
+        self._next()
+        return future
+
+    def crash(self) -> None:
+        """Stop at this instant: nothing more is committed or acknowledged."""
+        self._closed = self._dead = True
+
+    async def close(self) -> None:
+        """Finish what is queued."""
+        self._closed = True
+        if not self._dead:
+            await asyncio.gather(*(future for _, future in self._queue), return_exceptions=True)
+
+    def _next(self) -> None:
+        if self._queue and not self._committing:
+            self._committing = True
+            self._loop.call_later(self._wait_s(), self._commit)
+
+    def _commit(self) -> None:
+        if not self._dead:
+            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            replies, effect = self._perform([operation for operation, _ in batch])
+            self._loop.call_later(self._wait_s(), self._deliver, batch, replies, effect)
+
+    def _deliver(self, batch: Sequence[Queued], replies: Sequence[object], effect: Any) -> None:
+        if self._dead:
+            return
+        self._publish(effect)
+        for (_, future), reply in zip(batch, replies, strict=True):
+            if not future.done():
+                future.set_result(reply)
+        self._committing = False
+        self._next()
+
+    def _wait_s(self) -> float:
+        if self._random.random() < STALL_SHARE:
+            return STALL_S
+        return self._random.expovariate(1 / COMMIT_S)

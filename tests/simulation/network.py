@@ -1,0 +1,189 @@
+"""Links between machines in one process: seeded delays, losses, repetitions, one-way cuts.
+
+`VirtualLink` is the dialling half without a socket; what it sends is served by the same `Calls` that
+serve a socket. Messages overtake each other, which those of a socket cannot: the stronger adversary.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from spine_core.tally import Answer
+from spine_core.topology import StoreInfo
+from spine_node.clock import Clock
+from spine_node.links.frames import EMPTY, Body, Reply, Request
+from spine_node.links.hello import Identity, check_greeting
+from spine_node.links.mesh import Mesh, MeshSettings
+from spine_node.links.peer import Dial, OnReply, PeerLink
+from spine_node.links.server import Calls, LinkServer
+
+LOOK_S = 0.25  # how soon a link is dialled again, and a dead process noticed
+SILENCE_S = 7.5  # how soon a cut is: the heartbeat of a real link
+
+
+class Process(Protocol):
+    """One life of a node: what the network needs of it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def context(self) -> Context: ...
+
+    @property
+    def links(self) -> LinkServer: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """How messages fare: shares of all, and seconds."""
+
+    delay_s: float = 0.002
+    slow_share: float = 0.02
+    slow_s: float = 0.3
+    held_share: float = 0.002  # long enough to be too late
+    held_s: float = 7.0
+    loss_share: float = 0.002
+    repeat_share: float = 0.01
+
+
+CALM = Weather(loss_share=0.0, held_share=0.0)
+
+
+class Network:
+    """All machines, by address, and what lies between them."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.weather = Weather()
+        self.processes: dict[str, Process] = {}
+        self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing passes
+
+    def mesh_of(self, source: Process, settings: MeshSettings, clock: Clock) -> Mesh:
+        """Return the links of a process."""
+        return VirtualMesh(self, source, settings, clock)
+
+    def is_open(self, one: Process, other: Process) -> bool:
+        """Whether messages pass both ways."""
+        return not {(one.url, other.url), (other.url, one.url)} & self.cuts
+
+    def send(self, source: Process, target: Process, deliver: Callable[[], None]) -> None:
+        """Let a message travel. It may be lost, come late, come twice."""
+        for _ in range(2 if self._random.random() < self.weather.repeat_share else 1):
+            if (source.url, target.url) in self.cuts or self._hits(self.weather.loss_share):
+                continue
+            loop = asyncio.get_running_loop()
+            loop.call_later(
+                self._travel_s(), self._arrive, source, target, deliver, context=target.context
+            )
+
+    def _arrive(self, source: Process, target: Process, deliver: Callable[[], None]) -> None:
+        if target.alive and (source.url, target.url) not in self.cuts:
+            deliver()
+
+    def _travel_s(self) -> float:
+        weather = self.weather
+        if self._hits(weather.held_share):
+            return self._random.uniform(0.5, 1.0) * weather.held_s
+        mean_s = weather.slow_s if self._hits(weather.slow_share) else weather.delay_s
+        return self._random.expovariate(1 / mean_s)
+
+    def _hits(self, share: float) -> bool:
+        return self._random.random() < share
+
+
+class VirtualMesh(Mesh):
+    """A mesh whose links run over the network of the simulation."""
+
+    def __init__(
+        self, network: Network, source: Process, settings: MeshSettings, clock: Clock
+    ) -> None:
+        super().__init__(settings, clock)
+        self._network, self._source = network, source
+
+    def _dial(self, info: StoreInfo) -> PeerLink:
+        return VirtualLink(self._network, self._source, info, self._settings, self._clock)
+
+
+class VirtualLink(PeerLink):
+    """The link from one process to whatever runs at an address."""
+
+    def __init__(
+        self,
+        network: Network,
+        source: Process,
+        info: StoreInfo,
+        settings: MeshSettings,
+        clock: Clock,
+    ) -> None:
+        me = Identity(
+            cluster_id=settings.me.cluster_id,
+            store_id=settings.me.store_id,
+            boot=settings.me.boot,
+            epoch=settings.me.epoch,
+            expects=info.id,
+        )
+        dial = Dial(url=info.url, token="", tls=None)
+        super().__init__(dial, me, clock, settings.hlc, settings.see)
+        self._network, self._source = network, source
+        self._target: Process | None = None
+        self._serving: Calls | None = None
+
+    @property
+    def up(self) -> bool:
+        return self._serving is not None
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await self._clock.sleep(self._clock.jittered(LOOK_S))
+                target = self._network.processes.get(self._dial.url)
+                if (
+                    target is None
+                    or not target.alive
+                    or not self._network.is_open(self._source, target)
+                ):
+                    continue
+                self.refusal = self._greet_there(target)
+                if self.refusal is None:
+                    self._target, self._serving = target, Calls(target.links.service, self._return)
+                    await self._until_broken(target)
+                    self._hang_up()
+        finally:
+            self._hang_up()
+
+    def call(self, method: str, epoch: int, body: Body, left_ms: int, on_reply: OnReply) -> None:
+        if self._target is None or self._serving is None:
+            on_reply(Answer.UNREACHABLE, EMPTY)
+            return
+        self._calls += 1
+        self._pending[self._calls] = on_reply
+        request = Request(self._calls, method, epoch, self._hlc(), left_ms, body)
+        serving = self._serving
+        self._network.send(self._source, self._target, lambda: serving.start(request))
+
+    def _return(self, reply: Reply) -> None:
+        if self._target is not None:
+            self._network.send(self._target, self._source, lambda: self._answered(reply))
+
+    def _greet_there(self, target: Process) -> str | None:
+        there = target.links.service.me
+        return check_greeting(there, self._me.greeting()) or check_greeting(
+            self._me, there.greeting()
+        )
+
+    async def _until_broken(self, target: Process) -> None:
+        cut_s = 0.0
+        while target.alive and cut_s < SILENCE_S:
+            await self._clock.sleep(LOOK_S)
+            cut_s = 0.0 if self._network.is_open(self._source, target) else cut_s + LOOK_S
+
+    def _hang_up(self) -> None:
+        self._target = self._serving = None
+        self._end()

@@ -1,0 +1,131 @@
+"""Joins, drains and their reverts under load: nothing is lost, and no more moves than the ring says."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from simulation.checks import is_settled
+from simulation.clients import NAMESPACE, TIMEOUT_S, memory
+from simulation.faults import Faults
+from simulation.loop import run
+from simulation.network import CALM
+from simulation.runs import founded, load
+from simulation.seeds import SEEDS
+from simulation.world import SLOTS, World, world
+from spine_core.placement import Placement
+from spine_core.topology import Phase
+from spine_node.ports import WriteRequest
+
+RECORDS = 300
+SLOW_BYTES_PER_S = 30_000  # a change then takes some seconds, in which things can go wrong
+
+
+async def fill(cluster: World) -> None:
+    """Give the cluster something to move."""
+    node, weather = cluster.nodes[0], cluster.network.weather
+    cluster.network.weather = CALM
+    for number in range(RECORDS):
+        request = WriteRequest(
+            namespace=NAMESPACE, memory_id=f"filler-{number}", memory=memory(f"{number}"),
+            principal="filler", session=None, deadline=cluster.now_s + TIMEOUT_S,
+        )  # fmt: skip
+        await node.write(request)
+    cluster.network.weather = weather
+
+
+def change_seats(cluster: World, seats: str) -> None:
+    """Want other seats, and start the machines of new ones."""
+    cluster.want(seats)
+    for seat in cluster.wanted.seats:
+        cluster.restart(cluster.machines[seat])
+
+
+def at(cluster: World, phase: Phase, seats: str) -> bool:
+    """Whether the document in force has these seats and phase, everywhere."""
+    document = cluster.document
+    return (
+        document is not None
+        and document.phase is phase
+        and set(document.current) == set(seats.split())
+        and is_settled(cluster)
+    )
+
+
+def phases(cluster: World) -> list[str]:
+    return [str(document.phase) for document in cluster.published]
+
+
+def moved(cluster: World) -> dict[int, int]:
+    """Return store → slots it gained in the change that was published first."""
+    begun = next(d for d in cluster.published if d.phase is Phase.PREPARE)
+    return {store: len(slots) for store, slots in Placement(begun).gained().items()}
+
+
+@pytest.mark.parametrize("faulty", [False, True], ids=["calm", "faulty"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_fourth_node_joins_under_load(seed: int, faulty: bool, root: Path) -> None:
+    async def main() -> None:
+        async with world(root, seed) as cluster:
+            await founded(cluster)
+            await fill(cluster)
+            cluster.bytes_per_s = SLOW_BYTES_PER_S
+            async with load(cluster, faults=Faults(cluster, Random(seed)) if faulty else None):
+                await cluster.sleep(3)
+                change_seats(cluster, "a b c d")
+                await cluster.sleep(20)
+            await cluster.until(lambda: at(cluster, Phase.STABLE, "a b c d"), "d has joined")
+            assert phases(cluster) == ["stable", "prepare", "switch", "stable"]
+            joined = cluster.machines["d"].node
+            assert moved(cluster) == {4: len(joined.membership.member_view().placement.slots_of(4))}
+            assert 0.15 < moved(cluster)[4] / (SLOTS * 3) < 0.35
+
+    run(main())
+
+
+@pytest.mark.parametrize("faulty", [False, True], ids=["calm", "faulty"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_node_drains_under_load(seed: int, faulty: bool, root: Path) -> None:
+    async def main() -> None:
+        async with world(root, seed, "a b c d") as cluster:
+            await founded(cluster)
+            await fill(cluster)
+            held = len(cluster.nodes[0].membership.member_view().placement.slots_of(4))
+            async with load(cluster, faults=Faults(cluster, Random(seed)) if faulty else None):
+                await cluster.sleep(3)
+                change_seats(cluster, "a b c")
+                await cluster.sleep(20)
+            await cluster.until(lambda: at(cluster, Phase.STABLE, "a b c"), "d is drained")
+            await cluster.until(lambda: "d" not in cluster.machines, "d is taken away")
+            assert phases(cluster) == ["stable", "prepare", "switch", "stable"]
+            assert sum(moved(cluster).values()) == held
+
+    run(main())
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARE, Phase.SWITCH])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_join_that_is_taken_back_under_load_loses_nothing(
+    seed: int, phase: Phase, root: Path
+) -> None:
+    async def main() -> None:
+        async with world(root, seed) as cluster:
+            await founded(cluster)
+            await fill(cluster)
+            cluster.bytes_per_s = SLOW_BYTES_PER_S
+            async with load(cluster, faults=Faults(cluster, Random(seed))):
+                change_seats(cluster, "a b c d")
+                await cluster.until(lambda: in_phase(cluster, phase), f"{phase} is published")
+                await cluster.sleep(Random(seed).uniform(0.0, 2.0))
+                cluster.want("a b c")
+                await cluster.sleep(20)
+            await cluster.until(
+                lambda: at(cluster, Phase.STABLE, "a b c"), "the join is taken back"
+            )
+            await cluster.until(lambda: "d" not in cluster.machines, "d is taken away")
+
+    run(main())
+
+
+def in_phase(cluster: World, phase: Phase) -> bool:
+    return cluster.document is not None and cluster.document.phase is phase

@@ -1,0 +1,44 @@
+"""What clients are promised on a cluster that nobody changes, whatever else goes wrong."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from simulation.faults import LARGE_JUMPS_MS, Faults
+from simulation.loop import run
+from simulation.network import CALM
+from simulation.runs import founded, load
+from simulation.seeds import SEEDS
+from simulation.world import world
+from spine_node.engine.pulling import ROUND_S
+
+VIRTUAL_S = 40.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_promises_hold_on_a_calm_cluster(seed: int, root: Path) -> None:
+    async def main() -> None:
+        async with world(root, seed) as cluster:
+            await founded(cluster)
+            cluster.network.weather = CALM
+            async with load(cluster) as run_of:
+                await cluster.sleep(VIRTUAL_S)
+                assert len(run_of.history.writes) > 500
+                assert all(write.outcome == "ok" for write in run_of.history.writes)
+                assert run_of.stable.age_s() < 2 * ROUND_S, "stable time stands still"
+
+    run(main())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_promises_hold_under_crashes_cuts_and_clock_jumps(seed: int, root: Path) -> None:
+    async def main() -> None:
+        async with world(root, seed) as cluster:
+            await founded(cluster)
+            faults = Faults(cluster, Random(seed), jumps_ms=LARGE_JUMPS_MS)
+            async with load(cluster, faults=faults) as run_of:
+                await cluster.sleep(VIRTUAL_S)
+            assert len(run_of.history.writes) > 200
+
+    run(main())

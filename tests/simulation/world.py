@@ -1,0 +1,309 @@
+"""A whole cluster in one process on virtual time: real nodes and stores, virtual network and disks.
+
+`World` starts, crashes and restarts machines; `Process` is one life of one of them. Everything is
+drawn from one seed. A background task that fails, or an exception that nobody took, is a failure of
+the run: `close` raises it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from simulation.clock import MachineClock
+from simulation.disk import VirtualWriter
+from simulation.loop import OWNER, Tasks
+from simulation.network import CALM, Network
+from spine_core.actions import Action, Publish, Push, RemoveSeats
+from spine_core.errors import ProblemError
+from spine_core.hlc import HybridClock
+from spine_core.next_action import next_action
+from spine_core.reports import Report
+from spine_core.topology import Document
+from spine_core.wanted import Place, Wanted
+from spine_node.engine.configuration import Configuration, LiveConfiguration
+from spine_node.engine.node import Node, Plan
+from spine_node.engine.secrets import Secrets
+from spine_node.links.server import LinkServer
+from spine_node.store import open_store
+
+T = TypeVar("T")
+
+SLOTS = 64
+VIRTUAL_NODES = 16
+MEMORY = Path("/dev/shm")  # commits of a simulation need no disk
+OPERATOR_S = 0.25
+DROP_AFTER_S = 10.0
+DEADLINE_S = 120.0  # virtual, for conditions that must come true
+
+
+class CrashedError(Exception):
+    """The node died under a request: nobody knows what became of it."""
+
+
+class Process:
+    """One life of a machine's node."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self.machine, self.url = machine, machine.url
+        self.tasks: Tasks = Tasks()
+        self.alive = True
+        self.context: Context = copy_context()
+        self.context.run(OWNER.set, self.tasks)
+        self.node = self.context.run(self._made)
+        running = self.create_task(self.node.run())
+        running.add_done_callback(machine.world.note)
+
+    def _made(self) -> Node:
+        machine = self.machine
+        world, hlc, clock = machine.world, HybridClock(), machine.clock
+        store = open_store(machine.path, clock=hlc, physical_ms=clock.physical_ms)
+        return Node(world.plan(machine), store, hlc, clock, partial(world.network.mesh_of, self))
+
+    @property
+    def links(self) -> LinkServer:
+        return self.node.links
+
+    def create_task(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run work as the node's own: it dies with it."""
+        return self.context.run(asyncio.get_running_loop().create_task, work)
+
+    async def ask(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work of the node.
+
+        Raises:
+            CrashedError: the node died meanwhile.
+        """
+        task = self.create_task(work)
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise CrashedError
+        return task.result()
+
+    async def crash(self) -> None:
+        """Die at this instant, with what was fsynced."""
+        self.alive = False
+        cast("VirtualWriter", self.node.store._writer).crash()
+        while left := [task for task in self.tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
+        await self.node.store.close(clean=False)
+
+    async def stop(self) -> None:
+        """Stop as asked."""
+        self.alive = False
+        for task in tuple(self.tasks):
+            task.cancel()
+        await self.node.close()
+
+
+class Machine:
+    """A seat with its disk and clock; `process` is None while it is down."""
+
+    def __init__(self, world: "World", seat: str, random: Random) -> None:
+        self.world, self.seat, self.url = world, seat, f"{seat}:8788"
+        self.path = world.root / seat
+        self.clock = MachineClock(random)
+        self.process: Process | None = None
+
+    @property
+    def up(self) -> Process:
+        """The process that runs."""
+        assert self.process is not None, f"{self.seat} is down"
+        return self.process
+
+    @property
+    def node(self) -> Node:
+        """The node that runs."""
+        return self.up.node
+
+    def start(self) -> None:
+        """Start, again or for the first time."""
+        assert self.process is None
+        self.process = Process(self)
+        self.world.network.processes[self.url] = self.process
+
+    async def crash(self) -> None:
+        """Die like a process that is killed."""
+        process, self.process = self.up, None
+        await process.crash()
+
+    async def remove(self) -> None:
+        """Be taken away, running or not."""
+        if self.process is not None:
+            await self.crash()
+
+
+class World:
+    """The machines, what lies between them, and the operator that wants `seats` of them."""
+
+    def __init__(self, root: Path, seed: int, seats: str, factor: int = 3) -> None:
+        self.root, self.random = root, Random(seed)
+        self.network = Network(Random(self.random.random()))
+        self.machines: dict[str, Machine] = {}
+        self.document: Document | None = None
+        self.published: list[Document] = []
+        self.action: Action | None = None
+        self.failures: list[BaseException] = []
+        self.bytes_per_s = 1 << 30
+        self._factor = factor
+        self._published_at = 0.0
+        self.wanted = self.want(seats)
+        for machine in self.machines.values():
+            machine.start()
+
+    # ---- machines
+
+    def want(self, seats: str) -> Wanted:
+        """Ask the operator for these seats; new ones get a machine that is down."""
+        for seat in seats.split():
+            if seat not in self.machines:
+                self.machines[seat] = Machine(self, seat, Random(self.random.random()))
+        self.wanted = Wanted(
+            name="simulated",
+            seats={s: Place(zone=s, url=self.machines[s].url) for s in seats.split()},
+            factor=self._factor,
+            write_quorum=self._factor // 2 + 1,
+            zone_policy="none",
+            virtual_nodes=VIRTUAL_NODES,
+            slots=SLOTS,
+        )
+        return self.wanted
+
+    def plan(self, machine: Machine) -> Plan:
+        """Return what a node of this world is made of."""
+        return Plan(
+            name="simulated",
+            seat=machine.seat,
+            version="0",
+            strategy="hash",
+            pull_bytes_per_s=self.bytes_per_s,
+            quota_bytes=1 << 40,
+            drop_after_s=DROP_AFTER_S,
+            index_file=machine.path / "index.db",
+            secrets=Secrets((b"simulated secret",)),
+            tls=None,
+            configuration=LiveConfiguration(Configuration),
+        )
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes that run."""
+        return [m.node for m in self.machines.values() if m.process is not None]
+
+    @property
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        await next(iter(self.machines.values())).clock.sleep(seconds)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition to hold."""
+        end = self.now_s + DEADLINE_S
+        while not condition():
+            assert self.now_s < end, f"not within {DEADLINE_S:.0f} virtual s: {what}; {self.action}"
+            assert not self.failures, self.failures
+            await self.sleep(0.1)
+
+    def restart(self, machine: Machine) -> None:
+        """Start a machine, unless it runs or has been taken away."""
+        if machine.process is None and machine in self.machines.values():
+            machine.start()
+
+    def heal(self) -> None:
+        """End all faults: cuts, lost messages, crashes, clocks."""
+        self.network.cuts.clear()
+        self.network.weather = CALM
+        for machine in self.machines.values():
+            machine.clock.offset_ms = 0
+            self.restart(machine)
+
+    # ---- the operator
+
+    async def operate(self) -> None:
+        """Take the operator's one next action, for ever."""
+        while True:
+            await self.step()
+            await self.sleep(OPERATOR_S)
+
+    async def step(self) -> None:
+        """Persist first, push second."""
+        self.action = action = next_action(
+            self.document,
+            self._reports(),
+            self.wanted,
+            cluster_id="11111111-1111-4111-8111-111111111111",
+            waited_s=self.now_s - self._published_at,
+            now_ms=int(self.now_s * 1000),
+        )
+        if isinstance(action, Publish):
+            self.document, self._published_at = action.document, self.now_s
+            self.published.append(action.document)
+        elif isinstance(action, Push):
+            await asyncio.gather(*(self._push(seat, action.document) for seat in action.stores))
+        elif isinstance(action, RemoveSeats):
+            for seat in action.seats:
+                await self.machines.pop(seat).remove()
+
+    def _reports(self) -> dict[str, Report | None]:
+        reports: dict[str, Report | None] = {}
+        for seat, machine in self.machines.items():
+            up = machine.process
+            reports[seat] = Report.from_json(up.node.report(slots=False)) if up else None
+        return reports
+
+    async def _push(self, seat: str, document: Document) -> None:
+        process = self.machines[seat].process
+        if process is None:
+            return
+        try:
+            await process.ask(process.node.adopt(document.canonical()))
+        except (ProblemError, CrashedError):
+            return
+
+    # ---- failures that nobody awaits
+
+    def note(self, task: "asyncio.Task[Any]") -> None:
+        """Take note of a background task that has ended by itself."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.append(error)
+
+    def note_unhandled(self, _loop: object, context: dict[str, Any]) -> None:
+        """Take note of what asyncio found in nobody's hands."""
+        self.failures.append(context.get("exception") or RuntimeError(context["message"]))
+
+    async def close(self) -> None:
+        """Stop everything."""
+        for machine in self.machines.values():
+            if machine.process is not None:
+                await machine.crash()
+        assert not self.failures, self.failures
+
+
+@asynccontextmanager
+async def world(
+    root: Path, seed: int, seats: str = "a b c", factor: int = 3
+) -> AsyncIterator[World]:
+    """Make a world whose operator runs, and stop it at the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        disk = Random(seed)
+        patch.setattr("spine_node.store.lmdb_store.Writer", partial(VirtualWriter, disk))
+        made = World(root, seed, seats, factor)
+        asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
+        operator = asyncio.create_task(made.operate())
+        operator.add_done_callback(made.note)
+        try:
+            yield made
+        finally:
+            operator.cancel()
+            await asyncio.wait({operator})
+            await made.close()
