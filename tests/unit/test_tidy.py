@@ -1,0 +1,159 @@
+"""The house rules that no linter knows: sizes, names that reference pages must know, what no line may say."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from readme.cli_page import FILE, cli_page
+from spine_node.metrics import Metrics as NodeMetrics
+from spine_operator.metrics import Metrics as OperatorMetrics
+from spine_operator.settings import PREFIX
+from spine_operator.settings import Settings as OperatorSettings
+from spine_operator.stalls import REASONS
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+CODE = ("node_image", "operator", "client", "tests")
+PRODUCT = ("node_image", "operator", "client", "charts")
+FOLDERS = (*CODE, "charts", "crds", "docs", "examples", ".ci")
+FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
+
+VARIABLE = re.compile(r"\bSPINE(?:_[A-Z]+)+\b")
+READ_BY_TESTS = re.compile(r"environ\.get\(\"(SPINE_[A-Z_]+)\"")
+FIRST_CELL = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+CAMEL_CASE = re.compile(r"`([A-Z][A-Za-z]+)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+NOT_REASONS = {"True", "False", "Unknown"}
+FORBIDDEN = {
+    "a registry": r"\b(pypi\.org|pythonhosted\.org|proxy\.golang\.org|docker\.io|ghcr\.io|quay\.io|gcr\.io)\b",
+    "a path of the machine that built it": r"(?<![\w.~$}-])/(work|root|home|Users)/",
+    "the number of an issue": r"(?<![\w&/])#\d+\b",
+}
+
+
+def files(*folders: str, suffix: str = "") -> Iterator[Path]:
+    """Yield the files of some folders, without what tools have left there."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob(f"*{suffix}")):
+            hidden = {part for part in path.relative_to(ROOT / folder).parts if part[0] in "._"}
+            if path.is_file() and hidden <= {"__init__.py", "__main__.py", path.name}:
+                yield path
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def test_no_file_is_longer_than_its_reader_can_keep_in_mind() -> None:
+    lines = {named(path): path.read_bytes().count(b"\n") for path in files(*CODE, suffix=".py")}
+    assert {name: count for name, count in lines.items() if count > FILE_LINES_MAX} == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {
+        f"{named(path)}::{found.name}": length
+        for path in files(*CODE, suffix=".py")
+        for found in functions(path)
+        if (length := (found.end_lineno or 0) - found.lineno + 1) > FUNCTION_LINES_MAX
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("folder", ["operator", "tests/operator"])
+def test_no_folder_hides_the_standard_module_operator(folder: str) -> None:
+    assert (ROOT / folder).is_dir()
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_every_variable_of_the_environment_has_its_row_and_nothing_else_has_one() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in files(*PRODUCT)]
+    read = {name for text in texts for name in VARIABLE.findall(text)}
+    fields = {*OperatorSettings.__dataclass_fields__, "seat_addresses_file"} - {"seat_addresses"}
+    read |= {f"{PREFIX}{name.upper()}" for name in fields}
+    for path in files("tests", suffix=".py"):
+        read |= set(READ_BY_TESTS.findall(path.read_text(encoding="utf-8")))
+    rows = FIRST_CELL.findall(page("settings.md"))
+    assert sorted(rows) == sorted(read)
+
+
+def metrics(of: NodeMetrics | OperatorMetrics) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return name → type and labels, as a page writes them."""
+    found = {}
+    for metric in vars(of).values():
+        if isinstance(metric, MetricWrapperBase):
+            [family] = metric.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = (family.type, metric._labelnames)
+    return found
+
+
+def test_every_metric_has_its_row_and_nothing_else_has_one() -> None:
+    row = re.compile(r"^\| `(\w+)` \| (gauge|counter|histogram) \| ([^|]*) \|", re.MULTILINE)
+    rows = {
+        name: (kind, tuple(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in row.findall(page("metrics.md").replace("| |", "|  |"))
+    }
+    assert rows == metrics(NodeMetrics()) | metrics(OperatorMetrics())
+
+
+@pytest.mark.parametrize(
+    ("of", "folder"), [(NodeMetrics(), "node_image"), (OperatorMetrics(), "operator")]
+)
+def test_no_metric_is_only_declared(of: NodeMetrics | OperatorMetrics, folder: str) -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files(folder, suffix=".py"))
+    declared = [name for name, one in vars(of).items() if isinstance(one, MetricWrapperBase)]
+    assert [name for name in declared if len(re.findall(rf"\.{name}\b", text)) < 2] == []
+
+
+def test_every_condition_and_reason_is_in_the_table_and_nothing_else_is() -> None:
+    source = ROOT / "operator" / "spine_operator" / "conditions.py"
+    texts = {
+        node.value
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    names = {text for text in texts if re.fullmatch(r"[A-Z][A-Za-z]+", text)} - NOT_REASONS
+    table = "\n".join(line for line in page("conditions.md").splitlines() if line[:1] == "|")
+    assert set(CAMEL_CASE.findall(table)) == names | set(REASONS)
+
+
+def test_the_page_of_the_command_line_is_what_the_commands_make_of_it() -> None:
+    assert FILE.read_text(encoding="utf-8") == cli_page()
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_line_names(what: str) -> None:
+    top = (path for path in sorted(ROOT.iterdir()) if path.is_file())
+    found = [
+        f"{named(path)}: {line.strip()}"
+        for path in (*top, *files(*FOLDERS))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(FORBIDDEN[what], line)
+    ]
+    assert found == []
+
+
+def test_no_page_points_into_the_void() -> None:
+    pages = [*ROOT.glob("*.md"), *files(*FOLDERS, suffix=".md")]
+    void = [
+        f"{named(path)}: {target}"
+        for path in pages
+        for target in LINK.findall(path.read_text(encoding="utf-8"))
+        if not (path.parent / target).exists()
+    ]
+    assert void == []
+    assert len(pages) > 30
