@@ -102,16 +102,7 @@ class Node:
             boot=store.identity.boot,
             epoch=lambda: self.membership.epoch,
         )
-        self.mesh = mesh_of(
-            MeshSettings(
-                me=me,
-                token=lambda: secrets.link_tokens()[0],
-                tls=lambda: tls.client if tls else None,
-                hlc=self.stamps.now,
-                see=self.stamps.see,
-            ),
-            clock,
-        )
+        self.mesh = mesh_of(self._mesh_settings(me), clock)
         self.replica = Replica(store, self.membership)
         self.peers = Peers(self.mesh, self.replica, self.membership, store, clock)
         context = Context(
@@ -147,27 +138,44 @@ class Node:
             cleaning=Cleaning(context, self.gossiping, plan.drop_after_s),
             refreshers=[self.configuration.refresh, *([tls.refresh] if tls else [])],
         )
-        self.reporting = Reporting(
-            seat=plan.seat,
-            version=plan.version,
-            quota_bytes=plan.quota_bytes,
-            store=store,
+        self.reporting = self._reporting(gains)
+        self.links = self._link_server(me, query_peers)
+        self.membership.listeners.append(self._entered)
+
+    def _mesh_settings(self, me: Identity) -> MeshSettings:
+        secrets, tls = self.plan.secrets, self.plan.tls
+        return MeshSettings(
+            me=me,
+            token=lambda: secrets.link_tokens()[0],
+            tls=lambda: tls.client if tls else None,
+            hlc=self.stamps.now,
+            see=self.stamps.see,
+        )
+
+    def _reporting(self, gains: Gains) -> Reporting:
+        return Reporting(
+            seat=self.plan.seat,
+            version=self.plan.version,
+            quota_bytes=self.plan.quota_bytes,
+            store=self.store,
             membership=self.membership,
             gossiping=self.gossiping,
             health=self.health,
             gains=gains,
             pulling=self.pulling,
             pace=self.pace,
-            clock=clock,
+            clock=self.clock,
         )
-        pages = Pages(store, self.replica)
-        self.links = LinkServer(
+
+    def _link_server(self, me: Identity, query_peers: ClusterQueryPeers) -> LinkServer:
+        pages = Pages(self.store, self.replica)
+        return LinkServer(
             Service(
                 me=me,
-                tokens=secrets.link_tokens,
+                tokens=self.plan.secrets.link_tokens,
                 hlc=self.stamps.now,
                 see=self.stamps.see,
-                mutual_tls=tls is not None,
+                mutual_tls=self.plan.tls is not None,
                 handlers={
                     "put": self.replica.put,
                     "get": self.replica.get,
@@ -183,7 +191,6 @@ class Node:
                 },
             )
         )
-        self.membership.listeners.append(self._entered)
 
     async def run(self) -> None:
         """Do what a node does by itself, until cancelled."""
