@@ -38,7 +38,7 @@ def tests(name: str, *folders: str) -> Layer:
 
 CHECK = Layer("check", ("make", "--no-print-directory", "check"))
 QUICK = (
-    tests("L0 pure", "unit", "models"),
+    tests("L0 pure", "unit", "models", "simulation"),
     tests("L1 reconcile", "operator", "contract"),
 )
 ALL = (
