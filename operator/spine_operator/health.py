@@ -17,6 +17,7 @@ Replicas = frozenset[StoreNumber]
 Serving = Mapping[StoreNumber, Report]
 
 _SERVING = ("ok", "draining")
+_STARTING = ("unjoined", "starting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Health:
 
     acked: Replicas  # have durably adopted this epoch
     unseen: Replicas  # gave no report
+    starting: Replicas  # serve soon, without anybody's help
     unavailable_slots: int  # miss their write or read quorum
     under_replicated_slots: int  # miss a replica in step, of those that reads ask
     shared_slots: int  # have two replicas on one host
@@ -48,6 +50,7 @@ def health_of(observed: Observed) -> Health | None:
     return Health(
         acked=observed.members.acked,
         unseen=frozenset(number for number, report in known.items() if report is None),
+        starting=frozenset(n for n, r in known.items() if r is not None and r.status in _STARTING),
         unavailable_slots=unavailable,
         under_replicated_slots=under,
         shared_slots=shared,

@@ -55,7 +55,7 @@ def stall_of(observed: Observed, plan: Plan, health: Health | None) -> Stall | N
     if last and last.result == "reverted" and last.automatic and isinstance(decision, Wait):
         message = f"{last.id} moved nothing for too long and was taken back; it is tried again"
         return Stall("ChangeStalled", message)
-    if health is not None and health.unavailable_slots and not health.unseen:
+    if health is not None and health.unavailable_slots and not health.unseen | health.starting:
         return Stall("QuorumLost", lost_quorum(health))
     return None
 

@@ -160,6 +160,8 @@ def _operation_type(document: Document | None, wanted: Wanted) -> str:
         return "Bootstrap"
     if document.change is not None:
         return _OPERATIONS[document.change.kind]
+    if wanted.seats.keys() == document.current.keys():  # what is left of the last change, if any
+        return _OPERATIONS[document.history[-1].kind] if document.history else "Bootstrap"
     return "Join" if wanted.seats.keys() - document.current.keys() else "Drain"
 
 

@@ -9,9 +9,11 @@ import pytest
 from admission.crd import SCHEMA
 from admission.structural import schema_errors
 from kubedouble.world import ZONES, World, is_done
+from spine_core.reports import Status
 from spine_operator.observe import observe
 from spine_operator.observed import Observed
 from spine_operator.planner import plan
+from spine_operator.reconcile import Outcome
 from spine_operator.seating import wanted_by
 from spine_operator.stalls import REASONS
 from spine_operator.status import build_status, forbidden_status, merge_patch
@@ -75,6 +77,44 @@ async def test_condition_table() -> None:
     for observed, expected in rows:
         shown = conditions(observed)
         assert {kind: shown.get(kind) for kind in expected} == expected
+
+
+async def test_lost_quorum_is_a_stall_only_when_it_does_not_come_back_by_itself() -> None:
+    world = await world_of()
+    seen = await observe(world.resource, world.ports())
+    rows: list[tuple[Status, tuple[str, str] | None]] = [
+        ("isolated", ("True", "QuorumLost")),
+        ("starting", None),
+    ]
+    for state, stalled in rows:
+        reports = dict(seen.reports)
+        for seat in ("spine-a-0", "spine-b-0"):
+            report = reports[seat]
+            assert report is not None
+            reports[seat] = replace(report, status=state)
+        shown = conditions(replace(seen, reports=reports))
+        assert shown["Available"] == ("False", "QuorumLost")
+        assert shown.get("Stalled") == stalled
+
+
+async def test_a_start_is_no_stall_and_what_is_left_of_a_change_bears_its_name() -> None:
+    world = World(replicas=3, topology={"zones": ZONES})
+    seen: list[tuple[str, str]] = []  # (type, step) of each operation, in order
+
+    def note(outcome: Outcome) -> bool:
+        if "operation" in world.status:
+            seen.append((world.status["operation"]["type"], world.status["operation"]["step"]))
+        return is_done(outcome)
+
+    await world.settle(note)
+    assert {kind for kind, _ in seen} == {"Bootstrap"}
+    assert [event["reason"] for event in world.events()] == ["ClusterCreated"]
+    for nodes, kind in ((4, "Join"), (3, "Drain")):
+        seen.clear()
+        world.change_spec(replicas=nodes)
+        await world.settle(note)
+        assert (kind, "settle") in seen
+        assert {shown for shown, _ in seen} == {kind}
 
 
 async def test_another_configuration_on_one_node_is_not_ready() -> None:
