@@ -157,3 +157,10 @@ def test_no_page_points_into_the_void() -> None:
     ]
     assert void == []
     assert len(pages) > 30
+
+
+def test_the_map_of_the_house_names_what_is_there() -> None:
+    places = {f"/{named(path)}" for path in files(*FOLDERS)}
+    spans = re.findall(r"`([\w/]+(?:/|\.py)|tests/[\w/]+)`", (ROOT / "ARCHITECTURE.md").read_text())
+    assert [span for span in spans if not any(f"/{span}" in place for place in places)] == []
+    assert len(spans) > 30
