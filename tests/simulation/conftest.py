@@ -1,10 +1,31 @@
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from simulation.world import MEMORY
+from simulation.loop import run
+from simulation.network import CALM
+from simulation.runs import founded
+from simulation.world import MEMORY, World, world
+
+Steps = Callable[[World], Awaitable[None]]
+
+
+@pytest.fixture
+def calm(root: Path) -> Callable[[Steps], None]:
+    """Run steps on three nodes whose network loses nothing."""
+
+    def perform(steps: Steps) -> None:
+        async def main() -> None:
+            async with world(root, 1) as cluster:
+                cluster.network.weather = CALM
+                await founded(cluster)
+                await steps(cluster)
+
+        run(main())
+
+    return perform
 
 
 @pytest.fixture

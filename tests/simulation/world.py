@@ -153,6 +153,7 @@ class World:
         self.action: Action | None = None
         self.failures: list[BaseException] = []
         self.bytes_per_s = 1 << 30
+        self.paused = False
         self._factor = factor
         self._published_at = 0.0
         self.wanted = self.want(seats)
@@ -230,9 +231,10 @@ class World:
     # ---- the operator
 
     async def operate(self) -> None:
-        """Take the operator's one next action, for ever."""
+        """Take the operator's one next action, for ever, unless paused."""
         while True:
-            await self.step()
+            if not self.paused:
+                await self.step()
             await self.sleep(OPERATOR_S)
 
     async def step(self) -> None:

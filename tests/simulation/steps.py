@@ -1,0 +1,104 @@
+"""Single steps of a test: write here, read there, look into one store."""
+
+from collections.abc import Iterable
+
+from simulation.clients import NAMESPACE, TIMEOUT_S, memory
+from simulation.world import SLOTS, Machine, World
+from spine_core.consistency import Model
+from spine_core.errors import ProblemError
+from spine_core.ids import slot_of
+from spine_core.records import version_in
+from spine_core.sessions import Session
+from spine_core.tally import Answer
+from spine_core.versions import Version
+from spine_node.links.frames import Body, Request, pack
+from spine_node.links.server import Calls
+from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
+from spine_node.store import key_of
+
+
+async def write(
+    machine: Machine,
+    key: str | None,
+    content: str | None,
+    *,
+    session: Session | None = None,
+    idempotency_key: str | None = None,
+) -> WriteOutcome:
+    """Write at a node; content None deletes, key None creates."""
+    request = WriteRequest(
+        namespace=NAMESPACE,
+        memory_id=key,
+        memory=None if content is None else memory(content),
+        principal="tester",
+        session=session,
+        deadline=machine.world.now_s + TIMEOUT_S,
+        idempotency_key=idempotency_key,
+    )
+    return await machine.up.ask(machine.node.write(request))
+
+
+async def read(
+    machine: Machine, key: str, model: Model, *, session: Session | None = None
+) -> ReadOutcome:
+    """Read at a node."""
+    request = ReadRequest(
+        namespace=NAMESPACE,
+        memory_id=key,
+        session=session,
+        deadline=machine.world.now_s + TIMEOUT_S,
+        model=model,
+    )
+    return await machine.up.ask(machine.node.read(request))
+
+
+async def problem_of(machine: Machine, key: str) -> ProblemError | None:
+    """Write at a node; return why it failed."""
+    try:
+        await write(machine, key, "?")
+    except ProblemError as problem:
+        return problem
+    return None
+
+
+def place_of(key: str) -> tuple[int, bytes]:
+    """Return slot and store key of a record."""
+    slot = slot_of(NAMESPACE, key, SLOTS)
+    return slot, key_of(slot, NAMESPACE, key)
+
+
+def held(machine: Machine, key: str) -> Version | None:
+    """Return the version that a machine's store holds."""
+    raw = machine.node.store.get(place_of(key)[1])
+    return None if raw is None else version_in(raw)
+
+
+def call(
+    machine: Machine, method: str, body: object, *, epoch: int, hlc: int = 0
+) -> list[tuple[str, Body]]:
+    """Call a node as a peer does; what it answers is appended to the result."""
+    answers: list[tuple[str, Body]] = []
+    calls = Calls(
+        machine.node.links.service, lambda reply: answers.append((reply.status, reply.body))
+    )
+    request = Request(1, method, epoch, hlc, 1000, pack(body))
+    machine.up.context.run(calls.start, request)
+    return answers
+
+
+async def answer_of(
+    machine: Machine, method: str, body: object, *, epoch: int, hlc: int = 0
+) -> tuple[Answer, Body]:
+    """Call a node as a peer does; return its answer."""
+    answers = call(machine, method, body, epoch=epoch, hlc=hlc)
+    await machine.world.until(lambda: bool(answers), f"{machine.seat} answers {method}")
+    ((status, reply),) = answers
+    return Answer(status), reply
+
+
+def cut_off(world: World, seat: str, others: Iterable[str] | None = None) -> None:
+    """Let nothing pass between a machine and others, all of them unless told."""
+    machine = world.machines[seat]
+    for other in others if others is not None else set(world.machines) - {seat}:
+        there = world.machines[other]
+        world.network.cuts |= {(machine.url, there.url), (there.url, machine.url)}

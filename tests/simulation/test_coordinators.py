@@ -1,0 +1,265 @@
+"""Single writes and reads whose outcome a run of many would only meet by chance."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from simulation.network import SILENCE_S
+from simulation.steps import answer_of, cut_off, held, place_of, problem_of, read, write
+from simulation.world import World
+from spine_core.consistency import Model
+from spine_core.records import FLAG_TOMBSTONE, Record, encode
+from spine_core.sessions import Session
+from spine_core.versions import Version, hlc_from_ms, hlc_of, make_version, ms_of
+from spine_node.links.frames import unpack
+from spine_node.store import checksum
+from spine_node.store.operations import Put, RaiseFloor
+
+Steps = Callable[[World], Awaitable[None]]
+
+
+def planted(key: str, version: Version) -> Put:
+    """Return a put as one replica may have got it and the others not."""
+    slot, place = place_of(key)
+    raw = encode(Record(version=version, op=1, body=b"\x00\x00{}", flags=FLAG_TOMBSTONE), checksum)
+    return Put(place, slot, raw, version, 1, deadline_rule=False)
+
+
+def test_a_write_behind_a_faster_clock_is_stamped_above_it(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        a.clock.offset_ms = 900
+        first = await write(a, "k", "first")
+        second = await write(b, "k", "second")
+        assert second.record.version > first.record.version
+        assert (await read(a, "k", Model.CAUSAL)).record == second.record
+
+    calm(steps)
+
+
+def test_a_write_waits_for_its_clock_below_a_version_too_far_ahead(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        ahead = make_version(hlc_from_ms(cluster.machines["a"].clock.physical_ms() + 1800), 9)
+        for seat in "ab":
+            await cluster.machines[seat].node.store.submit(planted("k", ahead))
+        done = await write(cluster.machines["c"], "k", "above")
+        assert done.record.version > ahead
+
+    calm(steps)
+
+
+def test_an_acknowledged_write_is_on_two_disks(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        cut_off(cluster, "c")
+        done = await write(cluster.machines["a"], "k", "x")
+        for machine in list(cluster.machines.values()):
+            await machine.crash()
+            machine.start()
+        copies = [held(cluster.machines[seat], "k") for seat in "ab"]
+        assert copies == [done.record.version] * 2
+
+    calm(steps)
+
+
+def test_a_write_without_a_quorum_says_whether_it_may_have_applied(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        await cluster.machines["b"].crash()
+        await cluster.machines["c"].crash()
+        await cluster.sleep(1.0)
+        problem = await problem_of(cluster.machines["a"], "k")
+        assert problem is not None
+        assert (problem.code, problem.outcome) == ("quorum-unavailable", "indeterminate")
+        assert held(cluster.machines["a"], "k") is not None
+
+    calm(steps)
+
+
+def test_a_write_whose_deadline_has_passed_was_not_applied(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.machines["a"].clock.offset_ms = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("simulation.steps.TIMEOUT_S", 0.0)
+            problem = await problem_of(cluster.machines["a"], "k")
+        assert problem is not None
+        assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
+        await cluster.sleep(1.0)
+        assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
+
+    calm(steps)
+
+
+def test_a_create_that_comes_too_late_is_stamped_anew(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        for seat in "bc":  # their clocks run ahead, but within the drift; ours is behind as well
+            cluster.machines[seat].clock.offset_ms = 450
+        a = cluster.machines["a"]
+        a.clock.offset_ms = -450
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("spine_core.replicas._MAX_WRITE", hlc_from_ms(100))
+            done = await write(a, None, "created")
+        assert ms_of(hlc_of(done.record.version)) > a.clock.physical_ms()
+
+    calm(steps)
+
+
+def test_a_create_is_made_once_per_idempotency_key(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        first = await write(cluster.machines["a"], None, "once", idempotency_key="k1")
+        again = await write(cluster.machines["b"], None, "once", idempotency_key="k1")
+        assert (again.memory_id, again.record, again.replayed) == (
+            first.memory_id,
+            first.record,
+            True,
+        )
+
+    calm(steps)
+
+
+def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b, c = (cluster.machines[seat] for seat in "abc")
+        version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+        await a.node.store.submit(planted("k", version))  # in flight, or left by a crash
+        cut_off(cluster, "c")
+        seen = await read(b, "k", Model.CAUSAL)
+        assert seen.record is not None
+        assert seen.record.version == version
+        assert held(b, "k") == version
+        cluster.network.cuts.clear()
+        cut_off(cluster, "a")
+        await cluster.sleep(8.0)
+        later = await read(c, "k", Model.CAUSAL)
+        assert later.record is not None
+        assert later.record.version == version
+
+    calm(steps)
+
+
+async def stale_at_c(cluster: World) -> tuple[Record, Record, Session]:
+    """Write twice, the second time while c is cut off; return both and the writer's session.
+
+    Pulls bring c nothing any more.
+    """
+    a, c = cluster.machines["a"], cluster.machines["c"]
+    old = await write(a, "k", "old")
+    await cluster.until(lambda: held(c, "k") == old.record.version, "c holds it")
+    cut_off(cluster, "c")
+    new = await write(a, "k", "new", session=old.session)
+    await cluster.sleep(SILENCE_S + 1)  # what is under way to c is lost
+    c.node.pulling.pull_slots = _pull_nothing  # type: ignore[method-assign]
+    cluster.network.cuts.clear()
+    await cluster.until(lambda: c.node.mesh.up() == {1, 2}, "c is back")
+    assert held(c, "k") == old.record.version
+    return old.record, new.record, new.session
+
+
+async def _pull_nothing(*_args: object, **_names: object) -> int:
+    return 0
+
+
+def test_an_eventual_read_may_be_stale_and_no_other_is(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        old, new, session = await stale_at_c(cluster)
+        c = cluster.machines["c"]
+        assert (await read(c, "k", Model.EVENTUAL)).record == old
+        own = await read(c, "k", Model.READ_YOUR_WRITES, session=session)
+        assert own.record == new
+        assert held(c, "k") == old.version  # one replica was enough
+
+    calm(steps)
+
+
+@pytest.mark.parametrize("model", [Model.CAUSAL, Model.READ_YOUR_WRITES])
+def test_without_a_session_the_latest_write_is_found_by_a_quorum(
+    calm: Callable[[Steps], None], model: Model
+) -> None:
+    async def steps(cluster: World) -> None:
+        _, new, _ = await stale_at_c(cluster)
+        assert (await read(cluster.machines["c"], "k", model)).record == new
+
+    calm(steps)
+
+
+def test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        _, new, session = await stale_at_c(cluster)
+        forgotten = Session(t=session.t, o=session.t)
+        c = cluster.machines["c"]
+        assert (await read(c, "k", Model.READ_YOUR_WRITES, session=forgotten)).record == new
+
+    calm(steps)
+
+
+def test_a_damaged_copy_sends_the_read_elsewhere(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        done = await write(a, "k", "whole")
+        await cluster.until(lambda: held(a, "k") == done.record.version, "a holds it")
+        _, place = place_of("k")
+        raw = a.node.store.get(place)
+        assert raw is not None
+        with a.node.store._environment.begin(write=True, db=a.node.store._rec) as txn:
+            txn.put(place, raw[:-1] + bytes([raw[-1] ^ 1]))
+        for model in (Model.EVENTUAL, Model.CAUSAL):
+            assert (await read(a, "k", model)).record == done.record
+        again = await write(a, "k", "mended")
+        assert again.record.version > done.record.version
+
+    calm(steps)
+
+
+def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b, c = (cluster.machines[seat] for seat in "abc")
+        old = make_version(hlc_from_ms(a.clock.physical_ms() - 60_000), 1)
+        await a.node.store.submit(planted("k", old))
+        slot, _ = place_of("k")
+        for machine in (b, c):
+            await machine.node.store.submit(RaiseFloor(slot, hlc_of(old) + 1))
+        seen = await read(a, "k", Model.CAUSAL)
+        assert seen.record is not None
+        assert seen.record.flags & FLAG_TOMBSTONE
+
+    calm(steps)
+
+
+def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is_too_late(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        stamped = make_version(b.node.stamps.now(), 2)
+        slot, place = place_of("late")
+        await cluster.sleep(30.0)  # rounds of pulls: stable time has passed the stamp
+        assert b.node.stable.of(b.node.membership.member_view(), slot) > hlc_of(stamped)
+        await a.crash()
+        a.clock.offset_ms = -3_600_000
+        a.start()
+        put = planted("late", stamped)
+        answer, _ = await answer_of(a, "put", [place, slot, put.raw, False], epoch=1)
+        assert answer == "late"
+
+    calm(steps)
+
+
+def test_a_copy_of_a_peer_is_answered_with_the_floor(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        done = await write(a, "k", "x")
+        slot, place = place_of("k")
+        answer, body = await answer_of(a, "get", [slot, [place, place[:2] + b"none"]], epoch=1)
+        (copy, missing), floor = unpack(body)
+        assert (answer, missing, floor) == ("ok", None, 0)
+        assert copy == encode(done.record, checksum)
+
+    calm(steps)

@@ -1,0 +1,190 @@
+"""Where epochs meet: nobody serves another epoch's request, and documents find their way."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from simulation.steps import answer_of, held, place_of, problem_of, read, write
+from simulation.world import World
+from spine_core.consistency import Model
+from spine_core.errors import ProblemError
+from spine_core.records import Record, encode
+from spine_core.topology import Document, Phase, StoreInfo
+from spine_core.versions import make_version
+from spine_node.links.frames import EMPTY, Body, unpack
+from spine_node.store import checksum
+
+Steps = Callable[[World], Awaitable[None]]
+NOBODY = "99999999-9999-4999-8999-999999999999"
+
+
+def next_document(cluster: World) -> Document:
+    """Return a document of the next epoch: somebody joins who will never come."""
+    assert cluster.document is not None
+    nobody = StoreInfo(id=NOBODY, seat="z", zone="z", url="z:8788")
+    return cluster.document.with_change("join", joining=(nobody,), now_ms=0)
+
+
+def put_body(cluster: World, key: str) -> list[object]:
+    slot, place = place_of(key)
+    version = make_version(cluster.machines["a"].node.stamps.now(), 9)
+    raw = encode(Record(version=version, op=1, body=b"\x00\x00{}"), checksum)
+    return [place, slot, raw, False]
+
+
+BODIES: dict[str, Callable[[World], object]] = {
+    "put": lambda cluster: put_body(cluster, "k"),
+    "get": lambda _: [place_of("k")[0], [place_of("k")[1]]],
+    "read": lambda _: [place_of("k")[0], [place_of("k")[1]]],
+    "roots": lambda _: [place_of("k")[0]],
+    "buckets": lambda _: [place_of("k")[0]],
+    "keys": lambda _: [[[place_of("k")[0], [0]]], None],
+    "fetch": lambda _: [place_of("k")[1]],
+    "page": lambda _: [place_of("k")[0], None],
+}
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_a_request_of_an_older_epoch_is_answered_with_the_document(
+    calm: Callable[[Steps], None], method: str
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        document = next_document(cluster)
+        await a.up.ask(a.node.adopt(document.canonical()))
+        answer, body = await answer_of(a, method, BODIES[method](cluster), epoch=1)
+        assert (answer, unpack(body)) == ("stale-epoch", document.canonical())
+        assert held(a, "k") is None
+
+    calm(steps)
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_a_request_of_a_newer_epoch_asks_for_the_document(
+    calm: Callable[[Steps], None], method: str
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        answer, _ = await answer_of(a, method, BODIES[method](cluster), epoch=2)
+        assert answer == "need-document"
+        assert held(a, "k") is None
+
+    calm(steps)
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_a_node_without_a_document_gives_no_data(
+    calm: Callable[[Steps], None], method: str
+) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.paused = True
+        cluster.want("a b c d")
+        d = cluster.machines["d"]
+        d.start()
+        answer, body = await answer_of(d, method, BODIES[method](cluster), epoch=1)
+        assert answer in {"need-document", "misdirected"}
+        assert unpack(body) is None
+        for act in (write(d, "k", "x"), read(d, "k", Model.EVENTUAL)):
+            with pytest.raises(ProblemError) as refused:
+                await act
+            assert refused.value.code == "not-ready"
+        assert d.node.ready() is not None
+
+    calm(steps)
+
+
+def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b, c = (cluster.machines[seat] for seat in "abc")
+        cluster.paused = True
+        document = next_document(cluster)
+        for machine in (b, c):
+            await machine.up.ask(machine.node.adopt(document.canonical()))
+        a.node.gossiping.serve = _deaf  # type: ignore[method-assign, assignment]
+        done = await write(a, "k", "x")
+        assert a.node.membership.epoch == 2
+        copies = [held(machine, "k") for machine in (a, b, c)]
+        assert copies.count(done.record.version) >= 2
+
+    calm(steps)
+
+
+def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b, c = (cluster.machines[seat] for seat in "abc")
+        cluster.paused = True
+        document = next_document(cluster)
+        await a.up.ask(a.node.adopt(document.canonical()))
+        await write(a, "k", "x")
+        epochs = [machine.node.membership.epoch for machine in (a, b, c)]
+        assert epochs.count(2) >= 2
+
+    calm(steps)
+
+
+def _deaf(_request: object) -> tuple[str, Body]:
+    return "error", EMPTY
+
+
+def test_a_document_that_one_node_was_given_reaches_all_by_gossip(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.paused = True
+        a = cluster.machines["a"]
+        await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
+        begun_s = cluster.now_s
+        await cluster.until(
+            lambda: [node.membership.epoch for node in cluster.nodes] == [2, 2, 2],
+            "all are at epoch 2",
+        )
+        assert cluster.now_s - begun_s < 3.0
+
+    calm(steps)
+
+
+def test_a_node_that_left_its_cluster_in_the_middle_of_a_write_says_what_it_knows(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        for seat in "bc":
+            await cluster.machines[seat].crash()
+        await cluster.sleep(1.0)
+        writing = a.up.create_task(write_it(cluster))
+        await cluster.sleep(0.5)
+        view = a.node.membership.view
+        assert view is not None
+        object.__setattr__(view, "number", None)  # as when a document no longer names us
+        problem = await writing
+        assert problem is not None
+        assert (problem.code, problem.outcome) == ("quorum-unavailable", "indeterminate")
+        object.__setattr__(view, "number", 1)
+
+    async def write_it(cluster: World) -> ProblemError | None:
+        return await problem_of(cluster.machines["a"], "k")
+
+    calm(steps)
+
+
+def test_the_phases_of_a_change_are_published_one_barrier_after_the_other(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.want("a b c d")
+        cluster.machines["d"].start()
+        seen: list[Phase] = []
+        while len(cluster.published) < 4:
+            assert cluster.document is not None
+            before = cluster.document.epoch
+            behind = [node for node in cluster.nodes if node.membership.epoch < before - 1]
+            assert len(behind) <= 1, "an epoch was published before a quorum had the one before"
+            seen.append(cluster.document.phase)
+            await cluster.sleep(0.01)
+        assert list(dict.fromkeys(seen)) == [Phase.STABLE, Phase.PREPARE, Phase.SWITCH]
+
+    calm(steps)
