@@ -66,7 +66,7 @@ def judge(layer: str) -> Verdict:
 
 def _judge_tools(layer: str, group: str, command: str) -> Verdict:
     if platform.system() != "Linux":
-        return Verdict(layer, "needs Linux", "make e2e-kind")
+        return Verdict(layer, "needs Linux")
     match state(group):
         case State.MISSING:
             return Verdict(layer, "Kubernetes is not built", command)

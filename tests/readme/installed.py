@@ -28,7 +28,8 @@ def install(root: Path, line: str) -> Path:
     constraints.write_text("\n".join([ours, *_PINNED.findall(lock)]))
     venv.create(root / "venv", with_pip=True)
     programs = root / "venv" / "bin"
-    settings = {"PIP_CONSTRAINT": str(constraints), "PIP_FIND_LINKS": str(wheels)}
-    said = Terminal(root, programs, PIP_DISABLE_PIP_VERSION_CHECK="1", **settings).run(line)
+    terminal = Terminal(root, programs, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_COMPILE="1")
+    terminal.export(PIP_CONSTRAINT=str(constraints), PIP_FIND_LINKS=str(wheels))
+    said = terminal.run(line)
     assert wheel.name in said, f"pip took another memory-spine:\n{said}"
     return programs

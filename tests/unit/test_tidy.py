@@ -26,6 +26,7 @@ VARIABLE = re.compile(r"\bSPINE(?:_[A-Z]+)+\b")
 READ_BY_TESTS = re.compile(r"environ\.get\(\"(SPINE_[A-Z_]+)\"")
 FIRST_CELL = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 CAMEL_CASE = re.compile(r"`([A-Z][A-Za-z]+)`")
+MAKE = re.compile(r"(?:^|`|\"|=1 )(?:sudo )?make ([a-z][a-z-]+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 NOT_REASONS = {"True", "False", "Unknown"}
 FORBIDDEN = {
@@ -145,6 +146,15 @@ def test_no_line_names(what: str) -> None:
         if re.search(FORBIDDEN[what], line)
     ]
     assert found == []
+
+
+def test_no_file_names_a_target_that_make_does_not_have() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *files(*FOLDERS))]
+    named_targets = {target for text in texts for target in MAKE.findall(text)}
+    assert named_targets - targets == set()
+    assert {"demo", "test", "help"} <= named_targets
 
 
 def test_no_page_points_into_the_void() -> None:
