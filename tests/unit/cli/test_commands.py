@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -247,8 +247,9 @@ def test_a_cluster_secret_is_written_once(tmp_path: Path) -> None:
 def test_serve_hands_its_flags_to_the_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, announce: Callable[[str], None]) -> int:
         started.append(settings)
+        announce("it serves")
         return 0
 
     monkeypatch.setattr(spine_node.__main__, "run", run)

@@ -1,3 +1,5 @@
+import asyncio
+
 import lmdb
 import pytest
 
@@ -128,3 +130,4 @@ async def test_a_bug_in_the_writer_leaves_nobody_waiting_and_shows_as_a_failure(
     assert [type(reply) for reply in replies] == [StoreClosedError, StoreClosedError]
     assert store.failure is not None
     await store.close()
+    await asyncio.to_thread(store._writer._thread.join)  # its traceback belongs to this test
