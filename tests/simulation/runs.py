@@ -16,9 +16,12 @@ from simulation.checks import (
 )
 from simulation.clients import Client, History
 from simulation.faults import Faults
+from simulation.network import CALM
+from simulation.steps import write
 from simulation.world import World
 
 CLIENTS = 6
+RECORDS = 300
 LOOK_S = 0.5
 HEALED_S = 5.0  # after the last fault, until everything works again
 
@@ -26,6 +29,15 @@ HEALED_S = 5.0  # after the last fault, until everything works again
 async def founded(world: World) -> None:
     """Wait until the cluster serves."""
     await world.until(lambda: all(node.ready() is None for node in world.nodes), "all nodes ready")
+
+
+async def fill(cluster: World) -> None:
+    """Give the cluster something to move."""
+    weather, cluster.network.weather = cluster.network.weather, CALM
+    first = next(iter(cluster.machines.values()))
+    for number in range(RECORDS):
+        await write(first, f"filler-{number}", f"{number}")
+    cluster.network.weather = weather
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,32 +6,15 @@ from random import Random
 import pytest
 
 from simulation.checks import is_settled
-from simulation.clients import NAMESPACE, TIMEOUT_S, memory
 from simulation.faults import Faults
 from simulation.loop import run
-from simulation.network import CALM
-from simulation.runs import founded, load
+from simulation.runs import fill, founded, load
 from simulation.seeds import SEEDS
 from simulation.world import SLOTS, World, world
 from spine_core.placement import Placement
 from spine_core.topology import Phase
-from spine_node.ports import WriteRequest
 
-RECORDS = 300
 SLOW_BYTES_PER_S = 30_000  # a change then takes some seconds, in which things can go wrong
-
-
-async def fill(cluster: World) -> None:
-    """Give the cluster something to move."""
-    node, weather = cluster.nodes[0], cluster.network.weather
-    cluster.network.weather = CALM
-    for number in range(RECORDS):
-        request = WriteRequest(
-            namespace=NAMESPACE, memory_id=f"filler-{number}", memory=memory(f"{number}"),
-            principal="filler", session=None, deadline=cluster.now_s + TIMEOUT_S,
-        )  # fmt: skip
-        await node.write(request)
-    cluster.network.weather = weather
 
 
 def change_seats(cluster: World, seats: str) -> None:

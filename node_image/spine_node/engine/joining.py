@@ -58,14 +58,15 @@ class Joining:
         """Try every slot that is left once. One that fails holds up no other."""
         by_sources = self._by_sources(view, progress)
         progress.bytes_total = progress.bytes_done + await self._bytes_of(view, by_sources)
-        for sources, slots in by_sources.items():
-            together = SLOTS_TOGETHER * self._pace.slots
-            for at in range(0, len(slots), together):
+        for sources, left in by_sources.items():
+            while left:
                 if self._pace.suspended or view is not self._membership.view:
                     return
+                together = SLOTS_TOGETHER * self._pace.slots
                 async with asyncio.TaskGroup() as pulls:
-                    for slot in slots[at : at + together]:
+                    for slot in left[:together]:
                         pulls.create_task(self._try_slot(view, progress, sources, slot))
+                del left[:together]
 
     def _by_sources(self, view: View, progress: Progress) -> dict[Sources, list[int]]:
         """Group the slots still to be pulled by whom R4 lets us pull them from."""

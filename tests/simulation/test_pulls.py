@@ -1,0 +1,374 @@
+"""Pulls bring all of it or say nothing: anti-entropy, stable time, and the slots of a change."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import pytest
+
+from simulation.checks import is_settled
+from simulation.network import SILENCE_S
+from simulation.runs import RECORDS, fill
+from simulation.steps import cut_off, held, place_of, write
+from simulation.world import Machine, World
+from spine_core.records import Record, encode
+from spine_core.sources import displaced_by
+from spine_core.tally import Answer
+from spine_core.topology import Phase
+from spine_core.versions import hlc_from_ms, hlc_of, make_version
+from spine_node.engine.pulling import CALL_TIMEOUT_S, ROUND_S, PullCutError
+from spine_node.links.frames import Request, pack
+from spine_node.links.server import Outcome
+from spine_node.store import StoreBusyError, checksum
+from spine_node.store.operations import Asked, Merge, Put, RaiseFloor, ReplyT
+
+Steps = Callable[[World], Awaitable[None]]
+
+
+def row(machine: Machine) -> dict[int, int]:
+    """Return the machine's row of the sync matrix."""
+    return dict(machine.node.pulling.row())
+
+
+async def plant(machine: Machine, count: int, *, age_ms: int = 60_000) -> None:
+    """Give records to one store alone."""
+    stamp = hlc_from_ms(machine.clock.physical_ms() - age_ms)
+    for number in range(count):
+        slot, place = place_of(f"planted-{number}")
+        version = make_version(stamp + number, 9)
+        raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
+        await machine.node.store.submit(Put(place, slot, raw, version, 1, deadline_rule=False))
+
+
+def lacking(machine: Machine, count: int) -> int:
+    """Return how many of the planted records a store lacks."""
+    return sum(held(machine, f"planted-{number}") is None for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [("KEYS_MAX", 3), ("PAGE_BYTES_MAX", 300), ("PAGE_RECORDS_MAX", 2)],
+)
+def test_a_pull_of_many_answers_brings_every_record(
+    calm: Callable[[Steps], None], monkeypatch: pytest.MonkeyPatch, limit: str, size: int
+) -> None:
+    async def steps(cluster: World) -> None:
+        monkeypatch.setattr(f"spine_node.engine.pages.{limit}", size)
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        await plant(a, 100)
+        before = row(b)[1]
+        await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
+        assert lacking(b, 100) == 0
+        await cluster.until(lambda: is_settled(cluster), "all hold the same")
+
+    calm(steps)
+
+
+def test_a_pull_that_is_cut_moves_no_row(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        await plant(a, 100)
+        before = row(b)
+        whole = b.node.pulling.merge
+
+        async def cut(*_args: object, **_names: object) -> int:
+            raise PullCutError("cut")
+
+        b.node.pulling.merge = cut  # type: ignore[method-assign]
+        await cluster.sleep(3 * ROUND_S)
+        assert row(b)[1] == before[1]
+        assert row(b)[3] == before[3] or lacking(cluster.machines["c"], 100) == 100
+        assert lacking(b, 100) == 100
+        b.node.pulling.merge = whole  # type: ignore[method-assign]
+        await cluster.until(lambda: row(b)[1] > before[1], "b has pulled from a")
+        assert lacking(b, 100) == 0
+
+    calm(steps)
+
+
+def test_a_row_says_when_the_pull_began_not_when_it_ended(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        before = row(b)[1]
+        serve = a.node.links.service.handlers["roots"]
+        began: list[int] = []
+
+        async def slow(request: Request) -> Outcome:
+            began.append(request.hlc)
+            await cluster.sleep(3.0)
+            outcome = serve(request)
+            return outcome if isinstance(outcome, tuple) else await outcome
+
+        a.node.links.service.handlers["roots"] = slow
+        await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
+        assert row(b)[1] <= began[-1]
+
+    calm(steps)
+
+
+def test_a_write_that_is_still_on_its_way_is_not_pulled(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        pulled = b.node.registry.pull_records.labels("anti-entropy")
+        await cluster.until(lambda: row(b).get(1, 0) > 0, "b has pulled once")
+        await plant(a, 20, age_ms=500)
+        began = b.node.stamps.now()
+        await b.up.ask(
+            b.node.pulling.pull_slots(
+                b.node.membership.member_view(),
+                1,
+                list(range(64)),
+                began - hlc_from_ms(2000),
+                reason="anti-entropy",
+            )
+        )
+        assert pulled._value.get() == 0
+        await cluster.until(lambda: lacking(b, 20) == 0, "b has them when they are older")
+
+    calm(steps)
+
+
+GARBAGE: Sequence[object] = (None, 7, [], [[]], ["x"], {"a": 1}, [[b"k", b"v"]], [None, 1, 2])
+
+
+@pytest.mark.parametrize("method", ["roots", "buckets", "keys", "fetch", "page", "gossip", "get"])
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+def test_a_peer_that_answers_nonsense_ends_nothing(
+    calm: Callable[[Steps], None], method: str, garbage: object
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b, c = (cluster.machines[seat] for seat in "abc")
+        await plant(a, 10)
+        a.node.links.service.handlers[method] = lambda _: (Answer.OK, pack(garbage))
+        await cluster.sleep(2 * ROUND_S)
+        assert cluster.failures == []
+        assert b.process is not None
+        assert lacking(c, 10) + lacking(b, 10) in {0, 10, 20}
+        await write(b, "k", "works")
+
+    calm(steps)
+
+
+def test_a_full_queue_of_the_writer_ends_nothing(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        submit = b.node.store.submit
+
+        def busy(operation: Asked[ReplyT]) -> "object":
+            if isinstance(operation, Merge):
+                raise StoreBusyError("many wait")
+            return submit(operation)
+
+        b.node.store.submit = busy  # type: ignore[method-assign, assignment]
+        await plant(a, 10)
+        before = row(b)[1]
+        await cluster.sleep(2 * ROUND_S)
+        assert (cluster.failures, row(b)[1]) == ([], before)
+        b.node.store.submit = submit  # type: ignore[method-assign]
+        await cluster.until(lambda: lacking(b, 10) == 0, "b has pulled from a")
+
+    calm(steps)
+
+
+# ---- the slots of a change
+
+
+async def joining_slowly(cluster: World, bytes_per_s: int = 20_000) -> Machine:
+    """Fill the cluster, let d join slowly, and return it when it has pulled some slots."""
+    await fill(cluster)
+    cluster.bytes_per_s = bytes_per_s
+    cluster.want("a b c d")
+    d = cluster.machines["d"]
+    d.start()
+    await cluster.until(lambda: len(pulled(d)) > 5, "d has pulled some slots")
+    return d
+
+
+def pulled(machine: Machine) -> frozenset[int]:
+    """Return the gained slots that a joiner reports as pulled."""
+    progress = machine.node.joining._gains.follow(machine.node.membership.view)
+    return frozenset(progress.pulled) if progress else frozenset()
+
+
+def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        d = await joining_slowly(cluster)
+        before = pulled(d)
+        await d.crash()
+        d.start()
+        assert pulled(d) >= before
+        gained = d.node.membership.member_view().placement.gained()[4]
+        assert len(before) < len(gained), "the join was over too soon"
+        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+        again = d.node.registry.pull_records.labels("change")._value.get()
+        assert 0 < again < RECORDS
+
+    calm(steps)
+
+
+def in_phase(cluster: World, phase: Phase) -> bool:
+    assert cluster.document is not None
+    return cluster.document.phase is phase and len(cluster.published) > 1
+
+
+def sources_in_marks(machine: Machine, slots: frozenset[int]) -> dict[int, tuple[int, ...]]:
+    """Return slot → the stores it was pulled from."""
+    marks = {slot: machine.node.store.pull_mark(slot) for slot in slots}
+    return {s: tuple(sorted(msgspec.msgpack.decode(mark)[1])) for s, mark in marks.items() if mark}
+
+
+def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        d = await joining_slowly(cluster)
+        placement = d.node.membership.member_view().placement
+        gained = placement.gained()[4]
+        await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
+        expected = {slot: (displaced_by(placement, slot, 4),) for slot in gained}
+        assert sources_in_marks(d, gained) == expected
+
+    calm(steps)
+
+
+def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, c = cluster.machines["a"], cluster.machines["c"]
+        c.node.pulling.pull_slots = _nothing  # type: ignore[method-assign]
+        await fill(cluster)
+        cut_off(cluster, "c", "ab")
+        last = [await write(a, f"last-{n}", "x") for n in range(20)]  # on a and b alone
+        await cluster.sleep(SILENCE_S + 1)
+        cluster.network.cuts.clear()
+        cluster.bytes_per_s = 0
+        cluster.want("a b c d")
+        d = cluster.machines["d"]
+        d.start()
+        await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+        await c.crash()
+        d.node.set_pace(bytes_per_s=1 << 30, slots=4)
+        placement = d.node.membership.member_view().placement
+        gained = placement.gained()[4]
+        await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
+        from_c = {slot for slot in gained if displaced_by(placement, slot, 4) == 3}
+        assert from_c
+        marks = sources_in_marks(d, gained)
+        assert {marks[slot] for slot in from_c} == {(1, 2)}
+        assert {marks[slot] for slot in gained - from_c} <= {(1,), (2,)}
+        for number, done in enumerate(last):
+            if place_of(f"last-{number}")[0] in gained:
+                assert held(d, f"last-{number}") == done.record.version
+
+    calm(steps)
+
+
+async def _nothing(*_args: object, **_names: object) -> int:
+    return 0
+
+
+def test_a_source_that_hangs_holds_up_the_slots_of_no_other(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        await fill(cluster)
+        hanging = cluster.machines["a"].node.links.service
+
+        async def hang(_request: Request) -> Outcome:
+            await cluster.sleep(10 * CALL_TIMEOUT_S)
+            return Answer.ERROR, pack(None)
+
+        hanging.handlers["page"] = hang
+        cluster.want("a b c d")
+        d = cluster.machines["d"]
+        d.start()
+        await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+        placement = d.node.membership.member_view().placement
+        gained = placement.gained()[4]
+        others = {slot for slot in gained if displaced_by(placement, slot, 4) != 1}
+        await cluster.until(lambda: pulled(d) >= others, "d has pulled from b and c")
+        assert pulled(d) < gained
+
+    calm(steps)
+
+
+def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        await fill(cluster)
+        await cluster.sleep(ROUND_S)
+        floor = cluster.nodes[0].stamps.now()
+        for node in cluster.nodes:
+            for slot in range(64):
+                await node.store.submit(RaiseFloor(slot, floor))
+        before = {slot: node.store.root(slot) for node in cluster.nodes for slot in range(64)}
+        cluster.want("a b c d")
+        d = cluster.machines["d"]
+        d.start()
+        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+        gained = d.node.membership.member_view().placement.slots_of(4)
+        assert {slot: d.node.store.root(slot) for slot in gained} == {
+            slot: before[slot] for slot in gained
+        }
+        assert all(d.node.store.floor(slot) == floor for slot in gained)
+
+    calm(steps)
+
+
+def test_a_suspended_change_pulls_nothing_until_it_goes_on(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        d = await joining_slowly(cluster)
+        d.node.set_pace(bytes_per_s=20_000, slots=0)
+        await cluster.sleep(5.0)
+        before = pulled(d)
+        await cluster.sleep(20.0)
+        assert pulled(d) == before
+        d.node.set_pace(bytes_per_s=1 << 30, slots=4)
+        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+
+    calm(steps)
+
+
+def test_lost_slots_are_dropped_after_a_while_and_no_others(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        await fill(cluster)
+        cluster.want("a b c d")
+        cluster.machines["d"].start()
+        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+        await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
+        assert not clean(cluster)
+        await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+        assert is_settled(cluster)
+
+    calm(steps)
+
+
+def clean(cluster: World) -> bool:
+    """Whether every store holds records of its own slots only."""
+    return all(
+        node.store.slot_stats(slot)[0] == 0 or slot in node.store.owned
+        for node in cluster.nodes
+        for slot in range(64)
+    )
+
+
+def test_stable_time_stands_still_while_a_replica_is_down(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        done = await write(a, "k", "x")
+        slot, _ = place_of("k")
+
+        def stable() -> int:
+            return a.node.stable.of(a.node.membership.member_view(), slot)
+
+        await cluster.until(lambda: stable() >= hlc_of(done.record.version), "the write is stable")
+        await cluster.machines["c"].crash()
+        await cluster.sleep(SILENCE_S)
+        before = stable()
+        await cluster.sleep(5 * ROUND_S)
+        assert stable() == before
+        cluster.machines["c"].start()
+        await cluster.until(lambda: stable() > before, "stable time goes on")
+
+    calm(steps)
