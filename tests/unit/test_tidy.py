@@ -36,6 +36,10 @@ FORBIDDEN = {
 }
 
 
+# The agreed design cites other projects' issues and names commands that are still to come.
+AGREED = {f"docs/design/{name}.md" for name in ("api", "glossary", "operator", "protocol")}
+
+
 def files(*folders: str, suffix: str = "") -> Iterator[Path]:
     """Yield the files of some folders, without what tools have left there."""
     for folder in folders:
@@ -142,6 +146,7 @@ def test_no_line_names(what: str) -> None:
     found = [
         f"{named(path)}: {line.strip()}"
         for path in (*top, *files(*FOLDERS))
+        if named(path) not in AGREED
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(FORBIDDEN[what], line)
     ]
@@ -151,7 +156,8 @@ def test_no_line_names(what: str) -> None:
 def test_no_file_names_a_target_that_make_does_not_have() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *files(*FOLDERS))]
+    pages = [path for path in files(*FOLDERS) if named(path) not in AGREED]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *pages)]
     named_targets = {target for text in texts for target in MAKE.findall(text)}
     assert named_targets - targets == set()
     assert {"demo", "test", "help"} <= named_targets
