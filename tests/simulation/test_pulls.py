@@ -148,6 +148,24 @@ def test_a_peer_that_answers_nonsense_ends_nothing(
     calm(steps)
 
 
+class OtherRows:
+    """A version whose rows say more than one number per source."""
+
+    def row(self) -> dict[int, list[str]]:
+        return {1: ["yesterday"]}
+
+
+def test_a_row_of_another_version_counts_as_none(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        a.node.gossiping._pulling = OtherRows()  # type: ignore[assignment]
+        await cluster.sleep(2 * ROUND_S)
+        assert cluster.failures == []
+        assert b.node.stable.of(b.node.membership.member_view(), 0) == 0
+
+    calm(steps)
+
+
 def test_a_full_queue_of_the_writer_ends_nothing(calm: Callable[[Steps], None]) -> None:
     async def steps(cluster: World) -> None:
         a, b = cluster.machines["a"], cluster.machines["b"]

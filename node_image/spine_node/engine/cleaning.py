@@ -73,6 +73,8 @@ class Cleaning:
                 answers = await self._peers.ask(view, store, ROOTS, asked, CALL_TIMEOUT_S)
             except CallError:
                 return []
+            if len(answers) != len(asked):
+                return []
             for slot, (root, *_rest) in zip(asked, answers, strict=True):
                 roots[slot].add(root)
         return [slot for slot, seen in roots.items() if len(seen) == 1]

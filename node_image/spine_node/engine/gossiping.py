@@ -140,9 +140,7 @@ class Gossiping:
                 self._metrics.boot_rollbacks.inc()
                 logger.error("peer_rolled_back", extra={"store": state.store, "boot": state.boot})
         for state in self._known.merge(states, self._now_ms()):
-            row = state.data.get("row")
-            if isinstance(row, dict):
-                self._stable.put_row(state.store, state.epoch, row)
+            self._stable.put_row(state.store, state.epoch, _row_of(state))
             self._compare_epochs(state)
 
     def _compare_epochs(self, state: NodeState) -> None:
@@ -153,6 +151,14 @@ class Gossiping:
 
     def _now_ms(self) -> int:
         return round(self._clock.now() * 1000)
+
+
+def _row_of(state: NodeState) -> dict[int, int]:
+    """Return a peer's row of the sync matrix, empty when it is laid out otherwise."""
+    try:
+        return msgspec.convert(state.data.get("row"), dict[int, int])
+    except msgspec.ValidationError:
+        return {}
 
 
 def _states_in(values: Any) -> list[NodeState]:

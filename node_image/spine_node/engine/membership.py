@@ -116,7 +116,7 @@ class Membership:
 
     def offer(self, raw: bytes | None) -> None:
         """Adopt a document that a peer sent along with a refusal, when it is newer; do not wait."""
-        if raw is not None:
+        if isinstance(raw, bytes):
             self._own(self._adopt_offered(raw))
 
     async def _adopt_offered(self, raw: bytes) -> None:

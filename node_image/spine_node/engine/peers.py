@@ -96,6 +96,8 @@ class Peers:
         else:
             began = self._clock.now()
             copies, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
+            if len(copies) != 1:
+                raise CallError(store, Answer.ERROR, pack(None))
             copy = copies[0]
             self._note(store, self._clock.now() - began)
         try:

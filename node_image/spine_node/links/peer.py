@@ -99,8 +99,8 @@ class PeerLink:
         async with aiohttp.ClientSession(connector=connector) as http:
             while True:
                 try:
-                    await self._connected(http)
-                    wait = REDIAL_S
+                    if await self._connected(http):
+                        wait = REDIAL_S
                 except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
                     self._note_failure(f"{type(error).__name__}: {error}")
                 finally:
@@ -114,7 +114,8 @@ class PeerLink:
             logger.info("link_down", extra={"url": self._dial.url, "why": why})
         self.refusal = why
 
-    async def _connected(self, http: aiohttp.ClientSession) -> None:
+    async def _connected(self, http: aiohttp.ClientSession) -> bool:
+        """Dial, greet and serve until the link breaks; return whether it was ever up."""
         headers = {"Authorization": f"Bearer {self._dial.token}"}
         async with (
             asyncio.timeout(DIAL_TIMEOUT_S) as dialling,
@@ -126,25 +127,27 @@ class PeerLink:
                 compress=0,
             ) as flow,
         ):
-            if not await self._greet(flow):
-                return
+            refusal = await self._greet(flow)
+            if refusal is not None:
+                self._note_failure(refusal)
+                return False
+            self.refusal = None
             dialling.reschedule(None)
             await self._serve(flow)
+            return True
 
-    async def _greet(self, flow: aiohttp.ClientWebSocketResponse) -> bool:
+    async def _greet(self, flow: aiohttp.ClientWebSocketResponse) -> str | None:
+        """Return why one end does not talk to the other, None when both do."""
         hello = Request(0, "hello", self._me.epoch(), self._hlc(), 0, pack(self._me.greeting()))
         for data in messages([hello]):
             await flow.send_bytes(data)
         received = await flow.receive()
         if received.type is not aiohttp.WSMsgType.BINARY:
-            self.refusal = "closed before it greeted"
-            return False
+            return "closed before it greeted"
         reply = only(replies_in(received.data))
-        greeting = msgspec.convert(unpack(reply.body), Greeting)
-        self.refusal = check_greeting(self._me, greeting) if reply.status == "ok" else reply.status
-        if self.refusal:
-            logger.warning("link_refused", extra={"url": self._dial.url, "why": self.refusal})
-        return self.refusal is None
+        if reply.status != Answer.OK:
+            return reply.status
+        return check_greeting(self._me, msgspec.convert(unpack(reply.body), Greeting))
 
     async def _serve(self, flow: aiohttp.ClientWebSocketResponse) -> None:
         self._flow = flow

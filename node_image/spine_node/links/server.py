@@ -80,8 +80,7 @@ class LinkServer:
 
     async def close(self) -> None:
         """Close every link, so that peers notice at once."""
-        for flow in tuple(self._open):
-            await flow.close()
+        await asyncio.gather(*(flow.close() for flow in self._open))
 
 
 class Calls:

@@ -8,6 +8,7 @@ import pytest
 
 from spine_core.errors import ProblemError
 from spine_core.tally import Answer
+from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Request, messages, pack, requests_in, unpack
 from spine_node.links.hello import Identity
 from spine_node.links.peer import PENDING_MAX, WAITING_BYTES_MAX
@@ -112,6 +113,26 @@ async def test_an_address_that_is_used_again_by_another_store_is_not_talked_to(
         assert why in (peer.link.refusal or "")
         assert await peer.ask("echo", 1) == (Answer.UNREACHABLE, None)
         assert served.requests == []
+
+
+async def test_a_peer_that_refuses_us_is_dialled_less_and_less_and_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "spine.links")
+    waits: list[float] = []
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+
+        async def note(seconds: float) -> None:
+            waits.append(seconds)
+            await asyncio.wait({asyncio.create_task(clock.sleep(0))})
+
+        async with serving(identity("other")) as served, dialling(served.port) as peer:
+            patch.setattr(peer.link._clock, "sleep", note)
+            patch.setattr(peer.link._clock, "jittered", lambda seconds: seconds)
+            await until(lambda: len(waits) >= 5)
+    assert waits[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
+    assert caplog.text.count("link_down") == 1
 
 
 async def test_a_node_that_waits_for_its_first_document_is_talked_to() -> None:
@@ -221,7 +242,7 @@ async def test_a_status_of_a_newer_version_is_neither_ok_nor_no() -> None:
 async def test_a_peer_that_closes_before_it_greets_is_dialled_again() -> None:
     async with serving() as server:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("spine_node.links.server._Session._greet", _refuse)
+            patch.setattr("spine_node.links.server._Session._greet", _leave)
             async with dialling(server.port) as peer:
                 await until(lambda: peer.link.refusal is not None)
                 assert peer.link.refusal == "closed before it greeted"
@@ -229,7 +250,7 @@ async def test_a_peer_that_closes_before_it_greets_is_dialled_again() -> None:
                 await peer.up()
 
 
-async def _refuse(_session: object) -> bool:
+async def _leave(_session: object) -> bool:
     return False
 
 
