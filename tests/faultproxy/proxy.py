@@ -49,13 +49,13 @@ class FaultProxy:
         self._background.call(self._close())
 
     @contextmanager
-    def rule(self, rule: Rule) -> Iterator[Rule]:
-        """Have a rule for a while; of several that strike, the oldest counts."""
-        self._rules = (*self._rules, rule)
+    def rules(self, *rules: Rule) -> Iterator[None]:
+        """Have rules for a while; of several that strike, the first counts."""
+        before, self._rules = self._rules, (*self._rules, *rules)
         try:
-            yield rule
+            yield
         finally:
-            self._rules = tuple(other for other in self._rules if other is not rule)
+            self._rules = before
 
     def cut_streams(self) -> int:
         """Cut every stream that is open now; return how many there were."""

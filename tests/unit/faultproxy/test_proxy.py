@@ -119,7 +119,8 @@ def test_requests_pass_through_and_are_counted(proxy: FaultProxy, server: Server
 
 def test_a_refused_request_goes_no_further(proxy: FaultProxy, server: Server) -> None:
     refuse = Refuse(status=429, retry_after_s=3)
-    with proxy.rule(Rule(lambda request: request.writes, refuse, first=2, times=1)) as rule:
+    rule = Rule(lambda request: request.writes, refuse, first=2, times=1)
+    with proxy.rules(rule):
         assert patch(proxy, "one") == 200
         with ask(proxy, "PATCH", PODS, "two") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
@@ -135,7 +136,7 @@ def test_a_cut_strikes_after_the_request_was_forwarded_or_before(
     then: list[list[bytes]] = []
     cut = Cut(forwarded=forwarded, strike=lambda: then.append([*server.bodies]))
     with (
-        proxy.rule(Rule(lambda request: request.writes, cut)),
+        proxy.rules(Rule(lambda request: request.writes, cut)),
         pytest.raises(http.client.RemoteDisconnected),
     ):
         patch(proxy, "one")
@@ -144,7 +145,8 @@ def test_a_cut_strikes_after_the_request_was_forwarded_or_before(
 
 
 def test_a_delayed_request_arrives(proxy: FaultProxy, server: Server) -> None:
-    with proxy.rule(Rule(lambda request: request.writes, Delay(0.01))) as rule:
+    rule = Rule(lambda request: request.writes, Delay(0.01))
+    with proxy.rules(rule):
         assert patch(proxy, "late") == 200
     assert rule.hits == 1
 
