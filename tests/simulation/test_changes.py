@@ -73,6 +73,8 @@ def test_a_node_drains_under_load(seed: int, faulty: bool, root: Path) -> None:
         async with world(root, seed, "a b c d") as cluster:
             await founded(cluster)
             await fill(cluster)
+            for node in cluster.nodes:
+                node.set_pace(bytes_per_s=SLOW_BYTES_PER_S, slots=4)
             held = len(cluster.nodes[0].membership.member_view().placement.slots_of(4))
             async with load(cluster, faults=Faults(cluster, Random(seed)) if faulty else None):
                 await cluster.sleep(3)

@@ -8,11 +8,12 @@ from simulation.network import SILENCE_S
 from simulation.steps import answer_of, cut_off, held, place_of, problem_of, read, write
 from simulation.world import World
 from spine_core.consistency import Model
+from spine_core.errors import ProblemError
 from spine_core.records import FLAG_TOMBSTONE, Record, encode
 from spine_core.sessions import Session
 from spine_core.versions import Version, hlc_from_ms, hlc_of, make_version, ms_of
 from spine_node.links.frames import unpack
-from spine_node.store import checksum
+from spine_node.store import StoreBusyError, checksum
 from spine_node.store.operations import Put, RaiseFloor
 
 Steps = Callable[[World], Awaitable[None]]
@@ -115,6 +116,66 @@ def test_a_create_is_made_once_per_idempotency_key(calm: Callable[[Steps], None]
             first.record,
             True,
         )
+
+    calm(steps)
+
+
+def test_a_key_that_was_used_with_another_body_is_refused(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        await write(cluster.machines["a"], None, "once", idempotency_key="k1")
+        with pytest.raises(ProblemError) as refused:
+            await write(cluster.machines["b"], None, "other", idempotency_key="k1")
+        assert refused.value.code == "idempotency-key-reused"
+
+    calm(steps)
+
+
+def deaf(hlc: int) -> None:
+    """Be a clock that follows nobody."""
+
+
+def test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        a.clock.offset_ms = 450
+        first = await write(a, None, "once", idempotency_key="k1")
+        look = b.node.reading.quorum
+
+        async def looked_too_early(*_args: object) -> None:
+            b.node.reading.quorum = look  # type: ignore[method-assign]
+
+        b.node.reading.quorum = looked_too_early  # type: ignore[method-assign, assignment]
+        b.node.stamps.see = deaf  # type: ignore[method-assign]
+        again = await write(b, None, "once", idempotency_key="k1")
+        assert (again.memory_id, again.record) == (first.memory_id, first.record)
+
+    calm(steps)
+
+
+def test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        for seat in "bc":
+            await cluster.machines[seat].crash()
+        await cluster.sleep(1.0)
+        a = cluster.machines["a"]
+        put = a.node.replica.put_local
+        puts: list[bytes] = []
+
+        def once(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
+            puts.append(key)
+            if len(puts) > 1:
+                raise StoreBusyError("many wait")
+            return put(key, slot, raw, epoch=epoch, write_back=write_back)
+
+        a.node.replica.put_local = once  # type: ignore[method-assign, assignment]
+        problem = await problem_of(a, "k")
+        assert len(puts) > 1
+        assert problem is not None
+        assert problem.outcome == "indeterminate"
 
     calm(steps)
 

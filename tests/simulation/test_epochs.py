@@ -11,7 +11,8 @@ from spine_core.errors import ProblemError
 from spine_core.records import Record, encode
 from spine_core.topology import Document, Phase, StoreInfo
 from spine_core.versions import make_version
-from spine_node.links.frames import EMPTY, Body, unpack
+from spine_node.links.frames import unpack
+from spine_node.links.mesh import CallError
 from spine_node.store import checksum
 
 Steps = Callable[[World], Awaitable[None]]
@@ -93,6 +94,52 @@ def test_a_node_without_a_document_gives_no_data(
     calm(steps)
 
 
+def test_a_node_that_its_document_no_longer_names_gives_no_data(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.want("a b c d")
+        d = cluster.machines["d"]
+        d.start()
+        await cluster.until(lambda: at_epoch(cluster, 4), "d has joined")
+        await write(d, "k", "x")
+        cluster.want("a b c")
+        await cluster.until(lambda: cluster.published[-1].epoch == 7, "d is drained")
+        cluster.paused = True
+        for seat in "abc":
+            process = cluster.machines[seat].up
+            await process.ask(process.node.adopt(cluster.published[-1].canonical()))
+        await cluster.until(lambda: at_epoch(cluster, 7), "d has heard of it")
+        answer, body = await answer_of(d, "get", BODIES["get"](cluster), epoch=7)
+        assert (answer, unpack(body)) == ("misdirected", None)
+        answer, _ = await answer_of(d, "put", put_body(cluster, "k"), epoch=7)
+        assert answer == "misdirected"
+
+    calm(steps)
+
+
+def at_epoch(cluster: World, epoch: int) -> bool:
+    return all(node.membership.epoch == epoch for node in cluster.nodes)
+
+
+def test_our_own_copy_is_not_read_under_an_older_epoch(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.paused = True
+        a = cluster.machines["a"]
+        view = a.node.membership.member_view()
+        slot, place = place_of("k")
+        assert await a.up.ask(a.node.peers.get(view, 1, slot, place, 1.0)) == (None, 0)
+        await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
+        with pytest.raises(CallError):
+            await a.up.ask(a.node.peers.get(view, 1, slot, place, 1.0))
+
+    calm(steps)
+
+
+async def _rest(*_args: object) -> None:
+    """Gossip with nobody."""
+
+
 def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds(
     calm: Callable[[Steps], None],
 ) -> None:
@@ -102,7 +149,8 @@ def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds(
         document = next_document(cluster)
         for machine in (b, c):
             await machine.up.ask(machine.node.adopt(document.canonical()))
-        a.node.gossiping.serve = _deaf  # type: ignore[method-assign, assignment]
+        for node in cluster.nodes:
+            node.gossiping._round = _rest  # type: ignore[method-assign, assignment]
         done = await write(a, "k", "x")
         assert a.node.membership.epoch == 2
         copies = [held(machine, "k") for machine in (a, b, c)]
@@ -117,6 +165,8 @@ def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
     async def steps(cluster: World) -> None:
         a, b, c = (cluster.machines[seat] for seat in "abc")
         cluster.paused = True
+        for node in cluster.nodes:
+            node.gossiping._round = _rest  # type: ignore[method-assign, assignment]
         document = next_document(cluster)
         await a.up.ask(a.node.adopt(document.canonical()))
         await write(a, "k", "x")
@@ -124,10 +174,6 @@ def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
         assert epochs.count(2) >= 2
 
     calm(steps)
-
-
-def _deaf(_request: object) -> tuple[str, Body]:
-    return "error", EMPTY
 
 
 def test_a_document_that_one_node_was_given_reaches_all_by_gossip(

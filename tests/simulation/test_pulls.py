@@ -9,7 +9,7 @@ from simulation.checks import is_settled
 from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
 from simulation.steps import cut_off, held, place_of, write
-from simulation.world import Machine, World
+from simulation.world import DROP_AFTER_S, Machine, World
 from spine_core.records import Record, encode
 from spine_core.sources import displaced_by
 from spine_core.tally import Answer
@@ -29,14 +29,14 @@ def row(machine: Machine) -> dict[int, int]:
     return dict(machine.node.pulling.row())
 
 
-async def plant(machine: Machine, count: int, *, age_ms: int = 60_000) -> None:
+async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: int = 1) -> None:
     """Give records to one store alone."""
     stamp = hlc_from_ms(machine.clock.physical_ms() - age_ms)
     for number in range(count):
         slot, place = place_of(f"planted-{number}")
         version = make_version(stamp + number, 9)
         raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
-        await machine.node.store.submit(Put(place, slot, raw, version, 1, deadline_rule=False))
+        await machine.node.store.submit(Put(place, slot, raw, version, epoch, deadline_rule=False))
 
 
 def lacking(machine: Machine, count: int) -> int:
@@ -216,6 +216,8 @@ def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
         await d.crash()
         d.start()
         assert pulled(d) >= before
+        for slot in before:
+            assert d.node.store.root(slot) == root_of(cluster, slot)
         gained = d.node.membership.member_view().placement.gained()[4]
         assert len(before) < len(gained), "the join was over too soon"
         await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
@@ -228,6 +230,13 @@ def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
 def in_phase(cluster: World, phase: Phase) -> bool:
     assert cluster.document is not None
     return cluster.document.phase is phase and len(cluster.published) > 1
+
+
+def root_of(cluster: World, slot: int) -> bytes:
+    """Return the digest that the replicas of a slot agree on."""
+    members = [cluster.machines[seat].node for seat in "abc"]
+    (root,) = {node.store.root(slot) for node in members}
+    return root
 
 
 def sources_in_marks(machine: Machine, slots: frozenset[int]) -> dict[int, tuple[int, ...]]:
@@ -362,13 +371,43 @@ def test_lost_slots_are_dropped_after_a_while_and_no_others(
     calm(steps)
 
 
-def clean(cluster: World) -> bool:
-    """Whether every store holds records of its own slots only."""
-    return all(
-        node.store.slot_stats(slot)[0] == 0 or slot in node.store.owned
+def test_a_lost_slot_is_kept_while_its_replicas_differ(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        await fill(cluster)
+        cluster.want("a b c d")
+        cluster.machines["d"].start()
+        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+        await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
+        pulls = {node: node.pulling.pull_slots for node in cluster.nodes}
+        for node in cluster.nodes:
+            node.pulling.pull_slots = _nothing  # type: ignore[method-assign]
+        await plant(cluster.machines["d"], 300, epoch=4)
+        before = held_of_others(cluster)
+        await cluster.sleep(3 * DROP_AFTER_S)
+        gained = cluster.machines["d"].node.store.owned
+        assert {slot for slot in held_of_others(cluster) if slot in gained} == {
+            slot for slot in before if slot in gained
+        }
+        for node, pull in pulls.items():
+            node.pulling.pull_slots = pull  # type: ignore[method-assign]
+        await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+
+    calm(steps)
+
+
+def held_of_others(cluster: World) -> set[int]:
+    """Return the slots that some store holds though it has lost them."""
+    return {
+        slot
         for node in cluster.nodes
         for slot in range(64)
-    )
+        if node.store.slot_stats(slot)[0] and slot not in node.store.owned
+    }
+
+
+def clean(cluster: World) -> bool:
+    """Whether every store holds records of its own slots only."""
+    return not held_of_others(cluster)
 
 
 def test_stable_time_stands_still_while_a_replica_is_down(calm: Callable[[Steps], None]) -> None:

@@ -27,7 +27,7 @@ class Stamps:
         self._store, self._hlc, self._clock = store, hlc, clock
         self._mark = store.hlc_mark
         self._moving: asyncio.Task[None] | None = None
-        hlc.last = max(hlc.last, store.hlc_mark)
+        assert hlc.last >= store.hlc_mark, "the store was opened with another clock"
 
     def now(self) -> int:
         """Return the clock without moving it: for frames and pulls."""

@@ -1,5 +1,6 @@
 """Versions are issued once, whatever the clock does, and only below a durable mark."""
 
+import asyncio
 from pathlib import Path
 
 import lmdb
@@ -42,6 +43,17 @@ async def test_no_version_is_issued_before_a_mark_above_it_is_durable(lives: Liv
     store, stamps = lives.begin()
     version = await stamps.version(1)
     assert await lives.durable_mark(store) > hlc_of(version)
+
+
+async def test_a_version_waits_for_the_commit_of_its_mark(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    lives.rig.leash.hold()
+    issuing = asyncio.create_task(stamps.version(1))
+    await lives.rig.leash.arrived()
+    assert not issuing.done()
+    lives.rig.leash.release()
+    await issuing
+    await store.close(clean=False)
 
 
 async def test_the_mark_stays_ahead_of_a_clock_that_runs(lives: Lives) -> None:
