@@ -7,14 +7,16 @@ from simulation.world import SLOTS, Machine, World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
 from spine_core.ids import slot_of
-from spine_core.records import version_in
+from spine_core.records import Record, encode, version_in
 from spine_core.sessions import Session
 from spine_core.tally import Answer
-from spine_core.versions import Version
+from spine_core.topology import Phase
+from spine_core.versions import Version, hlc_from_ms, make_version
 from spine_node.links.frames import Body, Request, pack
 from spine_node.links.server import Calls
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
-from spine_node.store import key_of
+from spine_node.store import checksum, key_of
+from spine_node.store.operations import Put
 
 
 async def write(
@@ -102,3 +104,22 @@ def cut_off(world: World, seat: str, others: Iterable[str] | None = None) -> Non
     for other in others if others is not None else set(world.machines) - {seat}:
         there = world.machines[other]
         world.network.cuts |= {(machine.url, there.url), (there.url, machine.url)}
+
+
+async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: int = 1) -> None:
+    """Give records to one store alone."""
+    stamp = hlc_from_ms(machine.clock.physical_ms() - age_ms)
+    for number in range(count):
+        slot, place = place_of(f"planted-{number}")
+        version = make_version(stamp + number, 9)
+        raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
+        await machine.node.store.submit(Put(place, slot, raw, version, epoch, deadline_rule=False))
+
+
+def in_phase(cluster: World, phase: Phase) -> bool:
+    assert cluster.document is not None
+    return cluster.document.phase is phase and len(cluster.published) > 1
+
+
+async def pull_nothing(*_args: object, **_names: object) -> int:
+    return 0

@@ -8,18 +8,17 @@ import pytest
 from simulation.checks import is_settled
 from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
-from simulation.steps import cut_off, held, place_of, write
-from simulation.world import DROP_AFTER_S, Machine, World
-from spine_core.records import Record, encode
+from simulation.steps import cut_off, held, in_phase, place_of, plant, pull_nothing, write
+from simulation.world import Machine, World
 from spine_core.sources import displaced_by
 from spine_core.tally import Answer
 from spine_core.topology import Phase
-from spine_core.versions import hlc_from_ms, hlc_of, make_version
+from spine_core.versions import hlc_from_ms, hlc_of
 from spine_node.engine.pulling import CALL_TIMEOUT_S, ROUND_S, PullCutError
 from spine_node.links.frames import Request, pack
 from spine_node.links.server import Outcome
-from spine_node.store import StoreBusyError, checksum
-from spine_node.store.operations import Asked, Merge, Put, RaiseFloor, ReplyT
+from spine_node.store import StoreBusyError
+from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
 
 Steps = Callable[[World], Awaitable[None]]
 
@@ -27,16 +26,6 @@ Steps = Callable[[World], Awaitable[None]]
 def row(machine: Machine) -> dict[int, int]:
     """Return the machine's row of the sync matrix."""
     return dict(machine.node.pulling.row())
-
-
-async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: int = 1) -> None:
-    """Give records to one store alone."""
-    stamp = hlc_from_ms(machine.clock.physical_ms() - age_ms)
-    for number in range(count):
-        slot, place = place_of(f"planted-{number}")
-        version = make_version(stamp + number, 9)
-        raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
-        await machine.node.store.submit(Put(place, slot, raw, version, epoch, deadline_rule=False))
 
 
 def lacking(machine: Machine, count: int) -> int:
@@ -132,7 +121,7 @@ GARBAGE: Sequence[object] = (None, 7, [], [[]], ["x"], {"a": 1}, [[b"k", b"v"]],
 
 @pytest.mark.parametrize("method", ["roots", "buckets", "keys", "fetch", "page", "gossip", "get"])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
-def test_a_peer_that_answers_nonsense_ends_nothing(
+def test_a_peer_that_answers_nonsense_endspull_nothing(
     calm: Callable[[Steps], None], method: str, garbage: object
 ) -> None:
     async def steps(cluster: World) -> None:
@@ -166,7 +155,7 @@ def test_a_row_of_another_version_counts_as_none(calm: Callable[[Steps], None]) 
     calm(steps)
 
 
-def test_a_full_queue_of_the_writer_ends_nothing(calm: Callable[[Steps], None]) -> None:
+def test_a_full_queue_of_the_writer_endspull_nothing(calm: Callable[[Steps], None]) -> None:
     async def steps(cluster: World) -> None:
         a, b = cluster.machines["a"], cluster.machines["b"]
         submit = b.node.store.submit
@@ -227,11 +216,6 @@ def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
     calm(steps)
 
 
-def in_phase(cluster: World, phase: Phase) -> bool:
-    assert cluster.document is not None
-    return cluster.document.phase is phase and len(cluster.published) > 1
-
-
 def root_of(cluster: World, slot: int) -> bytes:
     """Return the digest that the replicas of a slot agree on."""
     members = [cluster.machines[seat].node for seat in "abc"]
@@ -262,7 +246,7 @@ def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
 def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], None]) -> None:
     async def steps(cluster: World) -> None:
         a, c = cluster.machines["a"], cluster.machines["c"]
-        c.node.pulling.pull_slots = _nothing  # type: ignore[method-assign]
+        c.node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
         await fill(cluster)
         cut_off(cluster, "c", "ab")
         last = [await write(a, f"last-{n}", "x") for n in range(20)]  # on a and b alone
@@ -288,10 +272,6 @@ def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], N
                 assert held(d, f"last-{number}") == done.record.version
 
     calm(steps)
-
-
-async def _nothing(*_args: object, **_names: object) -> int:
-    return 0
 
 
 def test_a_source_that_hangs_holds_up_the_slots_of_no_other(calm: Callable[[Steps], None]) -> None:
@@ -341,7 +321,9 @@ def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_the
     calm(steps)
 
 
-def test_a_suspended_change_pulls_nothing_until_it_goes_on(calm: Callable[[Steps], None]) -> None:
+def test_a_suspended_change_pullspull_nothing_until_it_goes_on(
+    calm: Callable[[Steps], None],
+) -> None:
     async def steps(cluster: World) -> None:
         d = await joining_slowly(cluster)
         d.node.set_pace(bytes_per_s=20_000, slots=0)
@@ -353,61 +335,6 @@ def test_a_suspended_change_pulls_nothing_until_it_goes_on(calm: Callable[[Steps
         await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
 
     calm(steps)
-
-
-def test_lost_slots_are_dropped_after_a_while_and_no_others(
-    calm: Callable[[Steps], None],
-) -> None:
-    async def steps(cluster: World) -> None:
-        await fill(cluster)
-        cluster.want("a b c d")
-        cluster.machines["d"].start()
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-        await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
-        assert not clean(cluster)
-        await cluster.until(lambda: clean(cluster), "lost slots are dropped")
-        assert is_settled(cluster)
-
-    calm(steps)
-
-
-def test_a_lost_slot_is_kept_while_its_replicas_differ(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        await fill(cluster)
-        cluster.want("a b c d")
-        cluster.machines["d"].start()
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-        await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
-        pulls = {node: node.pulling.pull_slots for node in cluster.nodes}
-        for node in cluster.nodes:
-            node.pulling.pull_slots = _nothing  # type: ignore[method-assign]
-        await plant(cluster.machines["d"], 300, epoch=4)
-        before = held_of_others(cluster)
-        await cluster.sleep(3 * DROP_AFTER_S)
-        gained = cluster.machines["d"].node.store.owned
-        assert {slot for slot in held_of_others(cluster) if slot in gained} == {
-            slot for slot in before if slot in gained
-        }
-        for node, pull in pulls.items():
-            node.pulling.pull_slots = pull  # type: ignore[method-assign]
-        await cluster.until(lambda: clean(cluster), "lost slots are dropped")
-
-    calm(steps)
-
-
-def held_of_others(cluster: World) -> set[int]:
-    """Return the slots that some store holds though it has lost them."""
-    return {
-        slot
-        for node in cluster.nodes
-        for slot in range(64)
-        if node.store.slot_stats(slot)[0] and slot not in node.store.owned
-    }
-
-
-def clean(cluster: World) -> bool:
-    """Whether every store holds records of its own slots only."""
-    return not held_of_others(cluster)
 
 
 def test_stable_time_stands_still_while_a_replica_is_down(calm: Callable[[Steps], None]) -> None:
