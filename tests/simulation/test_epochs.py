@@ -136,8 +136,9 @@ def test_our_own_copy_is_not_read_under_an_older_epoch(calm: Callable[[Steps], N
     calm(steps)
 
 
-async def _rest(*_args: object) -> None:
-    """Gossip with nobody."""
+async def _rest(*_args: object) -> bool:
+    """Gossip with nobody, pull from nobody."""
+    return True
 
 
 def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds(
@@ -147,13 +148,15 @@ def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds(
         a, b, c = (cluster.machines[seat] for seat in "abc")
         cluster.paused = True
         document = next_document(cluster)
-        for machine in (b, c):
-            await machine.up.ask(machine.node.adopt(document.canonical()))
         for node in cluster.nodes:
             node.gossiping._round = _rest  # type: ignore[method-assign, assignment]
-        done = await write(a, "k", "x")
+            node.pulling._round = _rest  # type: ignore[method-assign, assignment]
+        await cluster.sleep(1.0)
+        for machine in (b, c):
+            await machine.up.ask(machine.node.adopt(document.canonical()))
+        done = await write(a, None, "x")  # a create looks at no replica before it writes
         assert a.node.membership.epoch == 2
-        copies = [held(machine, "k") for machine in (a, b, c)]
+        copies = [held(machine, done.memory_id) for machine in (a, b, c)]
         assert copies.count(done.record.version) >= 2
 
     calm(steps)
@@ -167,9 +170,10 @@ def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
         cluster.paused = True
         for node in cluster.nodes:
             node.gossiping._round = _rest  # type: ignore[method-assign, assignment]
+            node.pulling._round = _rest  # type: ignore[method-assign, assignment]
         document = next_document(cluster)
         await a.up.ask(a.node.adopt(document.canonical()))
-        await write(a, "k", "x")
+        await write(a, None, "x")
         epochs = [machine.node.membership.epoch for machine in (a, b, c)]
         assert epochs.count(2) >= 2
 

@@ -17,6 +17,7 @@ from spine_core.versions import hlc_from_ms, hlc_of
 from spine_node.engine.pulling import CALL_TIMEOUT_S, ROUND_S, PullCutError
 from spine_node.links.frames import Request, pack
 from spine_node.links.server import Outcome
+from spine_node.ports import WriteOutcome
 from spine_node.store import StoreBusyError
 from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
 
@@ -245,13 +246,17 @@ def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
 
 def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], None]) -> None:
     async def steps(cluster: World) -> None:
-        a, c = cluster.machines["a"], cluster.machines["c"]
-        c.node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
+        b, c = cluster.machines["b"], cluster.machines["c"]
         await fill(cluster)
-        cut_off(cluster, "c", "ab")
-        last = [await write(a, f"last-{n}", "x") for n in range(20)]  # on a and b alone
-        await cluster.sleep(SILENCE_S + 1)
-        cluster.network.cuts.clear()
+        for node in cluster.nodes:
+            node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
+        last: list[WriteOutcome] = []
+        for absent in "ca":  # some are on a and b alone, others on b and c
+            cut_off(cluster, absent, "abc".replace(absent, ""))
+            last += [await write(b, f"last-{len(last) + n}", "x") for n in range(100)]
+            await cluster.sleep(SILENCE_S + 1)
+            cluster.network.cuts.clear()
+            await cluster.sleep(1.0)
         cluster.bytes_per_s = 0
         cluster.want("a b c d")
         d = cluster.machines["d"]
@@ -268,7 +273,7 @@ def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], N
         assert {marks[slot] for slot in from_c} == {(1, 2)}
         assert {marks[slot] for slot in gained - from_c} <= {(1,), (2,)}
         for number, done in enumerate(last):
-            if place_of(f"last-{number}")[0] in gained:
+            if place_of(f"last-{number}")[0] in from_c:
                 assert held(d, f"last-{number}") == done.record.version
 
     calm(steps)

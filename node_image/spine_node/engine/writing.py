@@ -229,7 +229,7 @@ class Writing:
                 return record, tally
             effort = effort.after(tally)
             if verdict is Verdict.RESTAMP:
-                found = await self._created_before(draft, effort, tally) if issued else None
+                found = await self._created_before(draft, effort) if issued else None
                 if found is not None:
                     return found, tally
                 effort = self._above(tally.superseded_by, effort)
@@ -260,12 +260,8 @@ class Writing:
         self._metrics.restamped.inc()
         return effort.restamped()
 
-    async def _created_before(
-        self, draft: Draft, effort: "_Effort", tally: WriteTally
-    ) -> Record | None:
+    async def _created_before(self, draft: Draft, effort: "_Effort") -> Record | None:
         """Return what an earlier attempt of this create has made, None if nobody can have seen it."""
-        if tally.superseded_by == ABSENT:
-            return None
         try:
             return await self._reading.quorum(draft.namespace, draft.memory_id, draft.deadline)
         except ProblemError as error:

@@ -9,6 +9,7 @@ from spine_node.clock import Clock
 from spine_node.store import Store
 
 NOW_MS = 1_700_000_000_000
+SLEEPS_MAX = 10_000
 OTHER = str(UUID(int=77))
 
 
@@ -29,6 +30,7 @@ class ManualClock(Clock):
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        assert len(self.slept) < SLEEPS_MAX, "sleeps and never moves on"
         self.seconds += seconds
         self.while_asleep()
         await super().sleep(0)

@@ -1,0 +1,426 @@
+"""Mutants of the engine and its links: what a coordinator, a replica and a pull must never skip."""
+
+from mutants.mutant import Mutant
+
+NODE = "node_image/spine_node"
+TALLY = "tests/unit/core/test_tally.py"
+STAMPS = "tests/unit/engine/test_stamps.py"
+MEMBERS = "tests/unit/engine/test_membership.py"
+HEALTH = "tests/unit/engine/test_health.py"
+GAINS = "tests/unit/engine/test_gains.py"
+STABLE = "tests/unit/engine/test_stable_times.py"
+PACE = "tests/unit/engine/test_pace.py"
+LINKS = "tests/unit/links/test_links.py"
+MESH = "tests/unit/links/test_mesh.py"
+FRAMES = "tests/unit/links/test_frames.py"
+COORDINATORS = "tests/simulation/test_coordinators.py"
+EPOCHS = "tests/simulation/test_epochs.py"
+PULLS = "tests/simulation/test_pulls.py"
+CHANGES = "tests/simulation/test_changes.py"
+
+
+def _tally(old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(
+        file="node_image/spine_core/tally.py", old=old, new=new, killed_by=f"{TALLY}::{killed_by}"
+    )
+
+
+def _engine(module: str, old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(file=f"{NODE}/engine/{module}.py", old=old, new=new, killed_by=killed_by)
+
+
+def _links(module: str, old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(file=f"{NODE}/links/{module}.py", old=old, new=new, killed_by=killed_by)
+
+
+MUTANTS = [
+    # tally: a quorum of both sides, made of acknowledgements alone; silence is no "no"
+    _tally(
+        "if answer is Answer.OK:",
+        "if answer in {Answer.OK, Answer.STRONG}:",
+        "test_what_follows_from_the_answers_of_three_replicas",
+    ),
+    _tally(
+        "if answer is Answer.OK:",
+        "if answer in {Answer.OK, Answer.SUPERSEDED}:",
+        "test_what_follows_from_the_answers_of_three_replicas",
+    ),
+    _tally(
+        "if write_done(self._placement, self._slot, self.acks):",
+        "if len(self.acks) >= self._placement.write_quorum:",
+        "test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough",
+    ),
+    _tally(
+        "answers.get(store, Answer.LOST)",
+        "answers.get(store, Answer.UNREACHABLE)",
+        "test_a_replica_that_has_not_answered_may_have_applied",
+    ),
+    _tally(
+        "frozenset({Answer.OK, Answer.ERROR, Answer.LOST})",
+        "frozenset({Answer.OK})",
+        "test_only_answers_that_all_say_no_make_a_put_not_applied",
+    ),
+    _tally(
+        "max(self.superseded_by, held)",
+        "held",
+        "test_the_next_stamp_has_to_pass_the_newest_version_that_is_held",
+    ),
+    # stamps: each version below a durable mark, and not carried away by restarts
+    _engine(
+        "stamps",
+        "        while hlc >= self._mark:\n            await self._move()\n",
+        "",
+        f"{STAMPS}::test_no_version_is_issued_before_a_mark_above_it_is_durable",
+    ),
+    _engine(
+        "stamps",
+        "await self._store.submit(Reserve(mark))",
+        "self._store.submit(Reserve(mark))",
+        f"{STAMPS}::test_a_version_waits_for_the_commit_of_its_mark",
+    ),
+    _engine(
+        "stamps",
+        "max(ahead, self._hlc.last + hlc_from_ms(1))",
+        "self.now() + hlc_from_ms(AHEAD_MS)",
+        f"{STAMPS}::test_many_quick_restarts_carry_the_clock_no_further_than_one",
+    ),
+    # membership: durable before it is shown, ours, only forward; a joiner leaves nothing behind
+    _engine(
+        "membership",
+        "    async def _adopt(self, view: View) -> None:\n",
+        "    async def _adopt(self, view: View) -> None:\n        self.view = view\n",
+        f"{MEMBERS}::test_a_document_is_not_shown_before_it_is_durable",
+    ),
+    _engine(
+        "membership",
+        "await asyncio.shield(self._own(self._adopt(view)))",
+        "await self._adopt(view)",
+        f"{MEMBERS}::test_a_durable_document_is_shown_though_its_bringer_went_away",
+    ),
+    _engine(
+        "membership",
+        "if self.view is None and view.number is None:",
+        "if False:",
+        f"{MEMBERS}::test_a_first_document_that_does_not_name_us_is_refused",
+    ),
+    _engine(
+        "membership",
+        "if known is not None and known != view.document.cluster_id:",
+        "if False:",
+        f"{MEMBERS}::test_a_document_of_another_cluster_is_refused_for_good",
+    ),
+    _engine(
+        "membership",
+        "if self.view is None or self.view.epoch < view.epoch:",
+        "if True:",
+        f"{MEMBERS}::test_the_same_document_again_changes_nothing_and_calls_nobody",
+    ),
+    _engine(
+        "membership",
+        "            await self._drop_everything(view)\n",
+        "            pass\n",
+        f"{MEMBERS}::test_a_joiner_that_is_no_longer_named_drops_what_it_pulled",
+    ),
+    _engine(
+        "membership",
+        "and before is not None and _only_joining(before)",
+        "and before is not None",
+        f"{MEMBERS}::test_a_member_that_is_no_longer_named_keeps_everything",
+    ),
+    _engine(
+        "membership",
+        "if self.view is None or self.view.number is None:",
+        "if self.view is None:",
+        f"{MEMBERS}::test_a_member_that_is_no_longer_named_keeps_everything",
+    ),
+    # replica and peers: no request of another epoch, no data without a document that names us
+    _engine(
+        "replica",
+        "judge_epoch(epoch, view.epoch)",
+        "judge_epoch(view.epoch, view.epoch)",
+        f"{EPOCHS}::test_a_request_of_an_older_epoch_is_answered_with_the_document",
+    ),
+    _engine(
+        "replica",
+        "if view is None or view.number is None:",
+        "if view is None:",
+        f"{EPOCHS}::test_a_node_that_its_document_no_longer_names_gives_no_data",
+    ),
+    _engine(
+        "peers",
+        "            if view is not self._membership.view:\n"
+        "                raise CallError(store, Answer.STALE_EPOCH, pack(None))\n",
+        "",
+        f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
+    ),
+    _engine(
+        "peers",
+        "                decode(copy, checksum)\n",
+        "                pass\n",
+        f"{COORDINATORS}::test_a_damaged_copy_sends_the_read_elsewhere",
+    ),
+    _engine(
+        "peers",
+        "            if answer is Answer.STALE_EPOCH:\n"
+        "                self._membership.offer(unpack(reply))\n",
+        "            if answer is Answer.STALE_EPOCH:\n                pass\n",
+        f"{EPOCHS}::test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds",
+    ),
+    _engine(
+        "peers",
+        "            elif answer is Answer.NEED_DOCUMENT:\n"
+        "                self.push_document(store)\n",
+        "            elif answer is Answer.NEED_DOCUMENT:\n                pass\n",
+        f"{EPOCHS}::test_replicas_that_are_behind_get_the_document_from_the_coordinator",
+    ),
+    # writing: stamped above what is held, one operation through all attempts, no false "no"
+    _engine(
+        "writing",
+        "            self._stamps.see(hlc_of(held))\n",
+        "            pass\n",
+        f"{COORDINATORS}::test_a_write_waits_for_its_clock_below_a_version_too_far_ahead",
+    ),
+    _engine(
+        "writing",
+        "version=version, op=self.op,",
+        "version=version, op=0,",
+        f"{COORDINATORS}::test_a_key_that_was_used_with_another_body_is_refused",
+    ),
+    _engine(
+        "writing",
+        "await self._created_before(draft, effort) if issued else None",
+        "None",
+        f"{COORDINATORS}"
+        "::test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one",
+    ),
+    _engine(
+        "writing",
+        "                if found is not None:\n                    return found, tally\n",
+        "                assert found is not None\n                return found, tally\n",
+        f"{COORDINATORS}::test_a_create_that_comes_too_late_is_stamped_anew",
+    ),
+    _engine(
+        "writing",
+        "self.may_have_applied or tally.may_have_applied",
+        "tally.may_have_applied",
+        f"{COORDINATORS}::test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one",
+    ),
+    _engine(
+        "writing",
+        "        if left_s > 0:\n",
+        "        if True:\n",
+        f"{COORDINATORS}::test_a_write_whose_deadline_has_passed_was_not_applied",
+    ),
+    # reading: a majority, written back before it is shown, never behind the session
+    _engine(
+        "reading",
+        "            await self._write_back(target, view, newest, holders)\n",
+        "            pass\n",
+        f"{COORDINATORS}::test_a_quorum_read_shows_nothing_that_a_later_one_misses",
+    ),
+    _engine(
+        "reading",
+        "            if read_done(view.placement, target.slot, copies.keys()):\n"
+        "                return copies\n",
+        "            if copies:\n                return copies\n",
+        f"{COORDINATORS}::test_without_a_session_the_latest_write_is_found_by_a_quorum",
+    ),
+    _engine(
+        "reading",
+        "version_in(raw) >= need if raw is not None else need == ABSENT",
+        "True",
+        f"{COORDINATORS}::test_an_eventual_read_may_be_stale_and_no_other_is",
+    ),
+    _engine(
+        "reading",
+        "request.session.o > self._stable.of(self._view(), target.slot)",
+        "False",
+        f"{COORDINATORS}::test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum",
+    ),
+    _engine(
+        "reading",
+        "{Answer.OK, Answer.SUPERSEDED, Answer.LATE}",
+        "{Answer.OK, Answer.SUPERSEDED}",
+        f"{COORDINATORS}::test_a_write_back_to_who_has_purged_the_tombstone_is_done",
+    ),
+    # pages and pulling: all of it, of one epoch, and stable time no earlier than that
+    _engine(
+        "pages",
+        "return self._replica.refuse(request.epoch)",
+        "return None",
+        f"{EPOCHS}::test_a_request_of_an_older_epoch_is_answered_with_the_document",
+    ),
+    _engine(
+        "pages",
+        "await self._store.submit(Reserve(request.hlc))",
+        "await self._store.submit(Barrier())",
+        f"{COORDINATORS}"
+        "::test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is_too_late",
+    ),
+    _engine(
+        "pulling",
+        "            if after is None:\n                return applied\n",
+        "            return applied\n",
+        f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
+    ),
+    _engine(
+        "pulling",
+        "            keys = keys[len(raws) :]\n",
+        "            keys = []\n",
+        f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
+    ),
+    _engine(
+        "pulling",
+        "            return False\n        self._metrics.digest_mismatches",
+        "            differing = []\n        self._metrics.digest_mismatches",
+        f"{PULLS}::test_a_pull_that_is_cut_moves_no_row",
+    ),
+    _engine(
+        "pulling",
+        "            self._note(view, peer, began)\n",
+        "            self._note(view, peer, self._stamps.now())\n",
+        f"{PULLS}::test_a_row_says_when_the_pull_began_not_when_it_ended",
+    ),
+    _engine(
+        "pulling",
+        "        if len(slots) == len(shared):\n",
+        "        if True:\n",
+        f"{CHANGES}::test_a_fourth_node_joins_under_load",
+    ),
+    _engine(
+        "pulling",
+        "(CallError, PullCutError, StorageError) as error",
+        "(CallError, PullCutError) as error",
+        f"{PULLS}::test_a_full_queue_of_the_writer_ends_nothing",
+    ),
+    _engine(
+        "stable",
+        "return row if of_epoch == epoch else {}",
+        "return row",
+        f"{STABLE}::test_a_row_counts_only_under_the_epoch_in_which_it_was_pulled",
+    ),
+    _engine(
+        "gossiping",
+        "    except msgspec.ValidationError:\n        return {}\n",
+        "    except ZeroDivisionError:\n        return {}\n",
+        f"{PULLS}::test_a_row_of_another_version_counts_as_none",
+    ),
+    # joining: pulled means durable, of this change, from sources that have it all
+    _engine(
+        "joining",
+        "        began = self._stamps.tick()\n",
+        "        began = self._stamps.tick()\n"
+        "        await self._finish(view, progress, sources, slot)\n",
+        f"{PULLS}::test_a_joiner_that_restarts_goes_on_from_its_durable_marks",
+    ),
+    _engine(
+        "joining",
+        "        for source in sources:\n            await self._pages",
+        "        for source in sources[:1]:\n            await self._pages",
+        f"{PULLS}::test_two_others_stand_in_for_a_source_that_is_down",
+    ),
+    _engine(
+        "joining",
+        "Merge(slot, view.epoch, (), floor, bootstrap=True)",
+        "Merge(slot, view.epoch, (), bootstrap=True)",
+        f"{PULLS}::test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them",
+    ),
+    _engine(
+        "gains",
+        "mark is not None and msgspec.msgpack.decode(mark)[0] == change",
+        "mark is not None",
+        f"{GAINS}::test_a_mark_of_another_change_counts_for_nothing",
+    ),
+    _engine(
+        "cleaning",
+        "if len(seen) == 1]",
+        "]",
+        "tests/simulation/test_lost_slots.py::test_a_lost_slot_is_kept_while_its_replicas_differ",
+    ),
+    _engine(
+        "pace",
+        "min(max(missing_s, TICK_S), LOOK_S)",
+        "min(missing_s, LOOK_S)",
+        f"{PACE}::test_no_wait_is_too_short_to_end",
+    ),
+    # health: a full restart can end, a minority turns clients away
+    _engine(
+        "health",
+        "self.pulled_once or self.clock.now() - self.started_at > FIRST_ROUND_S",
+        "self.pulled_once",
+        f"{HEALTH}::test_a_node_that_cannot_pull_is_ready_after_a_while",
+    ),
+    _engine(
+        "health",
+        "if 2 * reached > len(members):",
+        "if 3 * reached >= len(members):",
+        f"{HEALTH}::test_a_node_without_a_majority_turns_clients_away_in_two_steps",
+    ),
+    # links: who may talk, whose time counts, what a missing answer is called
+    _links(
+        "server",
+        "        if not any(hmac.compare_digest(given, token.encode())",
+        "        if False and not any(hmac.compare_digest(given, token.encode())",
+        f"{LINKS}::test_a_credential_of_another_cluster_is_turned_away_with_401",
+    ),
+    _links(
+        "hello",
+        "if me.expects and other.store_id != me.expects:",
+        "if False:",
+        f"{LINKS}::test_an_address_that_is_used_again_by_another_store_is_not_talked_to",
+    ),
+    _links(
+        "hello",
+        "if mine and other.cluster_id and other.cluster_id != mine:",
+        "if False:",
+        f"{LINKS}::test_an_address_that_is_used_again_by_another_store_is_not_talked_to",
+    ),
+    _links(
+        "server",
+        "            self._service.see(request.hlc)\n",
+        "",
+        f"{LINKS}::test_a_request_from_too_far_ahead_is_refused_and_moves_no_clock",
+    ),
+    _links(
+        "peer",
+        "            self._see(reply.hlc)\n",
+        "            pass\n",
+        f"{LINKS}::test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on",
+    ),
+    _links(
+        "peer",
+        "Answer.UNREACHABLE if call in unsent else Answer.LOST",
+        "Answer.UNREACHABLE",
+        f"{LINKS}::test_a_call_that_was_sent_is_lost_when_the_link_breaks",
+    ),
+    _links(
+        "peer",
+        "if reply.status in _ANSWERS else Answer.ERROR",
+        "if reply.status in _ANSWERS else Answer.OK",
+        f"{LINKS}::test_a_status_of_a_newer_version_is_neither_ok_nor_no",
+    ),
+    _links(
+        "peer",
+        "len(self._pending) >= PENDING_MAX or ",
+        "",
+        f"{LINKS}::test_a_peer_that_hangs_fills_no_memory_without_end",
+    ),
+    _links(
+        "peer",
+        " or self._waiting_bytes >= WAITING_BYTES_MAX",
+        "",
+        f"{LINKS}::test_a_peer_that_takes_nothing_off_us_gets_no_more_than_so_many_bytes",
+    ),
+    _links(
+        "frames",
+        "        if size >= MESSAGE_BYTES_FULL:\n",
+        "        if False:\n",
+        f"{FRAMES}::test_sixty_four_full_pages_leave_as_several_messages",
+    ),
+    _links(
+        "mesh",
+        "            raise CallError(store, Answer.ERROR, reply) from None\n",
+        "            raise\n",
+        f"{MESH}::test_an_ok_that_is_laid_out_otherwise_is_an_error",
+    ),
+]
