@@ -1,12 +1,17 @@
 """A lost slot goes after a while, and only when no replica can need it (R8)."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from simulation.checks import is_settled
 from simulation.runs import fill
 from simulation.steps import in_phase, plant, pull_nothing
 from simulation.world import DROP_AFTER_S, World
 from spine_core.topology import Phase
+from spine_node.engine.health import SILENCED_S
+from spine_node.store import StoreBusyError
 
 Steps = Callable[[World], Awaitable[None]]
 
@@ -47,6 +52,41 @@ def test_a_lost_slot_is_kept_while_its_replicas_differ(calm: Callable[[Steps], N
         for node, pull in pulls.items():
             node.pulling.pull_slots = pull  # type: ignore[method-assign]
         await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+
+    calm(steps)
+
+
+def test_cleaning_that_takes_long_makes_no_node_unready(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"].node
+
+        async def take_long() -> int:
+            await cluster.sleep(10 * SILENCED_S)
+            return 0
+
+        a.upkeep.cleaning.run_once = take_long  # type: ignore[method-assign]
+        await cluster.sleep(2 * SILENCED_S)
+        assert a.ready() is None
+        assert a.health.refusal() is None
+
+    calm(steps)
+
+
+@pytest.mark.parametrize("error", [StoreBusyError("many wait"), sqlite3.OperationalError("busy")])
+def test_cleaning_that_fails_is_tried_again(
+    calm: Callable[[Steps], None], error: Exception
+) -> None:
+    async def steps(cluster: World) -> None:
+        cleaning = cluster.machines["a"].node.upkeep.cleaning
+        attempts: list[float] = []
+
+        async def fail() -> int:
+            attempts.append(cluster.now_s)
+            raise error
+
+        cleaning.run_once = fail  # type: ignore[method-assign]
+        await cluster.until(lambda: len(attempts) == 3, "three attempts")
+        assert cluster.failures == []
 
     calm(steps)
 

@@ -1,5 +1,8 @@
 """What a node does by the clock: look at its health, read files again, clean up behind itself."""
 
+import asyncio
+import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +15,8 @@ from spine_node.engine.stable import StableTimes
 from spine_node.search.index import QueryIndex
 from spine_node.store import StorageError
 from spine_node.store.operations import TrimFeed
+
+logger = logging.getLogger("spine.node")
 
 LOOK_S = 1.0  # health, metrics, and how late the loop runs
 REFRESH_S = 5.0  # files that may change while the node runs
@@ -32,9 +37,14 @@ class Upkeep:
     refreshers: list[Callable[[], None]] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Tick, for ever."""
+        """Tick, for ever. Cleaning may take long, and must not keep us from looking."""
+        async with asyncio.TaskGroup() as clockwork:
+            clockwork.create_task(self._look())
+            clockwork.create_task(self._clean())
+
+    async def _look(self) -> None:
         clock, metrics = self.context.clock, self.context.metrics
-        refreshed = cleaned = clock.now()
+        refreshed = clock.now()
         while True:
             before = clock.now()
             await clock.sleep(LOOK_S)
@@ -47,20 +57,22 @@ class Upkeep:
                 refreshed = now
                 for refresh in self.refreshers:
                     refresh()
-            if now - cleaned >= min(CLEAN_S, self.cleaning.drop_after_s):
-                cleaned = now
-                await self._clean()
 
     async def _clean(self) -> None:
-        """Remove what nobody needs; a full or failed disk is noticed by those who write to it."""
-        try:
-            before = hlc_from_ms(max(0, self.context.clock.physical_ms() - FEED_KEPT_MS))
-            while await self.context.store.submit(TrimFeed(before)):
-                pass
-            if await self.cleaning.run_once():
-                await self.index.sweep()
-        except StorageError:
-            return
+        while True:
+            await self.context.clock.sleep(max(LOOK_S, min(CLEAN_S, self.cleaning.drop_after_s)))
+            try:
+                await self._clean_once()
+            except (StorageError, sqlite3.Error) as error:
+                logger.warning("cleaning_cut", extra={"why": str(error)})
+
+    async def _clean_once(self) -> None:
+        """Remove what nobody needs."""
+        before = hlc_from_ms(max(0, self.context.clock.physical_ms() - FEED_KEPT_MS))
+        while await self.context.store.submit(TrimFeed(before)):
+            pass
+        if await self.cleaning.run_once():
+            await self.index.sweep()
 
     def _measure(self) -> None:
         context, view = self.context, self.context.membership.view
