@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from simulation.clients import KEYS, NAMESPACE, Client, History
-from simulation.world import Machine, World
+from simulation.world import World
 from spine_core.consistency import Model
 from spine_core.ids import slot_of
 from spine_core.placement import Placement
@@ -110,7 +110,7 @@ class StableTimeCheck:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._believed: dict[tuple[int, str], int] = {}  # (slot, seat) → highest F
+        self._believed: dict[tuple[int, str], int] = {}  # (slot, store id) → highest F
         self.highest = 0
 
     def age_s(self) -> float:
@@ -119,7 +119,11 @@ class StableTimeCheck:
         return (now_ms - ms_of(self.highest)) / 1000
 
     def look(self) -> None:
-        """Look at all nodes and disks at this instant."""
+        """Look at all nodes and disks at this instant; a slot that a store lost is forgotten."""
+        for machine in self._world.machines.values():
+            for slot in range(self._world.wanted.slots) if machine.process is not None else ():
+                if slot not in machine.node.store.owned:
+                    self._believed.pop((slot, machine.node.store_id()), None)
         for node in self._world.nodes:
             self._believe(node)
         for slot in range(self._world.wanted.slots):
@@ -133,14 +137,15 @@ class StableTimeCheck:
             stable = node.stable.of(view, slot)
             self.highest = max(self.highest, stable)
             for store in view.placement.write_set(slot):
-                place = slot, view.document.stores[store].seat
+                place = slot, view.document.stores[store].id
                 self._believed[place] = max(self._believed.get(place, 0), stable)
 
     def _compare(self, slot: int) -> None:
         held = {
             seat: (believed, {key: version_in(raw) for key, raw in _records(machine.node, slot)})
             for seat, machine in self._world.machines.items()
-            if (believed := self._believed.get((slot, seat))) and _owns(machine, slot)
+            if machine.process is not None
+            and (believed := self._believed.get((slot, machine.node.store_id())))
         }
         for there, (stable, records) in held.items():
             for key, version in records.items():
@@ -149,11 +154,6 @@ class StableTimeCheck:
                     assert not covered or copies.get(key, ABSENT) >= version, (
                         f"{here} lacks {key!r} {version!r} of {there}, below its stable time"
                     )
-
-
-def _owns(machine: Machine, slot: int) -> bool:
-    """Whether the machine runs and holds a replica; a lost slot is dropped in time."""
-    return machine.process is not None and slot in machine.node.store.owned
 
 
 def _records(node: Node, slot: int) -> list[tuple[bytes, bytes]]:

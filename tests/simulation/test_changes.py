@@ -14,6 +14,7 @@ from simulation.world import SLOTS, World, world
 from spine_core.placement import Placement
 from spine_core.topology import Phase
 
+SIZES = ("abc", "abcd", "abce", "abcde")
 SLOW_BYTES_PER_S = 30_000  # a change then takes some seconds, in which things can go wrong
 
 
@@ -110,6 +111,33 @@ def test_a_join_that_is_taken_back_under_load_loses_nothing(
             await cluster.until(lambda: "d" not in cluster.machines, "d is taken away")
 
     run(main())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_changes_in_a_row_under_load_lose_nothing(seed: int, root: Path) -> None:
+    async def main() -> None:
+        random = Random(seed)
+        async with world(root, seed) as cluster:
+            await founded(cluster)
+            await fill(cluster)
+            async with load(cluster, faults=Faults(cluster, random)):
+                for _ in range(4):
+                    seats = " ".join(random.choice(SIZES))
+                    change_seats(cluster, seats)
+                    await cluster.until(lambda: has(cluster, seats), f"the seats are {seats}")  # noqa: B023 - awaited here
+                    await cluster.sleep(random.uniform(0.0, 15.0))
+            assert len(cluster.published) > 3
+
+    run(main())
+
+
+def has(cluster: World, seats: str) -> bool:
+    """Whether the document has these seats, and all others are taken away."""
+    document = cluster.document
+    assert document is not None
+    return document.phase is Phase.STABLE and (
+        set(document.current) == set(cluster.machines) == set(seats.split())
+    )
 
 
 def in_phase(cluster: World, phase: Phase) -> bool:

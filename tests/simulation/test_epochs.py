@@ -1,6 +1,9 @@
 """Where epochs meet: nobody serves another epoch's request, and documents find their way."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -217,6 +220,27 @@ def test_a_node_that_left_its_cluster_in_the_middle_of_a_write_says_what_it_know
 
     async def write_it(cluster: World) -> ProblemError | None:
         return await problem_of(cluster.machines["a"], "k")
+
+    calm(steps)
+
+
+def test_a_write_that_was_acknowledged_while_this_node_left_is_answered_so(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        await write(a, "k", "before")
+        writing = asyncio.create_task(write(a, "k", "x"))
+        put = a.node.replica.put_local
+
+        def left(*args: Any, **names: Any) -> Any:
+            view = a.node.membership.member_view()
+            a.node.membership.view = replace(view, number=None)
+            return put(*args, **names)
+
+        a.node.replica.put_local = left  # type: ignore[method-assign]
+        done = await writing
+        assert (done.acks, done.replicas) == (2, 3)
 
     calm(steps)
 

@@ -109,7 +109,8 @@ class Machine:
 
     def __init__(self, world: "World", seat: str, random: Random) -> None:
         self.world, self.seat, self.url = world, seat, f"{seat}:8788"
-        self.path = world.root / seat
+        self.path = world.root / f"{seat}-{world.disks}"  # a seat that comes back has a new disk
+        world.disks += 1
         self.clock = MachineClock(random)
         self.process: Process | None = None
 
@@ -146,6 +147,7 @@ class World:
 
     def __init__(self, root: Path, seed: int, seats: str, factor: int = 3) -> None:
         self.root, self.random = root, Random(seed)
+        self.disks = 0
         self.network = Network(Random(self.random.random()))
         self.machines: dict[str, Machine] = {}
         self.document: Document | None = None

@@ -116,7 +116,6 @@ class Writing:
         if request.memory_id is None and previous is not None:
             return self._replay(request, draft, previous, model, session)
         record, tally = await self._put(draft, issued=request.memory_id is None)
-        replicas = len(self._membership.member_view().placement.write_set(draft.slot))
         now_ms = self._clock.physical_ms()
         return WriteOutcome(
             memory_id=draft.memory_id,
@@ -126,7 +125,7 @@ class Writing:
             model=model,
             session=session.wrote(key_hash(draft.namespace, draft.memory_id), record.version),
             acks=len(tally.acks),
-            replicas=replicas,
+            replicas=len(tally.asked()),
         )
 
     async def _draft(self, view: View, request: WriteRequest) -> tuple[Draft, Record | None]:
