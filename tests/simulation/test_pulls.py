@@ -156,7 +156,7 @@ def test_a_row_of_another_version_counts_as_none(calm: Callable[[Steps], None]) 
     calm(steps)
 
 
-def test_a_full_queue_of_the_writer_endspull_nothing(calm: Callable[[Steps], None]) -> None:
+def test_a_full_queue_of_the_writer_ends_nothing(calm: Callable[[Steps], None]) -> None:
     async def steps(cluster: World) -> None:
         a, b = cluster.machines["a"], cluster.machines["b"]
         submit = b.node.store.submit
