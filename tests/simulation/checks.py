@@ -43,11 +43,13 @@ def _check_key(history: History, key: str) -> None:
     assert len(versions) == len(set(versions)), f"a version of {key} was issued twice"
 
 
-def check_served(history: History, since_s: float) -> None:
-    """Liveness: whoever asks a healed cluster is answered."""
+def check_served(world: World, history: History, since_s: float) -> None:
+    """Liveness: whoever asks a node of a healed cluster is answered, if it is there to stay."""
+    assert world.document is not None
     asked = [write for write in history.writes if write.began_s > since_s and write.ready]
     assert asked, "nobody asked"
-    refused = [write for write in asked if write.version is None]
+    staying = world.document.current.keys()
+    refused = [write for write in asked if write.version is None and write.seat in staying]
     assert not refused, f"a healed cluster refused {len(refused)}: {refused[:2]}"
 
 

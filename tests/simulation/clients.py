@@ -33,6 +33,7 @@ class Write:
     ended_s: float
     version: Version | None
     outcome: str  # ok, not-applied, indeterminate
+    seat: str  # of the node that was asked
     ready: bool  # whether the node that was asked had called itself ready
 
 
@@ -121,6 +122,7 @@ class Client:
                 ended_s=self._world.now_s,
                 version=version,
                 outcome=outcome,
+                seat=process.machine.seat,
                 ready=ready,
             )
         )

@@ -76,7 +76,7 @@ async def load(
     for agent in agents:
         agent.working = False
     await asyncio.wait(working)
-    check_served(history, healed_s)
+    check_served(world, history, healed_s)
     await world.until(lambda: is_settled(world), "all replicas hold the same")
     stable.look()
     check_history(history)

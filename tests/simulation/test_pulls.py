@@ -122,7 +122,7 @@ GARBAGE: Sequence[object] = (None, 7, [], [[]], ["x"], {"a": 1}, [[b"k", b"v"]],
 
 @pytest.mark.parametrize("method", ["roots", "buckets", "keys", "fetch", "page", "gossip", "get"])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
-def test_a_peer_that_answers_nonsense_endspull_nothing(
+def test_a_peer_that_answers_nonsense_ends_nothing(
     calm: Callable[[Steps], None], method: str, garbage: object
 ) -> None:
     async def steps(cluster: World) -> None:
@@ -326,7 +326,7 @@ def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_the
     calm(steps)
 
 
-def test_a_suspended_change_pullspull_nothing_until_it_goes_on(
+def test_a_suspended_change_pulls_nothing_until_it_goes_on(
     calm: Callable[[Steps], None],
 ) -> None:
     async def steps(cluster: World) -> None:
