@@ -319,6 +319,12 @@ MUTANTS = [
         f"{PULLS}::test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them",
     ),
     _engine(
+        "joining",
+        " if (source, slot) not in self._damaged}",
+        "}",
+        f"{PULLS}::test_two_others_stand_in_for_a_source_whose_copy_is_damaged",
+    ),
+    _engine(
         "gains",
         "mark is not None and msgspec.msgpack.decode(mark)[0] == change",
         "mark is not None",

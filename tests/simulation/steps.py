@@ -123,3 +123,12 @@ def in_phase(cluster: World, phase: Phase) -> bool:
 
 async def pull_nothing(*_args: object, **_names: object) -> int:
     return 0
+
+
+def damage(machine: Machine, key: str) -> None:
+    """Flip a bit of a record on a machine's disk."""
+    store, (_, place) = machine.node.store, place_of(key)
+    raw = store.get(place)
+    if raw is not None:
+        with store._environment.begin(write=True, db=store._rec) as txn:
+            txn.put(place, raw[:-1] + bytes([raw[-1] ^ 1]))

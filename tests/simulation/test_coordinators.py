@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from simulation.network import SILENCE_S
-from simulation.steps import answer_of, cut_off, held, place_of, problem_of, read, write
+from simulation.steps import answer_of, cut_off, damage, held, place_of, problem_of, read, write
 from simulation.world import World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
@@ -269,11 +269,7 @@ def test_a_damaged_copy_sends_the_read_elsewhere(calm: Callable[[Steps], None]) 
         a = cluster.machines["a"]
         done = await write(a, "k", "whole")
         await cluster.until(lambda: held(a, "k") == done.record.version, "a holds it")
-        _, place = place_of("k")
-        raw = a.node.store.get(place)
-        assert raw is not None
-        with a.node.store._environment.begin(write=True, db=a.node.store._rec) as txn:
-            txn.put(place, raw[:-1] + bytes([raw[-1] ^ 1]))
+        damage(a, "k")
         for model in (Model.EVENTUAL, Model.CAUSAL):
             assert (await read(a, "k", model)).record == done.record
         again = await write(a, "k", "mended")

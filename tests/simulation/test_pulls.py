@@ -8,7 +8,7 @@ import pytest
 from simulation.checks import is_settled
 from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
-from simulation.steps import cut_off, held, in_phase, place_of, plant, pull_nothing, write
+from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, pull_nothing, write
 from simulation.world import Machine, World
 from spine_core.sources import displaced_by
 from spine_core.tally import Answer
@@ -275,6 +275,31 @@ def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], N
         for number, done in enumerate(last):
             if place_of(f"last-{number}")[0] in from_c:
                 assert held(d, f"last-{number}") == done.record.version
+
+    calm(steps)
+
+
+def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        await fill(cluster)
+        for number in range(RECORDS):
+            damage(cluster.machines["a"], f"filler-{number}")
+        cluster.want("a b c d")
+        d = cluster.machines["d"]
+        d.start()
+        await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+        placement = d.node.membership.member_view().placement
+        gained = placement.gained()[4]
+        await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
+        marks = sources_in_marks(d, gained)
+        from_a = {slot for slot in gained if displaced_by(placement, slot, 4) == 1}
+        assert (2, 3) in {marks[slot] for slot in from_a}
+        for slot in gained:
+            assert d.node.store.root(slot) == cluster.machines["b"].node.store.root(slot) or (
+                slot not in cluster.machines["b"].node.store.owned
+            )
 
     calm(steps)
 

@@ -19,7 +19,13 @@ from spine_node.engine.gains import Gains, Progress
 from spine_node.engine.membership import View
 from spine_node.engine.pace import Pace
 from spine_node.engine.pages import PAGE, ROOTS
-from spine_node.engine.pulling import CALL_TIMEOUT_S, CHANGE, PullCutError, Pulling
+from spine_node.engine.pulling import (
+    CALL_TIMEOUT_S,
+    CHANGE,
+    DamagedError,
+    PullCutError,
+    Pulling,
+)
 from spine_node.links.mesh import CallError
 from spine_node.store import StorageError
 from spine_node.store.operations import Merge
@@ -39,6 +45,7 @@ class Joining:
         self._pulling, self._gains, self._pace = pulling, gains, pace
         self._store, self._membership = context.store, context.membership
         self._peers, self._stamps, self._clock = context.peers, context.stamps, context.clock
+        self._damaged: set[tuple[int, int]] = set()  # (source, slot): R4 knows others for it
 
     async def run(self) -> None:
         """Follow the changes, for ever."""
@@ -74,7 +81,8 @@ class Joining:
         live = self._peers.up()
         groups: dict[Sources, list[int]] = {}
         for slot in sorted(progress.left):
-            sources = sources_of(view.placement, slot, view.number, live)
+            whole = {source for source in live if (source, slot) not in self._damaged}
+            sources = sources_of(view.placement, slot, view.number, whole)
             if sources is not None:
                 groups.setdefault(sources, []).append(slot)
         return groups
@@ -97,9 +105,13 @@ class Joining:
     async def _pull_slot(self, view: View, progress: Progress, sources: Sources, slot: int) -> None:
         began = self._stamps.tick()
         for source in sources:
-            await self._pages(view, progress, source, slot)
-            while await self._pulling.pull_slots(view, source, [slot], began, reason=CHANGE):
-                pass
+            try:
+                await self._pages(view, progress, source, slot)
+                while await self._pulling.pull_slots(view, source, [slot], began, reason=CHANGE):
+                    pass
+            except DamagedError:
+                self._damaged.add((source, slot))
+                raise
         await self._finish(view, progress, sources, slot)
 
     async def _pages(self, view: View, progress: Progress, source: int, slot: int) -> None:

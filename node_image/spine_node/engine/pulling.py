@@ -32,7 +32,11 @@ ANTI_ENTROPY, CHANGE = "anti-entropy", "change"  # why records are pulled, in me
 
 
 class PullCutError(Exception):
-    """A pull cannot be ended: the epoch moved on, or a record came damaged. Nothing follows."""
+    """A pull cannot be ended, as when the epoch moved on. Nothing follows."""
+
+
+class DamagedError(PullCutError):
+    """The source holds a record that fails its checksum."""
 
 
 class Pulling:
@@ -183,7 +187,8 @@ class Pulling:
         """Merge pulled records by version, durably; return how many were newer than ours.
 
         Raises:
-            PullCutError: the store refused them: another epoch, a full disk, a wrong checksum.
+            PullCutError: the store refused them: another epoch, a full disk.
+            DamagedError: a checksum was wrong.
         """
         size = sum(len(raw) for _, raw in records)
         await self._pace.spend(size)
@@ -198,8 +203,10 @@ class Pulling:
             )
         )
         for reply in replies:
-            if reply.status != "ok" or reply.corrupt:
-                raise PullCutError("corrupt" if reply.corrupt else reply.status)
+            if reply.status != "ok":
+                raise PullCutError(reply.status)
+            if reply.corrupt:
+                raise DamagedError(f"{reply.corrupt} records fail their checksum")
         applied = sum(reply.applied for reply in replies)
         self._metrics.pull_records.labels(reason).inc(applied)
         self._metrics.pull_bytes.labels(reason).inc(size)
