@@ -308,8 +308,8 @@ MUTANTS = [
     ),
     _engine(
         "joining",
-        "        for source in sources:\n            await self._pages",
-        "        for source in sources[:1]:\n            await self._pages",
+        "        for source in sources:\n            try:\n",
+        "        for source in sources[:1]:\n            try:\n",
         f"{PULLS}::test_two_others_stand_in_for_a_source_that_is_down",
     ),
     _engine(
