@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from spine_core.consistency import Model
 from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.ids import (
@@ -40,23 +38,13 @@ from spine_node.engine.membership import View
 from spine_node.engine.reading import Reading
 from spine_node.links.mesh import CallError
 from spine_node.ports import WriteOutcome, WriteRequest
+from spine_node.server_fields import ServerFields, pack_server_fields, read_body
 from spine_node.store import StorageError, checksum, key_of
 
 RESTAMPS_MAX = 5
 RETRY_S = 0.025  # first wait after an attempt that found no quorum; doubles up to RETRY_MAX_S
 RETRY_MAX_S = 0.2
 LOOK_TIMEOUT_S = 0.25  # for the copy that gives `created_at`
-
-
-class ServerFields(msgspec.Struct):
-    """What the server keeps beside the client's JSON."""
-
-    created_at: int  # milliseconds since 1970
-    writer: str  # subject of the credential
-    guard: None = None  # lease and fence, when registers have come
-
-
-_fields = msgspec.msgpack.Decoder(ServerFields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +67,7 @@ class Draft:
         """Stamp the draft."""
         now_ms, after = ms_of(hlc_of(version)), self.expires_after_ms
         fields = ServerFields(created_at=self.created_ms or now_ms, writer=self.writer)
-        body = join_body(msgspec.msgpack.encode(fields), self.memory)
+        body = join_body(pack_server_fields(fields), self.memory)
         expires = now_ms + after if after else 0
         return Record(version=version, op=self.op, expires_ms=expires, flags=self.flags, body=body)
 
@@ -143,7 +131,7 @@ class Writing:
         previous = await self._previous(view, request, slot, key, memory_id)
         created_ms = None
         if previous is not None and not is_absent(previous, now_ms):
-            created_ms = _fields.decode(split_body(previous.body)[0]).created_at
+            created_ms = read_body(previous.body)[0].created_at
         flags = FLAG_TOMBSTONE if request.memory is None else 0
         draft = Draft(
             namespace=request.namespace,

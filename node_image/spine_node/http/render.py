@@ -5,15 +5,15 @@ Sources: api.md §1.2 and §3.1; performance.md (GET never decodes).
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
 from spine_core.consistency import Model
-from spine_core.records import Record, split_body
+from spine_core.records import Record
 from spine_core.sessions import Session, seal
 from spine_core.versions import etag_of, hlc_of, ms_of
 from spine_node.http.call import Edge
+from spine_node.server_fields import read_body
 
 JSON = "application/json"
 
@@ -28,21 +28,9 @@ _PREFIX_GUARDED = _PREFIX + b'"guard":%b,'
 encode_json = msgspec.json.Encoder().encode
 
 
-class ServerFields(msgspec.Struct, kw_only=True):
-    """What the coordinator adds to a record (MessagePack, protocol.md §2.5)."""
-
-    created_at: int  # ms since 1970
-    writer: str
-    guard: dict[str, Any] | None = None
-
-
-_server_fields = msgspec.msgpack.Decoder(ServerFields)
-
-
 def memory_json(namespace: str, memory_id: str, record: Record, *, embedding: bool) -> bytes:
     """Return the JSON of a live record; the embedding only if it is asked for."""
-    packed, kept = split_body(record.body)
-    server = _server_fields.decode(packed)
+    server, kept = read_body(record.body)
     facts = (
         memory_id.encode(),
         namespace.encode(),

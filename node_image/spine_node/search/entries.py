@@ -4,8 +4,9 @@ import msgspec
 
 from spine_core.errors import CorruptRecordError
 from spine_core.ids import key_hash
-from spine_core.records import FLAG_TOMBSTONE, Record, decode, split_body
+from spine_core.records import FLAG_TOMBSTONE, Record, decode
 from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.server_fields import read_body
 from spine_node.store import checksum, split_key
 
 
@@ -18,13 +19,6 @@ class Client(msgspec.Struct, frozen=True):
     thread_id: str | None = None
     importance: float | None = None
     pinned: bool | None = None
-
-
-class _Server(msgspec.Struct):
-    """The fields that the server keeps beside the client's JSON."""
-
-    created_at: int
-    writer: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +45,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _client = msgspec.json.Decoder(Client)
-_server = msgspec.msgpack.Decoder(_Server)
 
 
 def entry_of(key: bytes, raw: bytes | None) -> Entry:
@@ -68,15 +61,15 @@ def entry_of(key: bytes, raw: bytes | None) -> Entry:
         return Entry(
             key=key, slot=slot, namespace=namespace, memory_id=memory_id, version=record.version
         )
-    server_fields, client_json = split_body(record.body)
     try:
+        server, client_json = read_body(record.body)
         return Entry(
             key=key,
             slot=slot,
             namespace=namespace,
             memory_id=memory_id,
             version=record.version,
-            created_ms=_server.decode(server_fields).created_at,
+            created_ms=server.created_at,
             expires_ms=record.expires_ms or None,
             client=_client.decode(client_json),
         )
@@ -86,8 +79,7 @@ def entry_of(key: bytes, raw: bytes | None) -> Entry:
 
 def memory_of(namespace: str, memory_id: str, record: Record) -> dict[str, object]:
     """Return a live record as filters look at it: times in milliseconds, None when never."""
-    server_fields, client_json = split_body(record.body)
-    server = _server.decode(server_fields)
+    server, client_json = read_body(record.body)
     memory: dict[str, object] = msgspec.json.decode(client_json)
     memory.update(
         id=memory_id,
@@ -102,4 +94,4 @@ def memory_of(namespace: str, memory_id: str, record: Record) -> dict[str, objec
 
 def created_ms_of(record: Record) -> int:
     """Return when a live record was created, milliseconds since 1970."""
-    return _server.decode(split_body(record.body)[0]).created_at
+    return read_body(record.body)[0].created_at
