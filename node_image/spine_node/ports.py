@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from spine_core.consistency import Consistency, Model
+from spine_core.consistency import Model
 from spine_core.filters import Filter
 from spine_core.records import Record
 from spine_core.sessions import Session
@@ -114,10 +114,6 @@ class ListOutcome:
 
 class Engine(Protocol):
     """The data plane of one node, whatever way the request came in."""
-
-    @property
-    def consistency(self) -> Consistency:
-        """The cluster's policy in force."""
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Store or delete one record on its write quorum."""

@@ -5,17 +5,14 @@ after all replicas of the slot have the same digest: then nobody can need our co
 without tombstones. A store that no document names keeps everything: its disk is the operator's.
 """
 
-import asyncio
 import logging
 
 from spine_core.topology import Phase
-from spine_node.clock import Clock
 from spine_node.engine.context import Context
 from spine_node.engine.gossiping import Gossiping
 from spine_node.engine.membership import View
 from spine_node.engine.pages import ROOTS
 from spine_node.links.mesh import CallError
-from spine_node.store.operations import DropSlot
 
 logger = logging.getLogger("spine.engine")
 
@@ -34,27 +31,27 @@ class Cleaning:
     async def run_once(self) -> int:
         """Drop what may go; return how many slots went."""
         view = self._membership.view
-        if view is None or view.number is None or not self._settled(view, self._clock):
+        if view is None or view.number is None or not self._settled(view):
             return 0
         lost = [
             slot for slot in self._held(view) if view.number not in view.placement.current(slot)
         ]
         going = await self._agreed(view, lost)
-        await asyncio.gather(*(self._drop(view, slot) for slot in going))
+        await self._store.drop(going, view.epoch)
         if going:
             logger.info("slots_dropped", extra={"slots": len(going), "epoch": view.epoch})
         return len(going)
 
-    def _settled(self, view: View, clock: Clock) -> bool:
+    def _settled(self, view: View) -> bool:
         """Whether no change runs, all members are in this epoch, and it is old enough."""
         if view.epoch != self._epoch:
-            self._epoch, self._since = view.epoch, clock.now()
+            self._epoch, self._since = view.epoch, self._clock.now()
         epochs = self._gossiping.epochs()
         others = view.document.named() - {view.number}
         return (
             view.document.phase is Phase.STABLE
             and all(epochs.get(store) == view.epoch for store in others)
-            and clock.now() - self._since >= self.drop_after_s
+            and self._clock.now() - self._since >= self.drop_after_s
         )
 
     def _held(self, view: View) -> list[int]:
@@ -78,7 +75,3 @@ class Cleaning:
             for slot, (root, *_rest) in zip(asked, answers, strict=True):
                 roots[slot].add(root)
         return [slot for slot, seen in roots.items() if len(seen) == 1]
-
-    async def _drop(self, view: View, slot: int) -> None:
-        while (await self._store.submit(DropSlot(slot, view.epoch))).more:
-            pass

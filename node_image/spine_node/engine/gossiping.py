@@ -121,10 +121,11 @@ class Gossiping:
         return self._known
 
     async def _round(self, view: View, known: GossipView) -> None:
+        assert view.number is not None
+        own = known.states[view.number]
         partners = known.partners(view.document.named(), self._now_ms(), self._random)
         for store in partners:
-            told = known.states[view.number] if view.number is not None else None
-            body = [[told], known.digests()]
+            body = [[own], known.digests()]
             try:
                 states = await self._peers.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
             except CallError as error:

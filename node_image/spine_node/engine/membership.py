@@ -17,7 +17,7 @@ from spine_core.errors import InvalidInputError, ProblemError, SpineError
 from spine_core.placement import Placement
 from spine_core.topology import Document
 from spine_node.store import Store
-from spine_node.store.operations import Adopt, DropSlot
+from spine_node.store.operations import Adopt
 
 logger = logging.getLogger("spine.engine")
 
@@ -148,11 +148,7 @@ class Membership:
 
         A store that was a member keeps its records until its disk goes: that is the operator's act.
         """
-        await asyncio.gather(*(self._drop(slot, view) for slot in range(view.document.slots)))
-
-    async def _drop(self, slot: int, view: View) -> None:
-        while (await self._store.submit(DropSlot(slot, view.epoch))).more:
-            pass
+        await self._store.drop(range(view.document.slots), view.epoch)
 
     def _check(self, view: View) -> None:
         known = self.cluster_id

@@ -7,7 +7,7 @@ Source: protocol.md §2.5, §15, §20 (16).
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from spine_node.store.layout import (
     slot_prefix,
     unpack_u64,
 )
-from spine_node.store.operations import Asked, ReplyT
+from spine_node.store.operations import Asked, DropSlot, ReplyT
 from spine_node.store.writer import Writer
 
 FeedListener = Callable[[int], None]  # told the sequence number of the newest entry
@@ -232,6 +232,15 @@ class Store:
             StoreClosedError: the store was closed, or its disk failed.
         """
         return self._writer.submit(operation)
+
+    async def drop(self, slots: Iterable[int], epoch: int) -> None:
+        """Remove slots that this store does not own in an epoch, piece by piece (`DropSlot`)."""
+
+        async def drop_one(slot: int) -> None:
+            while (await self.submit(DropSlot(slot, epoch))).more:
+                pass
+
+        await asyncio.gather(*map(drop_one, slots))
 
     def _publish(self, effects: Effects) -> None:
         """Let a commit be seen; the writer acknowledges it after this."""
