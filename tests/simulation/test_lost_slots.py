@@ -1,6 +1,5 @@
 """A lost slot goes after a while, and only when no replica can need it (R8)."""
 
-import sqlite3
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,6 +10,7 @@ from simulation.steps import in_phase, plant, pull_nothing
 from simulation.world import DROP_AFTER_S, World
 from spine_core.topology import Phase
 from spine_node.engine.health import SILENCED_S
+from spine_node.search.index import IndexUnreadableError
 from spine_node.store import StoreBusyError
 
 Steps = Callable[[World], Awaitable[None]]
@@ -72,7 +72,7 @@ def test_cleaning_that_takes_long_makes_no_node_unready(calm: Callable[[Steps], 
     calm(steps)
 
 
-@pytest.mark.parametrize("error", [StoreBusyError("many wait"), sqlite3.OperationalError("busy")])
+@pytest.mark.parametrize("error", [StoreBusyError("many wait"), IndexUnreadableError("busy")])
 def test_cleaning_that_fails_is_tried_again(
     calm: Callable[[Steps], None], error: Exception
 ) -> None:

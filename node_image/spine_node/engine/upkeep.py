@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ from spine_node.engine.context import Context
 from spine_node.engine.health import Health
 from spine_node.engine.pulling import Pulling
 from spine_node.engine.stable import StableTimes
-from spine_node.search.index import QueryIndex
+from spine_node.search.index import IndexUnreadableError, QueryIndex
 from spine_node.store import StorageError
 from spine_node.store.operations import TrimFeed
 
@@ -63,7 +62,7 @@ class Upkeep:
             await self.context.clock.sleep(max(LOOK_S, min(CLEAN_S, self.cleaning.drop_after_s)))
             try:
                 await self._clean_once()
-            except (StorageError, sqlite3.Error) as error:
+            except (StorageError, IndexUnreadableError) as error:
                 logger.warning("cleaning_cut", extra={"why": str(error)})
 
     async def _clean_once(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from spine_core.errors import ProblemError
+from spine_core.errors import ProblemError, SpineError
 from spine_core.filters import DEPTH_MAX, parse_filter
 from spine_core.records import version_in
 from spine_core.versions import ms_of
@@ -26,6 +26,10 @@ from spine_node.store import Store, key_of
 WINDOW_ROWS: Final = 250  # rows read from SQLite at a time: 2 ms of the loop if all need decoding
 
 logger = logging.getLogger("spine.search")
+
+
+class IndexUnreadableError(SpineError):
+    """SQLite could not do its part; the records are not touched by it."""
 
 
 class QueryIndex:
@@ -66,7 +70,17 @@ class QueryIndex:
         return page
 
     async def sweep(self) -> int:
-        """Forget what the store has purged or dropped since it was indexed; return how much."""
+        """Forget what the store has purged or dropped since it was indexed; return how much.
+
+        Raises:
+            IndexUnreadableError: SQLite failed; what is left over is found the next time.
+        """
+        try:
+            return await self._sweep()
+        except sqlite3.Error as error:
+            raise IndexUnreadableError(f"the index could not be swept: {error}") from error
+
+    async def _sweep(self) -> int:
         await self._ready(0)
         swept = after = 0
         while page := await self._readers.addresses(after, WINDOW_ROWS):

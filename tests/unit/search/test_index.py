@@ -1,10 +1,13 @@
 """One store's index: what is shown, in which order, of which slots."""
 
+import sqlite3
+
 import pytest
 
 from spine_core.ids import key_hash, slot_of
 from spine_core.versions import make_version
 from spine_node.search import gathering, recent
+from spine_node.search.index import IndexUnreadableError
 from spine_node.store.operations import Adopt, DropSlot
 from unit.search.rig import ALL_SLOTS, NOW_MS, SLOTS, Shelf, asking
 
@@ -148,3 +151,14 @@ async def test_a_sweep_forgets_what_the_store_has_dropped(shelf: Shelf) -> None:
     assert await shelf.index.sweep() == 1
     assert await shelf.index.sweep() == 0
     assert await shelf.ids(asking()) == ["a"]
+
+
+async def test_a_sweep_that_sqlite_ends_says_so_in_our_words(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object) -> list[object]:
+        raise sqlite3.OperationalError("busy")
+
+    monkeypatch.setattr(shelf.index._readers, "addresses", busy)
+    with pytest.raises(IndexUnreadableError):
+        await shelf.index.sweep()
