@@ -41,7 +41,7 @@ class Stage:
         if self.console.is_terminal:
             self._status.update(f"{self._what}  [dim]{detail}")
         elif not passing:
-            self.console.print(f"      {detail}", style="dim")
+            self.console.print(f"      {detail}", style="dim", soft_wrap=True)
 
     def say(self, line: str) -> None:
         """Print a line of its own."""

@@ -61,9 +61,10 @@ need_packages() {  # one command for everything that is missing; root sees it ru
 }
 
 build() {  # program, tool directory, package, ldflags, tags
-  local program=$1 dir=$2 package=$3 ldflags=$4 tags=${5:-} start=$SECONDS
-  go build -C "$HERE/tools/$dir" -trimpath -ldflags "-s -w $ldflags" -tags "$tags" -o "$OUT/bin/$program" "$package"
-  printf '%-26s %4d s\n' "$program" $((SECONDS - start))
+  local program=$1 dir=$2 package=$3 ldflags=$4 tags=${5:-}
+  printf '%4d s  %s\n' $SECONDS "$program"
+  go build -C "$HERE/tools/$dir" -trimpath -ldflags "-s -w $ldflags" -tags "$tags" -o "$OUT/bin/$program" "$package" \
+    2>&1 | sed -u '/^go: downloading /d' >&2
 }
 
 kube() {  # program, package
