@@ -125,22 +125,24 @@ def peers_agree(members: Members, *, targets: AbstractSet[StoreNumber] = NOBODY)
     return unknown or Pass()
 
 
-def quorum_without(
-    placement: Placement, members: Members, *, off: AbstractSet[StoreNumber]
-) -> Verdict:
-    """Pass when every slot keeps a barrier's worth of synced replicas, of A and of B, without `off`.
-
-    `barrier_size` replicas also make W of them and a majority: writes and reads go on.
-    """
-    needed = barrier_size(placement)
-    return _synced_everywhere(placement, members, off, needed)
-
-
 def fully_replicated(
     placement: Placement, members: Members, *, excepted: AbstractSet[StoreNumber] = NOBODY
 ) -> Verdict:
-    """Pass when all replicas of every slot are synced, the excepted ones aside."""
-    return _synced_everywhere(placement, members, excepted, None)
+    """Pass when all replicas of every slot, of A and of B, are synced, the excepted ones aside."""
+    short: set[StoreNumber] = set()
+    slots = 0
+    for (a, b), group in placement.groups.items():
+        behind = {
+            store
+            for replicas in {frozenset(a), frozenset(b)}
+            for store in replicas - excepted - members.synced(replicas, excepted)
+        }
+        if behind:
+            short |= behind
+            slots += len(group)
+    if not slots:
+        return Pass()
+    return _blame(members, short, f"{slots} slots have too few replicas in step")
 
 
 def placement_possible(
@@ -198,27 +200,6 @@ def _slot_bytes(
         if store in known
     ]
     return max(sizes, default=None)
-
-
-def _synced_everywhere(
-    placement: Placement,
-    members: Members,
-    off: AbstractSet[StoreNumber],
-    needed: int | None,
-) -> Verdict:
-    """Pass when every slot has `needed` synced replicas, or all that are not off."""
-    short: set[StoreNumber] = set()
-    slots = 0
-    for (a, b), group in placement.groups.items():
-        for replicas in {frozenset(a), frozenset(b)}:
-            synced = members.synced(replicas, off)
-            if len(synced) < (len(replicas - off) if needed is None else needed):
-                short |= replicas - off - synced
-                slots += len(group)
-                break
-    if not slots:
-        return Pass()
-    return _blame(members, short, f"{slots} slots have too few replicas in step")
 
 
 def _present(reports: Reports) -> tuple[Report, ...]:

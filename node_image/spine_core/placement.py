@@ -51,10 +51,6 @@ class Placement:
         """Return where reads ask: A, from switch on B."""
         return (self._target if self.phase is Phase.SWITCH else self._current)[slot]
 
-    def owns(self, store: StoreNumber, slot: Slot) -> bool:
-        """Whether the store takes writes of the slot."""
-        return store in self._write[slot]
-
     def slots_of(self, store: StoreNumber) -> frozenset[Slot]:
         """Return the slots whose writes the store takes."""
         return self._slots_by_store.get(store, frozenset())

@@ -6,11 +6,8 @@ value once, so two writes never tie. The ETag leaves class and rev out and survi
 a weak record to a register.
 """
 
-import re
 import struct
 from typing import NewType
-
-from spine_core.errors import InvalidInputError
 
 Version = NewType("Version", bytes)
 
@@ -23,11 +20,10 @@ COUNTER_BITS = 16  # of an HLC, below the milliseconds since 1970
 ABSENT = Version(bytes(VERSION_BYTES))  # below every version that was ever written
 
 _LAYOUT = struct.Struct(">BQIB")
-_ETAG = re.compile(r"([0-9a-f]{16})-([0-9a-f]{8})")
 
 
 def make_version(hlc: int, store: int, *, kind: int = WEAK, rev: int = 0) -> Version:
-    """Return the version of a write stamped `hlc` by `store`."""
+    """Return the version of a write stamped `hlc` by `store`: region << 24 | store number."""
     return Version(_LAYOUT.pack(kind, hlc, store, rev))
 
 
@@ -41,32 +37,10 @@ def hlc_of(version: Version) -> int:
     return int.from_bytes(version[1:9], "big")
 
 
-def store_of(version: Version) -> int:
-    """Return the number of the store that stamped it: region << 24 | store number."""
-    return int.from_bytes(version[9:13], "big")
-
-
-def rev_of(version: Version) -> int:
-    """Return 0 for a write, PRUNED_REV for a prune marker."""
-    return version[13]
-
-
 def etag_of(version: Version) -> str:
     """Return `hlc-store` in hex, 16 and 8 digits, without quotes."""
     digits = version.hex()
     return f"{digits[2:18]}-{digits[18:26]}"
-
-
-def parse_etag(text: str) -> tuple[int, int]:
-    """Return (hlc, store) of an ETag without quotes.
-
-    Raises:
-        InvalidInputError: the text was not made by `etag_of`.
-    """
-    match = _ETAG.fullmatch(text)
-    if match is None:
-        raise InvalidInputError("not a version: 16 and 8 hex digits, joined by '-'", path="version")
-    return int(match[1], 16), int(match[2], 16)
 
 
 def ms_of(hlc: int) -> int:

@@ -186,7 +186,7 @@ class Model:
                 continue
             for epoch in range(state.epochs[place] + 1, state.published + 1):
                 after = state._replace(epochs=_with(state.epochs, place, epoch))
-                if not self.placements[epoch].owns(one, SLOT):
+                if one not in self.placements[epoch].write_set(SLOT):
                     # It drops the slot, at once in the worst case.
                     after = after._replace(holding=after.holding - {one})
                     if one == self.gaining:

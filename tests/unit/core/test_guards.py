@@ -27,7 +27,6 @@ from spine_core.guards import (
     peers_agree,
     placement_possible,
     pulled,
-    quorum_without,
     room_for,
     sources,
     tolerable,
@@ -182,30 +181,6 @@ def test_peers_agree(reports: Reports, targets: frozenset[int], expected: type) 
     answers(peers_agree(Members(THREE, reports), targets=targets), expected)
 
 
-QUORUM_WITHOUT = [
-    (WELL, frozenset[int](), Pass),
-    (WELL, frozenset({1}), Pass),
-    (WELL, frozenset({1, 2}), Block),
-    (without(WELL, "b0"), frozenset({1}), Unknown),
-    (changed(WELL, ["b0"], status="starting"), frozenset({1}), Block),
-    (changed(WELL, ["b0"], status="starting"), frozenset({2}), Pass),
-    (changed(WELL, ["b0"], pulls={1: 5.0}), frozenset({1}), Block),
-    (changed(WELL, ["b0"], pulls={1: 5.0}), frozenset({3}), Pass),
-]
-
-
-@pytest.mark.parametrize(("reports", "off", "expected"), QUORUM_WITHOUT)
-def test_quorum_without(reports: Reports, off: frozenset[int], expected: type) -> None:
-    answers(quorum_without(Placement(THREE), Members(THREE, reports), off=off), expected)
-
-
-def test_quorum_without_holds_for_the_old_and_for_the_new_replicas() -> None:
-    fresh = changed(healthy(JOIN), ["a1"], pulls={})
-    for off in (frozenset({1}), frozenset({4})):
-        answers(quorum_without(PREPARE, Members(JOIN, healthy(JOIN)), off=off), Pass)
-    answers(quorum_without(PREPARE, Members(JOIN, fresh), off=frozenset({2})), Block)
-
-
 FULLY_REPLICATED = [
     (WELL, frozenset[int](), Pass),
     (without(WELL, "b0"), frozenset[int](), Unknown),
@@ -213,6 +188,7 @@ FULLY_REPLICATED = [
     (changed(WELL, ["b0"], pulls={1: 61.0, 3: 5.0}), frozenset[int](), Block),
     (changed(WELL, ["b0"], pulls={1: 61.0, 3: 5.0}), frozenset({1}), Pass),
     (changed(WELL, ["b0"], up_s=4.0), frozenset[int](), Block),
+    (changed(WELL, ["b0"], status="starting"), frozenset[int](), Block),
 ]
 
 
@@ -220,6 +196,12 @@ FULLY_REPLICATED = [
 def test_fully_replicated(reports: Reports, excepted: frozenset[int], expected: type) -> None:
     verdict = fully_replicated(Placement(THREE), Members(THREE, reports), excepted=excepted)
     answers(verdict, expected)
+
+
+def test_fully_replicated_looks_at_the_old_and_at_the_new_replicas() -> None:
+    fresh = Members(JOIN, changed(healthy(JOIN), ["a1"], pulls={}))
+    answers(fully_replicated(PREPARE, fresh), Block)
+    answers(fully_replicated(PREPARE, fresh, excepted=frozenset({4})), Pass)
 
 
 PLACEMENT_POSSIBLE = [

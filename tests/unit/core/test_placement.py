@@ -72,7 +72,6 @@ def test_a_store_owns_the_slots_that_it_is_written_for() -> None:
     for number in (1, 2, 3, 4, 5):
         owned = {slot for slot in placed.slots if number in placed.write_set(slot)}
         assert placed.slots_of(number) == owned
-        assert all(placed.owns(number, slot) == (slot in owned) for slot in placed.slots)
     assert placed.slots_of(99) == frozenset()
 
 
