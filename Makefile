@@ -25,7 +25,7 @@ setup: .venv/.done ## Install what the checks and tests need into .venv
 setup-root: ## Install the Debian packages that real nodes need (prints the command; runs it when root)
 	@bash tests/localkube/build.sh packages
 
-tools: ## Build Kubernetes and its node tools from pinned Go modules (about 6 minutes once, then nothing)
+tools: ## Build Kubernetes and its node tools from pinned Go modules (about 9 minutes once, then nothing)
 	@bash tests/localkube/build.sh all
 
 demo: setup ## Real Kubernetes, the operator, a cluster, real memories, a scale-up and a lost node

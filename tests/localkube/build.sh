@@ -10,7 +10,7 @@
 #
 # The result lies in ${CACHE:-~/.cache/memory-spine}/kube/KEY/bin; KEY is a hash of the pins and of this file.
 # A group that is there already costs nothing. Two builds of one KEY wait for each other, so `make tools` may run
-# in the background while tests start. Cold: about 6 minutes on two free cores; warm Go cache: half a minute.
+# in the background while tests start. Cold: about 9 minutes on two free cores; warm Go cache: half a minute.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
