@@ -33,20 +33,21 @@ _put = msgspec.json.Decoder(MemoryPut)
 _encode = msgspec.json.Encoder().encode
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Return the value of a JSON body.
+def decode(decoder: msgspec.json.Decoder[T], body: bytes, *, what: str = "the body") -> T:
+    """Return the value of JSON in UTF-8; `what` it is, for the reader of an error.
 
     Raises:
-        ProblemError: `invalid-request` or `validation-failed`.
+        ProblemError: `invalid-request`.
+        InvalidInputError: the JSON breaks a rule of its type.
     """
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProblemError("invalid-request", f"not JSON in UTF-8: {error}") from error
+        raise ProblemError("invalid-request", f"{what} is no JSON in UTF-8: {error}") from error
     except RecursionError as error:
-        raise ProblemError("validation-failed", "the JSON is nested too deeply") from error
+        raise InvalidInputError(f"{what} is nested too deeply") from error
 
 
 def decode_create(body: bytes) -> MemoryCreate:
@@ -95,14 +96,14 @@ def kept_json(memory: MemoryFields) -> bytes:
     return kept
 
 
-def check_json(container: dict[str, Any] | list[Any], levels: int) -> None:
-    """Let JSON pass that nests at most `levels` containers and whose integers have 64 bits.
+def check_json(container: dict[str, Any] | list[Any], depth_max: int, depth: int = 1) -> None:
+    """Let JSON pass that nests at most `depth_max` containers and whose integers have 64 bits.
 
     Raises:
         InvalidInputError: the path, from here, of the value that does not.
     """
-    if levels == 0:
-        raise InvalidInputError(f"nested deeper than {limits.METADATA_DEPTH_MAX}")
+    if depth > depth_max:
+        raise InvalidInputError(f"nested deeper than {depth_max}")
     pairs = container.items() if isinstance(container, dict) else enumerate(container)
     for name, item in pairs:
         kind = type(item)
@@ -110,7 +111,7 @@ def check_json(container: dict[str, Any] | list[Any], levels: int) -> None:
             raise InvalidInputError("an integer beyond 64 bits", path=_step(name))
         if kind is dict or kind is list:
             try:
-                check_json(item, levels - 1)
+                check_json(item, depth_max, depth + 1)
             except InvalidInputError as error:
                 raise InvalidInputError(error.message, path=_step(name) + error.path) from None
 
@@ -168,8 +169,8 @@ def _check_source(source: str, path: str) -> None:
         raise InvalidInputError(error.message, path=path) from error
 
 
-def _invalid(text: str) -> ProblemError:
-    """Return the problem for what msgspec says, with the path in our words."""
+def _invalid(text: str) -> InvalidInputError:
+    """Return the error for what msgspec says, with the path in our words."""
     found = _PLACE.search(text)
     path = found[1] if found else ""
     message = _PLACE.sub("", text)
@@ -177,4 +178,4 @@ def _invalid(text: str) -> ProblemError:
     if unknown:
         path = f"{path}.{unknown[1]}" if path else unknown[1]
         message = "unknown field"
-    return ProblemError("validation-failed", f"{path}: {message}", errors=((path, message),))
+    return InvalidInputError(message, path=path)

@@ -19,6 +19,7 @@ NAME_CHARS_MAX: Final = 128  # agent_id, user_id, thread_id
 TTL_SECONDS_MAX: Final = 315_360_000  # ten years
 VECTOR_MAX: Final = 4096
 SOURCES_MAX: Final = 64  # derived_from
+JSON_DEPTH_MAX: Final = 32  # of what is no metadata: a filter
 INTEGER_MAX: Final = 2**63 - 1  # msgspec decodes beyond it, other readers of JSON do not
 
 BATCH_OPERATIONS_MAX: Final = 500

@@ -5,12 +5,17 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from spine_core.errors import ProblemError
-from spine_core.filters import Filter, canonical, parse_filter
+from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.filters import EMPTY, Filter, canonical, parse_filter
 from spine_node.http import data
-from spine_node.http.bodies import decode
+from spine_node.http.bodies import check_json, decode
 from spine_node.http.call import Call
-from spine_node.http.limits import PAGE_SIZE, PAGE_SIZE_MAX, PAGE_TOKEN_CHARS_MAX
+from spine_node.http.limits import (
+    JSON_DEPTH_MAX,
+    PAGE_SIZE,
+    PAGE_SIZE_MAX,
+    PAGE_TOKEN_CHARS_MAX,
+)
 from spine_node.http.messages import Response
 from spine_node.http.queries import choice, includes, integer
 from spine_node.http.render import JSON, common_headers, encode_json, memory_json
@@ -37,7 +42,16 @@ def filter_of(text: str | None) -> Filter:
     Raises:
         ProblemError: `invalid-request` (no JSON), `invalid-filter`.
     """
-    return parse_filter({} if text is None else decode(_json, text.encode()))
+    if text is None:
+        return EMPTY
+    try:
+        value = decode(_json, text.encode(), what="the filter")
+        if isinstance(value, dict):
+            check_json(value, JSON_DEPTH_MAX)  # SQLite cannot compare with larger integers
+    except InvalidInputError as error:
+        errors = ((error.path.removeprefix("."), error.message),)
+        raise ProblemError("invalid-filter", str(error), errors=errors) from error
+    return parse_filter(value)
 
 
 def _request(call: Call) -> ListRequest:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import NoReturn
 from urllib.parse import parse_qsl
 
-from spine_core.errors import ProblemError
+from spine_core.errors import InvalidInputError, ProblemError
 
 _FIELDS_MAX = 32
 _NONE: Mapping[str, str] = {}
@@ -14,7 +14,8 @@ def parse_query(text: str, allowed: Collection[str]) -> Mapping[str, str]:
     """Return the parameters of a query string: name → value.
 
     Raises:
-        ProblemError: `validation-failed` (unknown name), `invalid-request` (syntax, repetition).
+        InvalidInputError: an unknown name.
+        ProblemError: `invalid-request` (syntax, repetition).
     """
     if not text:
         return _NONE
@@ -27,8 +28,8 @@ def parse_query(text: str, allowed: Collection[str]) -> Mapping[str, str]:
     query = dict(pairs)
     for name in query:
         if name not in allowed:
-            errors = ((name, "unknown parameter"),)
-            raise ProblemError("validation-failed", "unknown parameter", errors=errors)
+            known = ", ".join(sorted(allowed)) or "none"
+            raise InvalidInputError(f"unknown parameter; known: {known}", path=name)
     if len(query) < len(pairs):
         raise ProblemError("invalid-request", "a parameter stands twice")
     return query

@@ -79,7 +79,12 @@ async def test_a_subtree_is_listed_with_each_namespace(desk: Desk) -> None:
     [
         ({"filter": "{"}, 400, "invalid-request"),
         ({"filter": ""}, 400, "invalid-request"),
-        ({"filter": "[" * 3000}, 422, "validation-failed"),
+        ({"filter": "[" * 3000}, 422, "invalid-filter"),
+        ({"filter": '{"metadata.a":{"$eq":' + "[" * 31 + "]" * 31 + "}}"}, 422, "invalid-filter"),
+        ({"filter": f'{{"importance":{10**30}}}'}, 422, "invalid-filter"),
+        ({"filter": f'{{"metadata.a":{{"$gt":{10**400}}}}}'}, 422, "invalid-filter"),
+        ({"filter": f'{{"metadata.a":{{"$in":[{-(2**63)}]}}}}'}, 422, "invalid-filter"),
+        ({"filter": '{"importance":{"$lt":1e999}}'}, 422, "invalid-filter"),
         ({"filter": '{"$where":1}'}, 422, "invalid-filter"),
         ({"filter": '{"colour":"red"}'}, 422, "invalid-filter"),
         ({"filter": "[]"}, 422, "invalid-filter"),
@@ -102,6 +107,18 @@ async def test_a_wrong_query_is_refused(
     answer = await ask(desk, **query)
     assert (answer.status, answer.code) == (status, code)
     assert desk.engine.seen == []
+
+
+async def test_a_refused_filter_names_the_place(desk: Desk) -> None:
+    answer = await ask(desk, filter=f'{{"$not":{{"importance":{{"$gt":{2**63}}}}}}}')
+    assert [error["path"] for error in answer.json["errors"]] == ["$not.importance.$gt"]
+    assert "the filter" in (await ask(desk, filter="{")).json["detail"]
+
+
+async def test_an_unknown_parameter_is_told_the_known_ones(desk: Desk) -> None:
+    problem = (await ask(desk, agent_id="a")).json
+    assert problem["errors"][0]["path"] == "agent_id"
+    assert "filter" in problem["detail"]
 
 
 async def test_slots_that_did_not_answer_are_shown(desk: Desk) -> None:
