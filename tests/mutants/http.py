@@ -107,6 +107,18 @@ MUTANTS = [
         "test_batch.py::test_a_condition_in_a_batch_is_never_ignored",
     ),
     _http(
+        "data",
+        "    headers.check_unconditional(call.request.headers)\n",
+        "",
+        "test_data.py::test_a_create_knows_no_condition_and_says_so",
+    ),
+    _http(
+        "batch",
+        "    headers.check_unconditional(call.request.headers)\n",
+        "",
+        "test_batch.py::test_a_condition_over_a_whole_batch_is_refused",
+    ),
+    _http(
         "batch",
         "if operation.id in seen:",
         "if False:",
@@ -151,6 +163,12 @@ MUTANTS = [
         "test_bad_input.py::test_a_put_must_agree_with_its_path",
     ),
     _http(
+        "lists",
+        "check_json(value, JSON_DEPTH_MAX)",
+        "value",
+        "test_lists.py::test_a_wrong_query_is_refused",
+    ),
+    _http(
         "front",
         "        _check_size(body, bytes_max)\n    return bytes(body)",
         "    _check_size(body, bytes_max)\n    return bytes(body)",
@@ -179,7 +197,7 @@ MUTANTS = [
     # the audit knows every write
     _http(
         "data",
-        "    audit.note(attempt_of(call, outcome.memory_id), 200)\n",
+        "    audit.note(attempt_of(call, outcome.memory_id), status_of(outcome))\n",
         "",
         "test_audit.py::test_a_write_leaves_one_complete_line",
     ),

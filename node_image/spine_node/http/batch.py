@@ -13,7 +13,7 @@ from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.ids import check_id
 from spine_core.records import Record
 from spine_core.sessions import Session, merge, seal
-from spine_node.http import audit, data
+from spine_node.http import audit, data, headers
 from spine_node.http.bodies import decode, decode_create, decode_put
 from spine_node.http.call import Call
 from spine_node.http.data import REGISTERS_LATER, Wishes
@@ -32,6 +32,7 @@ Item = dict[str, Any]  # the JSON object of one result
 
 async def batch_memories(call: Call) -> Response:
     """Run the operations, `BATCH_AT_ONCE` at a time; answer in request order."""
+    headers.check_unconditional(call.request.headers)
     body = await data.json_body(call, BATCH_BYTES_MAX)
     operations = decode(_batch, body).operations
     _check_distinct(operations)
@@ -72,8 +73,8 @@ class _Run:
         """Return the answer; the session has seen all that the operations saw."""
         failed = sum(result["status"] >= 400 for result in self._results)
         token = seal(merge(self._sessions), self._call.edge.session_keys()[0])
-        headers = {"Content-Type": JSON, "Spine-Session": token}
-        return Response(200, headers, encode_json({"results": self._results, "failed": failed}))
+        answer = {"Content-Type": JSON, "Spine-Session": token}
+        return Response(200, answer, encode_json({"results": self._results, "failed": failed}))
 
     async def _result(self, i: int, operation: Operation) -> Item:
         """Return the result of one operation; its failure is a result too."""
@@ -84,7 +85,7 @@ class _Run:
         except (ProblemError, InvalidInputError) as error:
             problem = as_problem(error)
         memory_id = operation.id or None
-        if writes:
+        if writes or problem.code == "forbidden":
             audit.note(data.attempt_of(call, memory_id), problem.status, problem)
         result: Item = {"status": problem.status}
         if memory_id:
@@ -101,13 +102,12 @@ class _Run:
                 return await self._read(call, wishes, str(operation.id))
             case "delete":
                 outcome = await data.write(call, wishes, str(operation.id), None)
-                return self._wrote(outcome, 204)
             case "create":
                 outcome = await data.write(call, wishes, None, decode_create(body))
             case _:
                 memory = decode_put(body, call.namespace, str(operation.id))
                 outcome = await data.write(call, wishes, str(operation.id), memory)
-        return self._wrote(outcome, 201 if outcome.created else 200)
+        return self._wrote(outcome)
 
     async def _read(self, call: Call, wishes: Wishes, memory_id: str) -> Item:
         outcome = await data.read(call, wishes, memory_id)
@@ -117,8 +117,9 @@ class _Run:
             raise absence
         return self._item(200, memory_id, data.live(outcome))
 
-    def _wrote(self, outcome: WriteOutcome, status: int) -> Item:
+    def _wrote(self, outcome: WriteOutcome) -> Item:
         self._sessions.append(outcome.session)
+        status = data.status_of(outcome)
         if status == 204:
             return {"status": status, "id": outcome.memory_id}
         return self._item(status, outcome.memory_id, outcome.record)
@@ -150,11 +151,14 @@ def _check_operation(operation: Operation) -> None:
     conditions = (operation.if_match, operation.if_none_match, operation.fence)
     if kind == "patch" or any(wish is not msgspec.UNSET for wish in conditions):
         raise ProblemError("not-implemented", REGISTERS_LATER)
-    if kind == "create" and operation.id is not msgspec.UNSET:
-        raise InvalidInputError("a create gets its id from the server", path="id")
-    if kind != "create":
-        check_id(operation.id or "")
-    if (operation.body is msgspec.UNSET) != (kind in ("get", "delete")):
-        raise InvalidInputError(f"put and create have one, {kind} is wrong here", path="body")
+    _check_presence(operation.id, "id", kind, wanted=kind != "create")
+    _check_presence(operation.body, "body", kind, wanted=kind in ("put", "create"))
+    if isinstance(operation.id, str):
+        check_id(operation.id)
     if isinstance(operation.body, msgspec.Raw) and len(bytes(operation.body)) > BODY_BYTES_MAX:
         raise too_large(BODY_BYTES_MAX)
+
+
+def _check_presence(given: object, name: str, kind: str, *, wanted: bool) -> None:
+    if (given is not msgspec.UNSET) != wanted:
+        raise InvalidInputError(f"{kind} {'needs' if wanted else 'takes no'} {name}", path=name)

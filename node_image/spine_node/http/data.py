@@ -7,7 +7,7 @@ import msgspec
 
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.records import Record, is_absent
+from spine_core.records import FLAG_TOMBSTONE, Record, is_absent
 from spine_core.sessions import Session
 from spine_node.http import audit, headers
 from spine_node.http.bodies import decode_create, decode_put, kept_json
@@ -35,6 +35,7 @@ class Wishes(msgspec.Struct, frozen=True):
 
 async def create_memory(call: Call) -> Response:
     """`POST {m}`: the server issues the id."""
+    headers.check_unconditional(call.request.headers)
     memory = decode_create(await json_body(call, BODY_BYTES_MAX))
     return written(call, await write(call, wishes_of(call), None, memory))
 
@@ -52,7 +53,7 @@ async def delete_memory(call: Call) -> Response:
     """`DELETE {m}/{id}`: 204, record or not."""
     _refuse_conditions(call)
     outcome = await write(call, wishes_of(call), call.path["id"], None)
-    return Response(204, _write_headers(call, outcome))
+    return Response(status_of(outcome), _write_headers(call, outcome))
 
 
 async def get_memory(call: Call) -> Response:
@@ -79,8 +80,15 @@ async def write(
     """Store the memory, or delete it (None), and note it in the audit."""
     request = _write_request(call, wishes, memory_id, memory)
     outcome = await call.edge.engine.write(request)
-    audit.note(attempt_of(call, outcome.memory_id), 200)
+    audit.note(attempt_of(call, outcome.memory_id), status_of(outcome))
     return outcome
+
+
+def status_of(outcome: WriteOutcome) -> int:
+    """Return the status that tells of a write which was done."""
+    if outcome.record.flags & FLAG_TOMBSTONE:
+        return 204
+    return 201 if outcome.created else 200
 
 
 async def read(call: Call, wishes: Wishes, memory_id: str) -> ReadOutcome:
@@ -147,7 +155,7 @@ def written(call: Call, outcome: WriteOutcome) -> Response:
     if outcome.created:
         answer["Location"] = f"/v1/ns/{call.namespace}/memories/{outcome.memory_id}"
     body = memory_json(call.namespace, outcome.memory_id, outcome.record, embedding=False)
-    return Response(201 if outcome.created else 200, answer, body)
+    return Response(status_of(outcome), answer, body)
 
 
 def _write_headers(call: Call, outcome: WriteOutcome) -> dict[str, str]:

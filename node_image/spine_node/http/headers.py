@@ -98,6 +98,17 @@ def condition(headers: Headers, name: str) -> str | None:
     return text if text is None or text == "*" else text[1:-1]
 
 
+def check_unconditional(headers: Headers) -> None:
+    """Let a request pass that sets no condition: where none applies, none may be passed over.
+
+    Raises:
+        ProblemError: `invalid-request`.
+    """
+    for name in ("If-Match", "If-None-Match", "Spine-Fence"):
+        if name in headers:
+            _refuse(name, "is for one memory by its id; in a batch it stands in the operation")
+
+
 def fence(headers: Headers) -> str | None:
     """Return `key=number` of the lease that protects this write."""
     return _matching(headers, "Spine-Fence", _FENCE, "KEY=NUMBER of one lease")
@@ -119,7 +130,7 @@ def check_media_type(headers: Headers) -> None:
     if media_type.strip().lower() != "application/json":
         raise ProblemError("unsupported-media-type", "the body must be application/json")
     if options and options.strip().lower().replace('"', "") != "charset=utf-8":
-        raise ProblemError("unsupported-media-type", "JSON is UTF-8")
+        raise ProblemError("unsupported-media-type", "JSON takes no option but charset=utf-8")
     if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ProblemError("unsupported-media-type", "the body must not be compressed")
 

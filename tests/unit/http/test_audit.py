@@ -46,7 +46,7 @@ async def test_a_write_leaves_one_complete_line(
             "namespace": "acme.support",
             "id": "n",
             "outcome": "applied",
-            "status": 200,
+            "status": 201,
             "code": None,
             "node": "spine-1",
             "remote": "192.0.2.1",
@@ -62,6 +62,18 @@ async def test_a_create_is_noted_with_the_id_it_got(
     assert [(line["action"], line["id"]) for line in facts(lines)] == [
         ("createMemory", answer.json["id"])
     ]
+
+
+async def test_the_line_has_the_status_of_the_answer(
+    desk: Desk, lines: pytest.LogCaptureFixture
+) -> None:
+    answers = [
+        await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"}),
+        await desk.ask("PUT", f"{MEMORIES}/n", {"content": "y"}),
+        await desk.ask("DELETE", f"{MEMORIES}/n"),
+        await desk.ask("PUT", f"{MEMORIES}/n", {"content": ""}),
+    ]
+    assert [line["status"] for line in facts(lines)] == [answer.status for answer in answers]
 
 
 async def test_a_failed_write_is_noted_with_its_outcome(
@@ -111,4 +123,15 @@ async def test_a_refusal_is_noted_and_a_read_is_not(
         (401, None, "acme.support"),
         (404, "support-bot", "other"),
         (403, "support-bot", None),
+    ]
+
+
+async def test_a_read_that_a_batch_refuses_is_noted(
+    keyring: Keyring, lines: pytest.LogCaptureFixture
+) -> None:
+    key = keyring.add([Scope.WRITE], ["acme"])
+    operations = [{"op": "get", "id": "n"}]
+    await Desk(keyring.file).ask("POST", f"{MEMORIES}:batch", {"operations": operations}, key=key)
+    assert [(line["action"], line["status"]) for line in facts(lines)] == [
+        ("batchMemories.get", 403)
     ]

@@ -110,6 +110,17 @@ async def test_a_condition_in_a_batch_is_never_ignored(
 
 
 @pytest.mark.parametrize(
+    "condition", [{"If-Match": '"v"'}, {"If-None-Match": "*"}, {"Spine-Fence": "k=1"}]
+)
+async def test_a_condition_over_a_whole_batch_is_refused(
+    desk: Desk, condition: dict[str, str]
+) -> None:
+    answer = await run(desk, put("a"), headers=condition)
+    assert (answer.status, answer.json["errors"][0]["path"]) == (400, next(iter(condition)))
+    assert desk.engine.records == {}
+
+
+@pytest.mark.parametrize(
     ("body", "path"),
     [
         ({"operations": []}, "operations"),

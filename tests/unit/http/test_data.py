@@ -220,6 +220,13 @@ async def test_a_condition_is_never_ignored(desk: Desk, method: str, wish: dict[
     assert desk.engine.records == {}
 
 
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "Spine-Fence"])
+async def test_a_create_knows_no_condition_and_says_so(desk: Desk, name: str) -> None:
+    answer = await desk.ask("POST", MEMORIES, {"content": "x"}, headers={name: "*"})
+    assert (answer.status, answer.json["errors"][0]["path"]) == (400, name)
+    assert desk.engine.records == {}
+
+
 async def test_a_write_that_is_strong_by_its_tags_is_refused_for_now(desk: Desk) -> None:
     answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x", "tags": ["lock"]})
     assert (answer.status, answer.json["outcome"]) == (501, "not-applied")
