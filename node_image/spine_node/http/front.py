@@ -25,6 +25,7 @@ LINK_PATH: Final = "/node/v1/link"
 GRACE_S: Final = 5.0  # for requests under way when the node stops; most take milliseconds
 BACKLOG: Final = 1024  # connections that may wait: a fleet that reconnects at once
 LINGER_S: Final = 2.0  # to let a client see why its body was not read
+SERVER: Final = "memory-spine"  # aiohttp would name itself and Python, with their versions
 
 LinkHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -114,6 +115,7 @@ def _check_size(body: bytes | bytearray, bytes_max: int) -> None:
 
 
 def _sent(response: Response) -> web.Response:
+    response.headers["Server"] = SERVER
     return web.Response(
         status=response.status, headers=response.headers, body=response.body or None
     )
@@ -144,13 +146,17 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's signature
     ) -> web.StreamResponse:
-        """Answer bytes that are no HTTP, or a bug in front of the boundary; then hang up."""
+        """Answer bytes that are no HTTP, or a bug in front of the boundary; then hang up.
+
+        A client that left is neither; its answer goes nowhere.
+        """
         if status == 400:
             problem = ProblemError(
                 "invalid-request", "this is no valid HTTP, or a line is too long"
             )
         else:
-            logger.error("connection_failed", exc_info=exc)
+            if not isinstance(exc, ClientGoneError):
+                logger.error("connection_failed", exc_info=exc)
             problem = ProblemError("internal", "the node failed")
         response = _sent(problem_response(problem, "-", writes=False))
         response.force_close()
