@@ -96,7 +96,10 @@ def _check_store(call: Call) -> None:
     """
     store_id = single(call.request.headers, "Spine-Store")
     if store_id is None:
-        raise ProblemError("invalid-request", "the header Spine-Store must name the store")
+        errors = (("Spine-Store", "must name the store"),)
+        raise ProblemError(
+            "invalid-request", "the header Spine-Store must name the store", errors=errors
+        )
     if store_id != call.edge.operations.store_id():
         raise ProblemError("misdirected", "another store lives here")
 

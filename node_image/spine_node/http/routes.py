@@ -187,12 +187,17 @@ _CLUSTER = (
 
 
 def _admin(
-    method: str, path: str, handler: Handler, parameters: tuple[known.Parameter, ...] = ()
+    method: str,
+    path: str,
+    handler: Handler,
+    parameters: tuple[known.Parameter, ...] = (),
+    *,
+    name: str = "",
 ) -> Route:
     return Route(
         method=method,
         path=f"/admin/v1/{path}",
-        name=f"admin.{handler.__name__}",
+        name=f"admin.{name or handler.__name__}",
         handler=handler,
         access="admin",
         writes=method != "GET",
@@ -258,7 +263,10 @@ def _reserved(method: str, path: str, name: str, scope: Scope | None) -> Route:
 
 
 RESERVED = tuple(_reserved(*row) for row in _RESERVED)
-_JOBS = tuple(_admin(method, "jobs/{job}", _not_built) for method in ("PUT", "GET", "DELETE"))
+_JOBS = tuple(
+    _admin(method, "jobs/{job}", _not_built, name=f"{method.lower()}_job")
+    for method in ("PUT", "GET", "DELETE")
+)
 
 
 def routes(version: str) -> tuple[Route, ...]:
