@@ -16,6 +16,20 @@ limits of every body stand in [openapi-v1.yaml](openapi-v1.yaml), the failures i
 A running node shows its own document at `/openapi.json`.
 """
 
+NOT_YET = """
+### What is not built inside them
+
+Conditions, fences and strong writes need registers, which this version does not have. They answer
+`501 not-implemented`, outcome `not-applied`; none is ever passed over as if it had been checked:
+
+- `If-Match`, `If-None-Match`, `Spine-Fence` and `unguard=true` on `PUT` and `DELETE` (`GET` knows `If-None-Match`);
+  in a batch `if_match`, `if_none_match`, `fence` and the operation `patch`;
+- a write whose model is `strong`: by its header, or by a tag that an override makes strong. **With the default
+  configuration these are `critical` and `lock`.** Reads take all four models.
+
+`POST` of a memory or a batch takes no condition in a header and answers `400` to one.\
+"""
+
 
 def api_page() -> str:
     """Return the whole page."""
@@ -27,6 +41,7 @@ def api_page() -> str:
             INTRODUCTION,
             "## What is built\n",
             *_table(built),
+            NOT_YET,
             "\n## Reserved\n",
             "These answer `501 not-implemented`, after the same checks of credential, namespace and scope.\n",
             *_table(RESERVED),
