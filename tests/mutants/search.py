@@ -97,6 +97,12 @@ MUTANTS = [
         new="return True",
         killed_by=f"{_INDEX}::test_an_own_write_that_the_store_has_dropped_does_not_count",
     ),
+    Mutant(
+        file="node_image/spine_node/search/index.py",
+        old="            unknown=unknown,",
+        new="            unknown=tuple(n[0] for n in call.needs if not self._shows(n, asked)),",
+        killed_by=f"{_INDEX}::test_an_own_write_that_comes_behind_the_walk_does_not_count",
+    ),
     # A list for a session shows every own write.
     Mutant(
         file="node_image/spine_node/engine/querying.py",

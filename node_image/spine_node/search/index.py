@@ -102,12 +102,14 @@ class QueryIndex:
         return generation
 
     async def _answer(self, call: QueryCall) -> QueryPage:
-        gathered, ended = await self._gather(call)
         asked = slots_of_bytes(call.slots)
+        # before the walk: what is indexed behind its back is shown, and not on this page
+        unknown = tuple(need[0] for need in call.needs if not self._shows(need, asked))
+        gathered, ended = await self._gather(call)
         return QueryPage(
             candidates=gathered.candidates,
             end=None if ended else gathered.end,
-            unknown=tuple(need[0] for need in call.needs if not self._shows(need, asked)),
+            unknown=unknown,
             lag_ms=self.lag_ms(),
         )
 

@@ -1,6 +1,7 @@
 """One store's index: what is shown, in which order, of which slots."""
 
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,9 @@ from spine_core.ids import key_hash, slot_of
 from spine_core.versions import make_version
 from spine_node.search import gathering, recent
 from spine_node.search.index import IndexUnreadableError
+from spine_node.search.walks import Row
 from spine_node.store.operations import Adopt, DropSlot
-from unit.search.rig import ALL_SLOTS, NOW_MS, SLOTS, Shelf, asking
+from unit.search.rig import ALL_SLOTS, NOW_MS, SLOTS, Shelf, asking, record_of
 
 
 async def test_a_memory_is_listed_as_soon_as_its_write_is_acknowledged(shelf: Shelf) -> None:
@@ -121,6 +123,23 @@ async def test_an_own_write_counts_only_where_it_is_indexed(shelf: Shelf) -> Non
     needs = [(key_hash("team", "a"), await shelf.write("a", {"content": "newer"}))]
     assert (await shelf.ask(asking(needs=needs, fresh=False))).unknown == (needs[0][0],)
     assert (await shelf.ask(asking(needs=needs))).unknown == ()
+
+
+async def test_an_own_write_that_comes_behind_the_walk_does_not_count(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = shelf.stamp()
+    window = shelf.index._readers.window
+
+    async def overtaken(*asked: Any) -> list[Row]:
+        rows = await window(*asked)
+        await shelf.put("team", "a", record_of({}, own), own)
+        await shelf.index._indexer.reach(shelf.store.feed_head())
+        return rows
+
+    monkeypatch.setattr(shelf.index._readers, "window", overtaken)
+    page = await shelf.ask(asking(needs=[(key_hash("team", "a"), own)]))
+    assert (page.candidates, page.unknown) == ([], (key_hash("team", "a"),))
 
 
 async def test_an_own_write_that_the_store_has_dropped_does_not_count(shelf: Shelf) -> None:
