@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from memory_spine.config import DEFAULT_URL
+
 
 def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
     data: Annotated[
@@ -51,14 +53,16 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
     raise typer.Exit(run(Settings.load(flags, environment), announce=_welcome))
 
 
-def _welcome(line: str) -> None:
+def _welcome(url: str, data: Path) -> None:
     """Say that the node serves, and what to do with it."""
     from rich.console import Console  # noqa: PLC0415 - only when a node has started
 
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]{line}[/bold]")
-    console.print(
-        '  try:  spine store -n demo "Alice prefers metric units"   and   spine list -n demo',
-        style="dim",
-    )
-    console.print("  Ctrl-C stops it; what it has acknowledged is on disk.", style="dim")
+    option = "" if url == DEFAULT_URL else f" --url {url}"
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold]Memory Spine serves {url} from {data}[/bold]")
+    for line in (
+        f'try:  spine store -n demo "Alice prefers metric units"{option}',
+        f"and:  spine list -n demo{option}",
+        "Ctrl-C stops it; what it has acknowledged is on disk.",
+    ):
+        console.print(f"  {line}", style="dim", markup=False)

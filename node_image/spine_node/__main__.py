@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import uvloop
 
@@ -19,7 +20,7 @@ from spine_core.errors import InvalidInputError
 from spine_core.hlc import HybridClock
 from spine_node.clock import Clock
 from spine_node.engine.node import Node
-from spine_node.founding import found
+from spine_node.founding import check_owner, found
 from spine_node.http.auth import Credentials
 from spine_node.http.boundary import Boundary
 from spine_node.http.call import Edge
@@ -30,24 +31,33 @@ from spine_node.http.routes import routes
 from spine_node.logs import configure_logging
 from spine_node.modes import Setup, set_up
 from spine_node.settings import Settings
-from spine_node.store import StorageError, open_store
+from spine_node.store import StorageError, StoreLockedError, open_store
 
 logger = logging.getLogger("spine.node")
 
-Announce = Callable[[str], None]
+Announce = Callable[[str, Path], None]  # URL, directory of the store
 
 SWITCH_S = 0.001  # a busy loop must hand the GIL to the store's writer: 5 ms starves it
 
 
-def run(settings: Settings, announce: Announce = print) -> int:
-    """Serve until SIGTERM or SIGINT; `announce` gets one line with the address once it serves."""
+def run(settings: Settings, announce: Announce) -> int:
+    """Serve until SIGTERM or SIGINT; `announce` is told where, once it serves."""
     configure_logging(settings.log_level)
     sys.setswitchinterval(SWITCH_S)
     try:
         return uvloop.run(_serve(settings, announce))
     except (InvalidInputError, StorageError, OSError) as error:
-        print(f"spine: {error}", file=sys.stderr)  # noqa: T201 - the reason a person needs
+        print(f"spine: {_reason(error)}", file=sys.stderr)  # noqa: T201 - for a person
         return 2
+
+
+def _reason(error: Exception) -> str:
+    """Say why the node cannot start, without error numbers and with the cure where it is known."""
+    if isinstance(error, StoreLockedError):
+        return f"{error}: stop that, or give --data"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 async def _serve(settings: Settings, announce: Announce) -> int:
@@ -75,9 +85,22 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     )
     node.upkeep.refreshers.append(credentials.refresh)
     boundary = Boundary(edge, Router(routes(setup.plan.version)))
+    try:
+        if settings.mode != "managed":  # there the operator compares seat and store
+            check_owner(node.membership.view, setup.plan.seat, settings.data)
+        server = await _listen(setup, node, boundary)
+    except (InvalidInputError, OSError):
+        await node.close()
+        raise
+    scheme = "https" if setup.plan.tls else "http"
+    announce(f"{scheme}://{setup.host}:{server.port}", settings.data)
+    return await _until_stopped(settings, setup, node, server, clock)
+
+
+async def _listen(setup: Setup, node: Node, boundary: Boundary) -> HttpServer:
     tls = setup.plan.tls
     try:
-        server = await serve(
+        return await serve(
             boundary,
             node.links.handle,
             host=setup.host,
@@ -85,14 +108,10 @@ async def _serve(settings: Settings, announce: Announce) -> int:
             tls=tls.server if tls else None,
         )
     except OSError as error:
-        await node.close()
         if error.errno == errno.EADDRINUSE:
             taken = f"{setup.host}:{setup.port} is taken: stop what listens there, or give --port"
             raise InvalidInputError(taken) from error
         raise
-    scheme = "https" if tls else "http"
-    announce(f"Memory Spine serves {scheme}://{setup.host}:{server.port} from {settings.data}")
-    return await _until_stopped(settings, setup, node, server, clock)
 
 
 async def _until_stopped(
@@ -136,7 +155,11 @@ def main() -> int:
     except InvalidInputError as error:
         print(f"spine: {error}", file=sys.stderr)  # noqa: T201 - the reason a person needs
         return 2
-    return run(settings, announce=logger.info)
+    return run(settings, announce=_log_address)
+
+
+def _log_address(url: str, data: Path) -> None:
+    logger.info("node_serves", extra={"url": url, "data": str(data)})
 
 
 if __name__ == "__main__":

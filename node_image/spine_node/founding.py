@@ -1,4 +1,4 @@
-"""The first topology document of a cluster without an operator (operator.md §13).
+"""Nodes without an operator: whose store it is, and the first topology document (operator.md §13).
 
 A node alone founds its own; in a static cluster the first node of the file waits until every node
 reports an empty store, makes epoch 1 and lets the links carry it. Both take the document from the
@@ -8,11 +8,15 @@ same `next_action` as the operator does.
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
-from spine_core.actions import Publish
+from spine_core.actions import Action, Blocked, Publish, Wait
+from spine_core.errors import InvalidInputError
 from spine_core.next_action import next_action
 from spine_core.reports import Report
+from spine_core.topology import Seat
 from spine_core.wanted import Place, Wanted
+from spine_node.engine.membership import View
 from spine_node.engine.node import Node
 
 logger = logging.getLogger("spine.node")
@@ -29,8 +33,24 @@ ALONE = Wanted(
 Ask = Callable[[], Awaitable[Mapping[str, Report | None]]]
 
 
+def check_owner(view: View | None, seat: Seat, data: Path) -> None:
+    """Refuse a store that another node has filled: it would serve that node's cluster, not ours.
+
+    Raises:
+        InvalidInputError: path `data`; its topology document gives the store another seat.
+    """
+    if view is None or view.number is None:
+        return
+    owner = view.document.stores[view.number].seat
+    if owner == seat:
+        return
+    who = "a node that ran alone" if owner in ALONE.seats else f"node {owner} of a cluster"
+    raise InvalidInputError(f"holds the store of {who}: give --data another", path=str(data))
+
+
 async def found(node: Node, wanted: Wanted, ask_others: Ask) -> None:
     """Make epoch 1 as soon as that is safe, unless this node has a document already."""
+    told = ""
     while node.membership.view is None:
         reports = dict(await ask_others())
         reports[node.plan.seat] = Report.from_json(node.report(slots=False))
@@ -46,8 +66,17 @@ async def found(node: Node, wanted: Wanted, ask_others: Ask) -> None:
             await node.adopt(action.document.canonical())
             logger.info("cluster_founded", extra={"nodes": len(wanted.seats)})
             return
-        logger.debug("founding_waits", extra={"for": getattr(action, "message", str(action))})
+        told = _tell_once(action, told)
         await node.clock.sleep(LOOK_S)
+
+
+def _tell_once(action: Action, told: str) -> str:
+    """Log what the founding waits for when that changes: loudly when only a person can help."""
+    assert isinstance(action, Wait | Blocked), "without a document nothing else is left"
+    if action.message != told:
+        level = logging.WARNING if isinstance(action, Blocked) else logging.INFO
+        logger.log(level, "founding_waits", extra={"for": action.message})
+    return action.message
 
 
 async def nobody_else() -> Mapping[str, Report | None]:

@@ -65,6 +65,7 @@ def _single(settings: Settings) -> Setup:
             who=(ALONE.name, next(iter(ALONE.seats))),
             secrets=Secrets(load_secrets(secret)),
             configuration=LiveConfiguration(Configuration),
+            tls=TlsContexts.load(settings.tls) if settings.tls else None,
         ),
         host=settings.host or LOOPBACK,
         port=DEFAULT_PORT if settings.port is None else settings.port,

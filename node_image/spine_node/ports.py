@@ -6,8 +6,9 @@ Deadlines are in seconds of the event loop's clock (`loop.time()`), ages and dur
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from spine_core.consistency import Model
 from spine_core.filters import Filter
@@ -15,8 +16,7 @@ from spine_core.records import Record
 from spine_core.sessions import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteRequest:
+class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One unconditional write: a create, a replacement or a deletion.
 
     `memory_id` None asks the server to issue one (POST). `memory` is the client's JSON object as it
@@ -38,8 +38,7 @@ class WriteRequest:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteOutcome:
+class WriteOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """An acknowledged write: fsynced on the write quorum."""
 
     memory_id: str
@@ -52,8 +51,7 @@ class WriteOutcome:
     replicas: int  # of the write set
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRequest:
+class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One read of one record."""
 
     namespace: str
@@ -63,8 +61,7 @@ class ReadRequest:
     model: Model | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOutcome:
+class ReadOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a read found. `record` None: never existed, or purged; a tombstone is still a record."""
 
     record: Record | None
@@ -74,8 +71,7 @@ class ReadOutcome:
     degraded: Literal["one-replica", "partial", "isolated"] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListRequest:
+class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the records of a namespace that match a filter."""
 
     namespace: str
@@ -90,8 +86,7 @@ class ListRequest:
     model: Model | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListItem:
+class ListItem(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a page."""
 
     namespace: str
@@ -99,8 +94,7 @@ class ListItem:
     record: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListOutcome:
+class ListOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """A page, and how much of the key space answered."""
 
     items: tuple[ListItem, ...]

@@ -6,6 +6,13 @@ _TESTS = "tests/unit/client"
 _TOPOLOGY = "tests/unit/cli/test_topology.py"
 
 MUTANTS = [
+    Mutant(  # a directory filled by another node: W acknowledgements that are one disk
+        file="node_image/spine_node/__main__.py",
+        old="check_owner(node.membership.view, setup.plan.seat, settings.data)",
+        new="pass",
+        killed_by="tests/unit/starting/test_starting.py"
+        "::test_a_store_that_served_alone_never_serves_for_a_cluster",
+    ),
     Mutant(  # a retry with a fresh key is a second write
         file="client/memory_spine/core.py",
         old="                **trip.headers,\n",

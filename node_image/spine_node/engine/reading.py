@@ -8,7 +8,6 @@ and the newest copy is written back where it is missing before anybody is told o
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -46,8 +45,7 @@ class _Tags(msgspec.Struct):
 _tags = msgspec.json.Decoder(_Tags)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
+class _Target(msgspec.Struct, frozen=True, kw_only=True):
     """One record to read: where it lies, and until when the answer is wanted."""
 
     namespace: str

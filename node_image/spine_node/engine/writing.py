@@ -6,7 +6,9 @@ the write quorum. Whatever else ends it says truly whether some replica may have
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from spine_core.consistency import Model
 from spine_core.errors import ClockSkewError, ProblemError
@@ -47,8 +49,7 @@ RETRY_MAX_S = 0.2
 LOOK_TIMEOUT_S = 0.25  # for the copy that gives `created_at`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A write that is ready but for its version."""
 
     namespace: str
@@ -294,8 +295,7 @@ class Writing:
         await self._clock.sleep(self._clock.jittered(effort.wait_s))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Effort:
+class _Effort(msgspec.Struct, frozen=True, kw_only=True):
     """What the attempts so far have left behind."""
 
     wait_s: float

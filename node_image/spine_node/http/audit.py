@@ -4,7 +4,8 @@ Source: api.md §5. The process decides where `spine.audit` goes and adds the ti
 """
 
 import logging
-from dataclasses import dataclass
+
+import msgspec
 
 from spine_core.errors import ProblemError
 from spine_node.http.identity import Identity
@@ -14,8 +15,7 @@ logger = logging.getLogger("spine.audit")
 REFUSED = frozenset({401, 403, 404, 429})  # statuses that are noted whatever was asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Who tries what, where."""
 
     node: str

@@ -3,6 +3,7 @@
 Source: api.md §5. Elsewhere a web page has reached a memory server of its reader's machine.
 """
 
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -53,6 +54,7 @@ def check_origin(headers: MultiMapping[str]) -> None:
         raise ProblemError("forbidden", "without keys pages of other sites are refused")
 
 
+@lru_cache(maxsize=64)  # clients send the same few hosts over and over
 def _is_local(url: str) -> bool:
     try:
         hostname = urlsplit(url).hostname

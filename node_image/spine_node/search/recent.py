@@ -5,6 +5,7 @@ as not shown, which costs the asker a second replica and never a wrong answer; o
 session are below the stable time and no question.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -26,16 +27,17 @@ class Recent:
     """Key hash → what is shown, the latest change last."""
 
     def __init__(self) -> None:
-        self._shown: dict[int, Shown] = {}
+        # an ordered dictionary: from a plain one the first item is not taken in constant time
+        self._shown: OrderedDict[int, Shown] = OrderedDict()
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Take over what a committed batch shows."""
         for entry in entries:
             hashed = entry.hash
-            self._shown.pop(hashed, None)
             self._shown[hashed] = Shown(entry.key, entry.slot, entry.version)
+            self._shown.move_to_end(hashed)
         while len(self._shown) > REMEMBERED_MAX:
-            del self._shown[next(iter(self._shown))]
+            self._shown.popitem(last=False)
 
     def get(self, hashed: int) -> Shown | None:
         """Return what is shown under a key hash, live or deleted, None when it is not known."""

@@ -36,10 +36,11 @@ class Change(NamedTuple):
 
 
 class _Tally:
-    __slots__ = ("buckets", "bytes", "records")
+    __slots__ = ("buckets", "bytes", "records", "root")
 
     def __init__(self, buckets: list[int], records: int = 0, size: int = 0) -> None:
         self.buckets = buckets
+        self.root = reduce(xor, buckets)
         self.records = records
         self.bytes = size
 
@@ -90,6 +91,7 @@ class Digests:
         if tally is None:
             tally = self._slots[slot] = _Tally([0] * BUCKETS)
         tally.buckets[bucket] ^= digest
+        tally.root ^= digest
         tally.records += records
         tally.bytes += size
 
@@ -101,7 +103,7 @@ class Digests:
     def root(self, slot: int) -> bytes:
         """Return one digest of the whole slot, zeros when it is empty."""
         tally = self._slots.get(slot)
-        digest = 0 if tally is None else reduce(xor, tally.buckets)
+        digest = 0 if tally is None else tally.root
         return digest.to_bytes(DIGEST_BYTES, "big")
 
     def size(self, slot: int) -> tuple[int, int]:

@@ -5,8 +5,9 @@ of status `ok` is durable. Source: protocol.md §4.3 (R1, R2), §5, §9.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
 
 from spine_core.versions import Version
 
@@ -16,22 +17,18 @@ PutStatus = Literal["ok", "superseded", "strong", "late", "full"] | EpochStatus
 ReplyT = TypeVar("ReplyT")
 
 
-class Asked(Generic[ReplyT]):
+class Asked(msgspec.Struct, Generic[ReplyT], frozen=True):
     """An operation of the queue; the parameter is the type of its reply."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
-class PutReply:
+class PutReply(msgspec.Struct, frozen=True):
     """What a replica says to a put; `version` is the newer one it holds when `superseded`."""
 
     status: PutStatus
     version: Version | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MergeReply:
+class MergeReply(msgspec.Struct, frozen=True):
     """What became of a page of pulled records: written, and refused for their checksum or slot."""
 
     status: Literal["ok", "full"] | EpochStatus
@@ -42,16 +39,14 @@ class MergeReply:
 AdoptReply = Literal["ok", "older", "conflict"]
 
 
-@dataclass(frozen=True, slots=True)
-class DropReply:
+class DropReply(msgspec.Struct, frozen=True):
     """`more` asks for the same operation again: one call removes a bounded piece."""
 
     status: Literal["ok", "owned", "stale-epoch", "need-document"]
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Put(Asked[PutReply]):
+class Put(Asked[PutReply], frozen=True):
     """Write one record weakly (protocol.md §5).
 
     `deadline_rule` is on for clients' writes: they are refused when late, and first when disk is low.
@@ -65,8 +60,7 @@ class Put(Asked[PutReply]):
     deadline_rule: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Merge(Asked[MergeReply]):
+class Merge(Asked[MergeReply], frozen=True):
     """Apply a page of a pull by version.
 
     `floor` is the source's and is adopted with the page, before its entries unless `bootstrap`: a
@@ -81,8 +75,7 @@ class Merge(Asked[MergeReply]):
     mark: bytes | None = None  # durable with the page; None leaves the old one
 
 
-@dataclass(frozen=True, slots=True)
-class Adopt(Asked[AdoptReply]):
+class Adopt(Asked[AdoptReply], frozen=True):
     """Switch to a topology document, for every operation behind it in the queue.
 
     `number` None (a document that does not name this store) keeps the number it once had.
@@ -95,32 +88,28 @@ class Adopt(Asked[AdoptReply]):
     owned: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class MarkPull(Asked[None]):
+class MarkPull(Asked[None], frozen=True):
     """Remember how far a pull has come; None forgets it."""
 
     slot: int
     mark: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class RaiseFloor(Asked[int]):
+class RaiseFloor(Asked[int], frozen=True):
     """Raise a slot's floor and purge what lies at or below it; never lowers. Answers the records purged."""
 
     slot: int
     hlc: int
 
 
-@dataclass(frozen=True, slots=True)
-class DropSlot(Asked[DropReply]):
+class DropSlot(Asked[DropReply], frozen=True):
     """Remove a piece of a slot that this store does not own. The floor stays."""
 
     slot: int
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrimFeed(Asked[int]):
+class TrimFeed(Asked[int], frozen=True):
     """Remove a piece of the feed: appended before `before_hlc`, or beyond its share of the quota.
 
     Answers the rows removed; ask again until 0.
@@ -129,15 +118,13 @@ class TrimFeed(Asked[int]):
     before_hlc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve(Asked[None]):
+class Reserve(Asked[None], frozen=True):
     """Make the clock's high-water mark at least `hlc`."""
 
     hlc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Barrier(Asked[None]):
+class Barrier(Asked[None], frozen=True):
     """Change nothing; resolves when everything queued before it is durable."""
 
 

@@ -87,10 +87,33 @@ def test_a_table_shows_text_as_it_is_and_no_colour() -> None:
     world = World([ok({**PAGE, "items": [{**MEMORY, "content": "[red]x[/red]\n" + "y" * 99}]})])
     done = spine("list", "-n", "acme", "-o", "table", world=world)
     header, row = done.stdout.splitlines()[:2]
-    assert header.split() == ["ID", "CONTENT", "TAGS", "AGENT", "IMPORTANCE", "UPDATED"]
+    assert header.split() == ["ID", "CONTENT", "TAGS", "AGENT", "UPDATED"]
     assert "[red]x[/red] yyy" in row
     assert "…" in row
     assert "\x1b" not in done.stdout
+
+
+def test_a_narrow_terminal_cuts_everything_but_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    long_id = "m-" * 20
+    world = World([ok({**PAGE, "items": [{**MEMORY, "id": long_id}]})])
+    done = spine("list", "-n", "acme", "-o", "table", world=world)
+    assert len(done.stdout.splitlines()) == 2
+    assert long_id in done.stdout
+
+
+def test_a_memory_cannot_drive_the_terminal() -> None:
+    world = World([ok({**MEMORY, "content": "a\x1b]0;b\x07\nc"})])
+    done = spine("get", "-n", "acme", "t-1", "-o", "table", world=world)
+    assert "a\ufffd]0;b\ufffd\nc" in done.stdout
+
+
+def test_a_new_key_is_shown_whole_on_any_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    done = spine("key", "new", "--subject", "bot", "-n", "acme", "-o", "table")
+    key, entry = (line.split(maxsplit=1)[1] for line in done.stdout.splitlines())
+    key_id, sha256 = parse_key(key)
+    assert (key_id, sha256) == (json.loads(entry)["id"], json.loads(entry)["sha256"])
 
 
 def test_list_builds_one_filter_from_all_tests() -> None:
@@ -187,6 +210,10 @@ def test_no_connection_names_the_cure() -> None:
         (["get", "-n", "acme", "t-1", "--url", "localhost"], "http://HOST:8788"),
         (["topology", "status", "--cluster", "/nowhere.yaml"], "cannot be read"),
         (["serve", "--node", "spine-1"], "--cluster"),
+        (["get", "-n", "acme", ".."], "cannot stand in a path"),
+        (["store", "-n", "acme", "\udcff"], "not UTF-8"),
+        (["store", "-n", "acme", "--metadata", '{"a": NaN}'], "NaN"),
+        (["key", "new", "--subject", "bot", "-n", "a b"], "labels are letters"),
     ],
 )
 def test_a_wrong_argument_names_what_would_be_right(arguments: list[str], hint: str) -> None:
@@ -247,14 +274,16 @@ def test_a_cluster_secret_is_written_once(tmp_path: Path) -> None:
 def test_serve_hands_its_flags_to_the_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: list[Settings] = []
 
-    def run(settings: Settings, announce: Callable[[str], None]) -> int:
+    def run(settings: Settings, announce: Callable[[str, Path], None]) -> int:
         started.append(settings)
-        announce("it serves")
+        announce("http://[::1]:9", settings.data)
         return 0
 
     monkeypatch.setattr(spine_node.__main__, "run", run)
     done = spine("serve", "--data", str(tmp_path), "--port", "0", "--auth", "none", "--host", "::1")
     assert done.exit_code == Exit.OK
+    assert f"serves http://[::1]:9 from {tmp_path}" in done.stderr
+    assert "spine list -n demo --url http://[::1]:9\n" in done.stderr
     (settings,) = started
     assert (settings.mode, settings.data, settings.port) == ("single", tmp_path, 0)
     assert (settings.auth, settings.host) == ("none", "::1")

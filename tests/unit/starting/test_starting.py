@@ -1,0 +1,127 @@
+"""How a node starts without an operator: whose store it takes, what it speaks, what it waits for."""
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localkube.pki import Pki
+from spine_core.actions import Blocked, Step, Wait
+from spine_core.errors import InvalidInputError
+from spine_core.guards import Block
+from spine_core.hlc import HybridClock
+from spine_node import founding
+from spine_node.clock import Clock
+from spine_node.engine.node import Node
+from spine_node.founding import ALONE, check_owner, found, nobody_else
+from spine_node.modes import set_up
+from spine_node.settings import Settings
+from spine_node.store import open_store
+
+CLUSTER = """
+cluster:
+  name: demo
+  nodes: [{id: spine-1, host: 127.0.0.1, port: 1}]
+  replication: {factor: 1}
+"""
+
+
+def _settings(data: Path, **flags: str) -> Settings:
+    return Settings.load({"data": str(data), **flags}, {})
+
+
+async def _run_alone(data: Path) -> None:
+    """Leave behind what `spine serve` leaves in its directory."""
+    setup = set_up(_settings(data))
+    clock, hlc = Clock(), HybridClock()
+    store = open_store(data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
+    node = Node(setup.plan, store, hlc, clock)
+    await found(node, ALONE, nobody_else)
+    check_owner(node.membership.view, "local", data)
+    with pytest.raises(InvalidInputError, match="a node that ran alone") as refused:
+        check_owner(node.membership.view, "spine-1", data)
+    assert refused.value.path == str(data)
+    await node.close()
+
+
+def _start(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spine_node"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_store_that_served_alone_never_serves_for_a_cluster(tmp_path: Path) -> None:
+    data, cluster = tmp_path / "data", tmp_path / "cluster.yaml"
+    cluster.write_text(CLUSTER)
+    asyncio.run(_run_alone(data))
+    ended = _start(SPINE_DATA=str(data), SPINE_CLUSTER=str(cluster), SPINE_NODE="spine-1")
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"spine: {data}: holds the store of a node that ran alone: give --data another\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SPINE_DATA", "{tmp}/file/below", "{tmp}/file/below: Not a directory"),
+        ("SPINE_HOST", "0.0.0.0", "host: 0.0.0.0 is reachable from outside"),
+        ("SPINE_PORT", "{taken}", "127.0.0.1:{taken} is taken: stop what listens there"),
+        ("SPINE_TLS", "{tmp}", "{tmp}: needs tls.crt, tls.key and ca.crt that fit"),
+    ],
+)
+def test_what_hinders_a_start_is_told_in_one_line(
+    variable: str, value: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        names = {"tmp": tmp_path, "taken": taken.getsockname()[1]}
+        given = {"SPINE_DATA": str(tmp_path / "data"), "SPINE_PORT": "0"}
+        ended = _start(**given | {variable: value.format(**names)})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"spine: {said.format(**names)}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_node_alone_with_certificates_speaks_tls(tmp_path: Path) -> None:
+    pki = Pki(tmp_path / "tls")
+    pki.create()
+    pki.issue("tls", "node", addresses=["127.0.0.1"])
+    assert set_up(_settings(tmp_path / "data", tls=str(pki.directory))).plan.tls is not None
+    assert set_up(_settings(tmp_path / "data")).plan.tls is None
+
+
+async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits = Wait(step=Step.STORES, message="waiting for b", done=1, total=2)
+    blocked = Blocked(guard="DocumentWhole", verdict=Block("b is used"), step=Step.STORES)
+    looks: Iterator[Wait | Blocked] = iter([waits, waits, blocked, blocked])
+
+    def next_action(*_: Any, **__: Any) -> Wait | Blocked:
+        if (action := next(looks, None)) is None:
+            raise asyncio.CancelledError
+        return action
+
+    monkeypatch.setattr(founding, "next_action", next_action)
+    monkeypatch.setattr(founding, "LOOK_S", 0)
+    setup, clock, hlc = set_up(_settings(tmp_path)), Clock(), HybridClock()
+    store = open_store(tmp_path, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
+    node = Node(setup.plan, store, hlc, clock)
+    with caplog.at_level(logging.INFO, "spine.node"), pytest.raises(asyncio.CancelledError):
+        await found(node, ALONE, nobody_else)
+    await node.close()
+    told = [(r.levelname, vars(r)["for"]) for r in caplog.records if r.message == "founding_waits"]
+    assert told == [("INFO", "waiting for b"), ("WARNING", "b is used")]
