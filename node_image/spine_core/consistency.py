@@ -3,7 +3,7 @@
 A tag's override is a floor: a request may strengthen what an override asks, never weaken it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,13 +46,12 @@ class Consistency:
     default: Model = Model.READ_YOUR_WRITES
     overrides: tuple[Override, ...] = _SEED_OVERRIDES
 
-    def for_tags(self, tags: Iterable[str]) -> Model | None:
+    def for_tags(self, tags: Collection[str]) -> Model | None:
         """Return the strongest override that matches a tag, None without a match."""
-        wanted = frozenset(tags)
-        matching = (over.model for over in self.overrides if not wanted.isdisjoint(over.tags))
-        return max(matching, key=ORDER.index, default=None)
+        matching = [over.model for over in self.overrides if not over.tags.isdisjoint(tags)]
+        return max(matching, key=ORDER.index) if matching else None
 
-    def resolve(self, header: Model | None, tags: Iterable[str]) -> Model:
+    def resolve(self, header: Model | None, tags: Collection[str]) -> Model:
         """Return the model of a request: `header` is what it asks for, None when silent."""
         override = self.for_tags(tags)
         if header is None:

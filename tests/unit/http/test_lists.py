@@ -1,10 +1,10 @@
 """Lists: what of the query reaches the engine, and how a page is answered."""
 
-import dataclasses
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 
 from spine_core.filters import parse_filter
 from spine_node.ports import ListOutcome, ListRequest
@@ -125,7 +125,7 @@ async def test_slots_that_did_not_answer_are_shown(desk: Desk) -> None:
     whole = desk.engine.list
 
     async def partial(request: ListRequest) -> ListOutcome:
-        return dataclasses.replace(await whole(request), answered=4000)
+        return replace(await whole(request), answered=4000)
 
     desk.engine.list = partial  # type: ignore[method-assign]
     answer = await desk.ask("GET", MEMORIES)

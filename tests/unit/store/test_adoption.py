@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from spine_node.store import Store
 from spine_node.store.operations import Adopt, DropReply, DropSlot, PutReply
