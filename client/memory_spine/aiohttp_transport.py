@@ -7,6 +7,7 @@ from yarl import URL
 
 from memory_spine.effects import Answer, Request
 from memory_spine.errors import ConnectionFailed
+from memory_spine.tls import handshake_failure
 
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
@@ -31,7 +32,8 @@ class AiohttpTransport:
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {request.timeout_s:.1f} s"
+            tls = handshake_failure(error.__cause__)
+            reason = tls or str(error) or f"no answer within {request.timeout_s:.1f} s"
             sent = not isinstance(error, _NOT_SENT)
             raise ConnectionFailed(request.url, reason, sent=sent) from error
         headers = {name.lower(): value for name, value in answer.headers.items()}

@@ -1,8 +1,8 @@
 """The options of a client, from arguments and `SPINE_*` variables; an argument wins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from memory_spine.errors import ConfigError
@@ -19,17 +19,20 @@ ATTEMPTS = 4
 class Options:
     """What every request of one view has in common."""
 
-    api_key: ApiKey | None = None
+    api_key: ApiKey | None = field(default=None, repr=False)
     namespace: str | None = None
     consistency: Model | None = None  # None: what the namespace says
     timeout: float = TIMEOUT_S
     attempts: int = ATTEMPTS
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout}")
+        if not 0 < self.timeout < float("inf"):
+            raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout}")
         if self.attempts < 1:
             raise ConfigError(f"attempts must be at least 1, not {self.attempts}")
+        if self.consistency not in {None, *get_args(Model)}:
+            models = ", ".join(get_args(Model))
+            raise ConfigError(f"consistency is one of {models}, not {self.consistency!r}")
 
 
 def urls_of(url: str | Sequence[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -42,7 +45,16 @@ def urls_of(url: str | Sequence[str] | None, environ: Mapping[str, str]) -> tupl
     texts = given.split(",") if isinstance(given, str) else given
     urls = tuple(dict.fromkeys(text.strip().rstrip("/") for text in texts))
     for text in urls:
-        parts = urlsplit(text)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_base_url(text):
             raise ConfigError(f"{text!r} is no address of a node; write http://HOST:8788")
     return urls
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False
+    extras = parts.query or parts.fragment or parts.username or port == 0
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extras

@@ -168,15 +168,15 @@ class Core:
         if self.options.consistency is not None:
             headers["Spine-Consistency"] = self.options.consistency
         if tokens:
-            headers["Spine-Session"] = ",".join(tokens)
+            headers["Spine-Session"] = header_value("session", ",".join(tokens))
         if call.write:
             fresh = ulid(self.ambience.unix_ms(), self.ambience.entropy(ENTROPY_BYTES))
-            headers["Idempotency-Key"] = call.key or fresh
+            headers["Idempotency-Key"] = header_value("key", call.key or fresh)
         return headers
 
     def _request(self, trip: _Trip, url: str, timeout_s: float) -> Request:
         call, key = trip.call, self.options.api_key
-        secret = key() if callable(key) else key
+        secret = header_value("api_key", ((key() if callable(key) else key) or "").strip())
         told_ms = min(max(int(timeout_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
         return Request(
@@ -216,11 +216,22 @@ def path_segment(text: str) -> str:
     """Escape one part of a path.
 
     Raises:
-        ValueError: empty, `.` or `..`; a path with these would mean another resource.
+        ConfigError: empty, `.` or `..`; a path with these would mean another resource.
     """
     if text in {"", ".", ".."}:
-        raise ValueError(f"{text!r} cannot stand in a path; choose another id")
+        raise ConfigError(f"{text!r} cannot stand in a path; choose another name")
     return quote(text, safe=":@~")
+
+
+def header_value(option: str, text: str) -> str:
+    """Return what may stand in a header.
+
+    Raises:
+        ConfigError: it may not. The text is not shown: it may be a secret.
+    """
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigError(f"{option} holds more than visible ASCII characters")
+    return text
 
 
 def failure_of(url: str, answer: Answer) -> SpineError | None:

@@ -20,8 +20,8 @@ class Request:
 
     method: str
     url: str  # absolute and already escaped; a transport must not normalise it
-    headers: Mapping[str, str]
-    body: bytes | None = None
+    headers: Mapping[str, str] = field(repr=False)  # they hold the key
+    body: bytes | None = field(default=None, repr=False)
     timeout_s: float  # a transport gives up after this long
 
 

@@ -25,7 +25,7 @@ class SpineError(Exception):
 
 
 class ConfigError(SpineError):
-    """The client was set up wrongly; the message names the cure. Nothing was sent."""
+    """An option or an argument is wrong; the message names the cure. Nothing was sent."""
 
 
 class ConnectionFailed(SpineError):
@@ -79,13 +79,15 @@ class ProblemError(SpineError):
 
     def _message(self) -> str:
         detail = self.problem.get("detail") or self.problem.get("title") or "no detail given"
-        places = "; ".join(
+        places = [
             f"{error.get('path')}: {error.get('message')}"
             for error in self.problem.get("errors") or ()
-            if error.get("message") != detail
-        )
+        ]
+        if len(places) == 1 and places[0].endswith(detail):  # it says the same, and where
+            detail, places = places[0], []
+        more = "; ".join(place for place in places if place not in detail)
         request = f" (request {self.request_id})" if self.request_id else ""
-        return f"{self.code}: {detail}{' - ' if places else ''}{places}{request}"
+        return f"{self.code}: {detail}{' - ' if more else ''}{more}{request}"
 
 
 # What a caller can do, by family.

@@ -18,6 +18,10 @@ class Face:
 
     _core: Core
 
+    def __repr__(self) -> str:
+        core = self._core
+        return f"{type(self).__name__}({core.endpoints}, namespace={core.options.namespace!r})"
+
     @property
     def session_token(self) -> str | None:
         """What this client wrote and saw, as a text for another: `Spine(session=token)`.
@@ -109,9 +113,7 @@ def core_of(
     full = replace(
         options,
         api_key=environ.get("SPINE_API_KEY") if options.api_key is None else options.api_key,
-        namespace=environ.get("SPINE_NAMESPACE")
-        if options.namespace is None
-        else options.namespace,
+        namespace=options.namespace or environ.get("SPINE_NAMESPACE") or None,
     )
     endpoints = Endpoints(urls_of(url, environ))
     return Core(options=full, endpoints=endpoints, session=Session(session))

@@ -51,6 +51,9 @@ class Endpoints:
         self._urls = tuple(urls)
         self._rests_until = dict.fromkeys(urls, 0.0)  # monotonic seconds
 
+    def __str__(self) -> str:
+        return ",".join(self._urls)
+
     def pick(self, now_s: float) -> str:
         """The first that does not rest, else the one whose rest ends first."""
         return min(self._urls, key=lambda url: max(self._rests_until[url], now_s))

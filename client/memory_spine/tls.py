@@ -1,4 +1,4 @@
-"""Which certificates an https client trusts."""
+"""Which certificates an https client trusts, and what it means when a handshake fails."""
 
 import ssl
 from collections.abc import Mapping
@@ -19,3 +19,12 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
         return ssl.create_default_context(cafile=path)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(f"cannot trust the certificates in {path}: {error}") from error
+
+
+def handshake_failure(cause: object) -> str | None:
+    """Say what a failed handshake means; None when `cause` is none, so that something may be sent."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{cause.verify_message}; ca_file or SPINE_CA_FILE says whom to trust"
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "no TLS is spoken there; an address without it begins with http:"
+    return None

@@ -12,6 +12,7 @@ from urllib3.exceptions import (
 
 from memory_spine.effects import Answer, Request
 from memory_spine.errors import ConnectionFailed
+from memory_spine.tls import handshake_failure
 
 _CONNECTIONS_PER_NODE = 32  # more threads than that open connections which are not kept
 _NOT_SENT = (NewConnectionError, ConnectTimeoutError, LocationParseError)
@@ -37,17 +38,14 @@ class Urllib3Transport:
                 redirect=False,
             )
         except HTTPError as error:
-            reason = str(error).rsplit("): ", 1)[-1]  # without urllib3's name for the connection
-            raise ConnectionFailed(request.url, reason, sent=_was_sent(error)) from error
+            tls = handshake_failure(error.args[0] if error.args else None)
+            reason = tls or str(error).rsplit("): ", 1)[-1]  # without its name for the connection
+            # Only a connection that never stood proves that nothing has arrived.
+            sent = tls is None and not isinstance(error, _NOT_SENT)
+            raise ConnectionFailed(request.url, reason, sent=sent) from error
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Answer(status=answer.status, headers=headers, body=answer.data)
 
     def close(self) -> None:
         """Give up the connections."""
         self._pool.clear()
-
-
-def _was_sent(error: HTTPError) -> bool:
-    """Whether the request may have arrived; only a connection that never stood proves it did not."""
-    cause = error.args[0] if error.args else None
-    return not isinstance(error, _NOT_SENT) and not isinstance(cause, ssl.SSLCertVerificationError)

@@ -50,6 +50,13 @@ def test_an_unknown_code_is_its_parent_by_status(status: int, parent: type[Probl
     assert error.code == "from-the-future"
 
 
+@pytest.mark.parametrize("detail", ["not a field", "a.b: not a field"])
+def test_the_message_names_a_place_once(detail: str) -> None:
+    places = [{"path": "a.b", "message": "not a field"}]
+    error = error_of({"code": "invalid-filter", "detail": detail, "errors": places}, 422)
+    assert str(error) == "invalid-filter: a.b: not a field"
+
+
 def test_the_message_tells_code_detail_places_and_request() -> None:
     error = error_of(
         {

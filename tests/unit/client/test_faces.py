@@ -113,7 +113,7 @@ def test_unknown_fields_of_a_newer_server_are_ignored() -> None:
 @pytest.mark.parametrize("memory_id", ["", ".", ".."])
 def test_an_id_that_would_mean_another_resource_is_never_sent(memory_id: str) -> None:
     world = World()
-    with pytest.raises(ValueError, match="cannot stand in a path"):
+    with pytest.raises(ConfigError, match="cannot stand in a path"):
         _spine(world).memories.delete(memory_id)
     assert not world.requests
 
@@ -248,7 +248,13 @@ def test_the_environment_fills_in_what_is_not_given(monkeypatch: pytest.MonkeyPa
     ("options", "hint"),
     [
         ({"url": "localhost:8788"}, "http://HOST:8788"),
+        ({"url": "http://[::1"}, "http://HOST:8788"),
+        ({"url": "http://a:99999"}, "http://HOST:8788"),
+        ({"url": "http://a?b=c"}, "http://HOST:8788"),
+        ({"url": "http://user:word@a"}, "http://HOST:8788"),
         ({"url": "http://a", "timeout": 0}, "timeout"),
+        ({"url": "http://a", "timeout": float("nan")}, "timeout"),
+        ({"url": "http://a", "consistency": "serial"}, "strong, causal"),
         ({"url": "http://a", "attempts": 0}, "attempts"),
         ({"url": "https://a", "ca_file": "/nowhere.crt"}, "/nowhere.crt"),
     ],
@@ -258,7 +264,47 @@ def test_a_wrong_option_says_so_at_once(options: dict[str, Any], hint: str) -> N
         Spine(**options)
 
 
-def test_memories_without_a_namespace_name_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("option", ["api_key", "session"])
+def test_what_cannot_travel_in_a_header_is_refused_and_never_shown(option: str) -> None:
+    world = World()
+    options: dict[str, Any] = {option: "se\ncret"}
+    with pytest.raises(ConfigError, match=option) as refused:
+        Spine("http://a", namespace="acme", transport=world, **options).memories.get("t-1")
+    assert "cret" not in str(refused.value)
+    assert not world.requests
+
+
+def test_a_key_read_from_a_file_may_end_with_its_line() -> None:
+    world = World([ok()])
+    Spine("http://a", namespace="acme", api_key="secret\n", transport=world).memories.get("t-1")
+    assert world.requests[0].headers["Authorization"] == "Bearer secret"
+
+
+def test_nothing_that_is_shown_holds_the_key() -> None:
+    world = World([ok()])
+    spine = Spine("http://a", namespace="acme", api_key="secret", transport=world)
+    spine.memories.get("t-1")
+    assert repr(spine) == "Spine(http://a, namespace='acme')"
+    assert "secret" not in f"{spine!r}{spine._core!r}{world.requests!r}"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_would_arrive_as_null_is_not_sent(number: float) -> None:
+    world = World([ok()])
+    memories = _spine(world).memories
+    with pytest.raises(ConfigError, match="NaN"):
+        memories.create("x", metadata={"a": [{"b": number}]})
+    with pytest.raises(ConfigError, match="NaN"):
+        memories.put(memories.get("t-1").replace(metadata={"a": number}))
+    assert len(world.requests) == 1
+
+
+@pytest.mark.parametrize("unset", [None, ""])
+def test_memories_without_a_namespace_name_the_cure(
+    unset: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SPINE_NAMESPACE", raising=False)
+    if unset is not None:
+        monkeypatch.setenv("SPINE_NAMESPACE", unset)
     with pytest.raises(ConfigError, match="SPINE_NAMESPACE"):
         Spine("http://a", transport=World()).memories.get("t-1")

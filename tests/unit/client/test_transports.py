@@ -103,6 +103,15 @@ def test_a_refused_connection_proves_that_nothing_arrived(
 
 
 @BOTH
+def test_https_to_a_node_without_tls_proves_that_nothing_arrived_and_says_so(
+    send: Callable[[Request], Answer], server: str
+) -> None:
+    with pytest.raises(ConnectionFailed, match="no TLS is spoken there") as failed:
+        send(_put(server.replace("http:", "https:")))
+    assert not failed.value.sent
+
+
+@BOTH
 @pytest.mark.parametrize(("path", "timeout_s"), [("/hang-up", 5.0), ("/silent", 0.2)])
 def test_a_connection_lost_after_sending_proves_nothing(
     send: Callable[[Request], Answer], path: str, timeout_s: float, server: str
