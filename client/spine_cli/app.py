@@ -35,6 +35,9 @@ class SpineGroup(TyperGroup):
         except InvalidInputError as error:
             _complain(str(error))
             raise typer.Exit(Exit.USAGE) from error
+        except (UnicodeDecodeError, UnicodeEncodeError) as error:
+            _complain(f"a text that is not UTF-8: {error.reason}")
+            raise typer.Exit(Exit.USAGE) from error
         except ModuleNotFoundError as error:
             if error.name not in NODE_MODULES:
                 raise

@@ -4,14 +4,14 @@ import msgspec
 import typer
 
 from spine_cli.options import Timeout, Url, connect
-from spine_cli.output import Output, show_record
+from spine_cli.output import FactsOutput, show_record
 
 cluster_app = typer.Typer(no_args_is_help=True, help="See how the cluster is.")
 
 
 @cluster_app.command()
 def status(
-    ctx: typer.Context, url: Url = None, timeout: Timeout = 10.0, output: Output = None
+    ctx: typer.Context, url: Url = None, timeout: Timeout = 10.0, output: FactsOutput = None
 ) -> None:
     """Show epoch, replication and nodes, as the node that answers sees them.
 
@@ -22,7 +22,7 @@ def status(
 
 
 def whoami(
-    ctx: typer.Context, url: Url = None, timeout: Timeout = 10.0, output: Output = None
+    ctx: typer.Context, url: Url = None, timeout: Timeout = 10.0, output: FactsOutput = None
 ) -> None:
     """Show who the server takes you for, and what that allows.
 

@@ -10,6 +10,7 @@ from memory_spine.errors import (
     Conflict,
     ConnectionFailed,
     NotFound,
+    NotReady,
     SpineError,
     Unauthenticated,
     Unavailable,
@@ -51,6 +52,8 @@ def hint_of(error: SpineError) -> str | None:
         return "the write may have been applied; send it again with the same --key, or read first"
     if isinstance(error, ConnectionFailed):
         return "start a node with `spine serve`, or name one with --url or SPINE_URL"
+    if isinstance(error, NotReady):
+        return "see what the nodes wait for with `spine topology status --cluster FILE`"
     if isinstance(error, Unauthenticated):
         return "set SPINE_API_KEY to a key that `spine key new` made"
     return None

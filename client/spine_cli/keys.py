@@ -9,9 +9,12 @@ import typer
 
 from memory_spine.errors import ConfigError
 from spine_cli.app import say
-from spine_cli.output import Output, show_record
+from spine_cli.output import FactsOutput, show_record
 from spine_cli.runtime import runtime_of
 from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
+from spine_core.ids import check_namespace
+
+EVERY_NAMESPACE = "*"
 
 
 class Scope(StrEnum):
@@ -37,12 +40,15 @@ def new(
     ],
     scope: Annotated[list[Scope] | None, typer.Option(help="May be repeated.")] = None,
     days: Annotated[int | None, typer.Option(help="Valid for so long.", min=1)] = None,
-    output: Output = None,
+    output: FactsOutput = None,
 ) -> None:
     """Make an API key, and the entry for the file that `spine serve --keys` reads.
 
     `spine key new --subject support-bot -n acme.support --scope memory:read --scope memory:write`
     """
+    for name in namespace:
+        if name != EVERY_NAMESPACE:
+            check_namespace(name)
     ambience = runtime_of(ctx).ambience
     text, key_id, sha256 = make_key(
         ambience.entropy(ID_ENTROPY_BYTES), ambience.entropy(SECRET_ENTROPY_BYTES)

@@ -121,6 +121,8 @@ def list_memories(  # noqa: PLR0913, PLR0917 - typer reads options from paramete
     )
     found = _first(pager, limit)
     show_memories(found[:limit], output)
+    if not found:
+        say("no memory matches")
     if len(found) > limit:
         say(f"there are more than {limit}; see them with --limit")
 

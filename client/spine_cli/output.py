@@ -1,5 +1,6 @@
 """Results on stdout: tables for people, JSON for programs. Rich is loaded for tables only."""
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -15,8 +16,13 @@ Output: TypeAlias = Annotated[
     Format | None,
     typer.Option("--output", "-o", help="table on a terminal, else json; ndjson and id for pipes."),
 ]
+FactsFormat: TypeAlias = Literal["table", "json"]
+FactsOutput: TypeAlias = Annotated[
+    FactsFormat | None, typer.Option("--output", "-o", help="table on a terminal, else json.")
+]
 Row: TypeAlias = Mapping[str, Any]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a memory must not drive the terminal
 _CONTENT_SHOWN = 72  # characters of a memory in a table; the rest is in json
 
 
@@ -49,43 +55,38 @@ def show_memories(memories: Sequence["Memory"], output: Format | None) -> None:
                 typer.echo(memory.id)
 
 
-def show_record(facts: Row, output: Format | None, *, table: str = "") -> None:
+def show_record(facts: Row, output: FactsFormat | None, *, table: str = "") -> None:
     """Print facts; for people, the list of rows in the fact `table` becomes a table below them."""
-    if (output or _default()) != "table":
+    if (output or _default()) == "json":
         _print_json(facts)
         return
     show_facts({name: fact for name, fact in facts.items() if name != table and fact})
-    if table:
-        rows = facts[table]
+    if rows := facts.get(table):
         used = [name for name in rows[0] if any(row[name] is not None for row in rows)]
         _show_rows({name: row[name] for name in used} for row in rows)
 
 
 def show_facts(facts: Row) -> None:
-    """Print one fact a line."""
-    from rich.table import Table  # noqa: PLC0415 - only for tables
-
-    table = Table(box=None, show_header=False, pad_edge=False)
+    """Print one fact a line, whole: a key or an entry is there to be copied."""
+    width = max(map(len, facts), default=0)
     for name, fact in facts.items():
-        table.add_row(name, _cell(fact))
-    _print_table(table)
+        typer.echo(f"{name:<{width}}  {_text(fact)}".rstrip())
 
 
 def _show_rows(rows: Iterable[Row]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - only for tables
+    """Print one row a line; what is too long for the terminal is cut, but never the first column."""
+    from rich.console import Console  # noqa: PLC0415 - only for tables
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
 
     table = Table(box=None, pad_edge=False)
     for number, row in enumerate(rows):
         if number == 0:
-            for name in row:
-                table.add_column(name.upper().replace("_", " "), overflow="fold")
-        table.add_row(*map(_cell, row.values()))
-    _print_table(table)
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for tables
-
+            for column, name in enumerate(row):
+                table.add_column(name.upper().replace("_", " "), no_wrap=column == 0)
+        table.add_row(
+            *(Text(_text(fact), no_wrap=True, overflow="ellipsis") for fact in row.values())
+        )
     Console(highlight=False, markup=False).print(table)
 
 
@@ -98,23 +99,20 @@ def _summary(memory: "Memory") -> Row:
         "content": short,
         "tags": memory.tags,
         "agent": memory.agent_id,
-        "importance": memory.importance,
-        "updated": f"{memory.updated_at:%Y-%m-%d %H:%M:%S}",
+        "updated": f"{memory.updated_at:%Y-%m-%d %H:%M}",
     }
 
 
-def _cell(fact: Any) -> Any:
-    """Return a cell as plain text, whatever markup it may seem to hold."""
-    from rich.text import Text  # noqa: PLC0415 - only for tables
-
-    if isinstance(fact, str):
-        return Text(fact)
+def _text(fact: Any) -> str:
+    """Return a fact as plain text, without what a terminal would obey."""
     if isinstance(fact, list | tuple) and all(isinstance(item, str) for item in fact):
-        return Text(", ".join(fact))
-    return Text("" if fact is None else msgspec.json.encode(fact).decode())
+        return ", ".join(fact)
+    if fact is None or isinstance(fact, str):
+        return _CONTROL.sub("\ufffd", fact or "")
+    return msgspec.json.encode(fact).decode()
 
 
-def _default() -> Format:
+def _default() -> FactsFormat:
     return "table" if sys.stdout.isatty() else "json"
 
 

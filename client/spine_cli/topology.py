@@ -10,7 +10,7 @@ import typer
 
 from spine_cli.app import say
 from spine_cli.exits import Exit
-from spine_cli.output import Output, show_record
+from spine_cli.output import FactsOutput, show_record
 from spine_cli.runtime import runtime_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TlsOption = Annotated[
 
 @topology_app.command()
 def plan(
-    ctx: typer.Context, cluster: ClusterOption, tls: TlsOption = None, output: Output = None
+    ctx: typer.Context, cluster: ClusterOption, tls: TlsOption = None, output: FactsOutput = None
 ) -> None:
     """Show what `apply` would do next, and change nothing.
 
@@ -45,7 +45,7 @@ def apply(
     timeout: Annotated[
         float | None, typer.Option(help="Give up after so many seconds.", min=0)
     ] = None,
-    output: Output = None,
+    output: FactsOutput = None,
 ) -> None:
     """Make the cluster what its file asks for. May be interrupted anywhere and run again.
 
@@ -72,7 +72,7 @@ def apply(
 
 @topology_app.command()
 def status(
-    ctx: typer.Context, cluster: ClusterOption, tls: TlsOption = None, output: Output = None
+    ctx: typer.Context, cluster: ClusterOption, tls: TlsOption = None, output: FactsOutput = None
 ) -> None:
     """Show every node of the file and of the topology document.
 
