@@ -125,6 +125,12 @@ MUTANTS = [
         "return version, version, key",
         "test_a_weak_write_after_a_purged_register_is_needed",
     ),
+    _core(
+        "sessions",
+        "self.writes if hlc_of(write[1]) > stable)",
+        "self.writes if hlc_of(write[1]) > stable + 1)",
+        "test_trimming_drops_only_what_every_replica_has",
+    ),
     # consistency: a request never weakens an override
     _core(
         "consistency",

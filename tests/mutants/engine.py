@@ -11,6 +11,7 @@ GAINS = "tests/unit/engine/test_gains.py"
 STABLE = "tests/unit/engine/test_stable_times.py"
 PACE = "tests/unit/engine/test_pace.py"
 COORDINATORS = "tests/simulation/test_coordinators.py"
+READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
 PULLS = "tests/simulation/test_pulls.py"
 CHANGES = "tests/simulation/test_changes.py"
@@ -150,7 +151,7 @@ MUTANTS = [
         "peers",
         "                decode(copy, checksum)\n",
         "                pass\n",
-        f"{COORDINATORS}::test_a_damaged_copy_sends_the_read_elsewhere",
+        f"{READS}::test_a_damaged_copy_sends_the_read_elsewhere",
     ),
     _engine(
         "peers",
@@ -204,37 +205,12 @@ MUTANTS = [
         "        if True:\n",
         f"{COORDINATORS}::test_a_write_whose_deadline_has_passed_was_not_applied",
     ),
-    # reading: a majority, written back before it is shown, never behind the session
+    # writing at the model `strong` waits for registers: never a weaker promise instead
     _engine(
-        "reading",
-        "            await self._write_back(target, view, newest, holders)\n",
-        "            pass\n",
-        f"{COORDINATORS}::test_a_quorum_read_shows_nothing_that_a_later_one_misses",
-    ),
-    _engine(
-        "reading",
-        "            if read_done(view.placement, target.slot, copies.keys()):\n"
-        "                return copies\n",
-        "            if copies:\n                return copies\n",
-        f"{COORDINATORS}::test_without_a_session_the_latest_write_is_found_by_a_quorum",
-    ),
-    _engine(
-        "reading",
-        "version_in(raw) >= need if raw is not None else need == ABSENT",
-        "True",
-        f"{COORDINATORS}::test_an_eventual_read_may_be_stale_and_no_other_is",
-    ),
-    _engine(
-        "reading",
-        "request.session.o > self._stable.of(self._view(), target.slot)",
-        "False",
-        f"{COORDINATORS}::test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum",
-    ),
-    _engine(
-        "reading",
-        "{Answer.OK, Answer.SUPERSEDED, Answer.LATE}",
-        "{Answer.OK, Answer.SUPERSEDED}",
-        f"{COORDINATORS}::test_a_write_back_to_who_has_purged_the_tombstone_is_done",
+        "writing",
+        "if model is Model.STRONG:",
+        "if request.model is Model.STRONG:",
+        f"{COORDINATORS}::test_a_write_that_must_be_strong_is_refused_and_applied_nowhere",
     ),
     # pages and pulling: all of it, of one epoch, and stable time no earlier than that
     _engine(
@@ -335,6 +311,13 @@ MUTANTS = [
         "if len(seen) == 1]",
         "]",
         "tests/simulation/test_lost_slots.py::test_a_lost_slot_is_kept_while_its_replicas_differ",
+    ),
+    _engine(
+        "cleaning",
+        "            and self._clock.now() - self._since >= self.drop_after_s\n",
+        "",
+        "tests/simulation/test_lost_slots.py"
+        "::test_lost_slots_are_dropped_after_a_while_and_no_others",
     ),
     _engine(
         "pace",

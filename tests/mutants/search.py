@@ -119,15 +119,28 @@ MUTANTS = [
     # A union alone brings deleted records back.
     Mutant(
         file="node_image/spine_node/engine/merging.py",
-        old="agreed=len(copies) == asked and len(versions) == 1",
-        new="agreed=True",
+        old="agreed=agreed)",
+        new="agreed=True)",
         killed_by=f"{_QUERYING}::test_a_record_deleted_on_a_quorum_is_not_brought_back",
     ),
     Mutant(
         file="node_image/spine_node/engine/merging.py",
-        old="agreed=len(copies) == asked and len(versions) == 1",
-        new="agreed=len(copies) == asked",
+        old=" and len(versions) == 1",
+        new="",
         killed_by=f"{_QUERYING}::test_replicas_that_agree_cost_no_quorum_read",
+    ),
+    # Damage is no absence.
+    Mutant(
+        file="node_image/spine_node/search/gathering.py",
+        old="            return DAMAGED\n",
+        new="            return None\n",
+        killed_by=f"{_QUERYING}::test_a_damaged_copy_is_no_gap_in_a_list",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/merging.py",
+        old=" and newest.raw != DAMAGED",
+        new="",
+        killed_by=f"{_QUERYING}::test_a_damaged_copy_is_no_gap_in_a_list",
     ),
     # Nothing behind the first end of a page is decided yet.
     Mutant(

@@ -132,6 +132,20 @@ MUTANTS = [
         new="        has_register=False,\n",
         killed_by=f"{_TESTS}/test_puts.py::test_acceptor_state_alone_refuses_weak_puts",
     ),
+    Mutant(  # clients stop before the room that pulls need is gone
+        file=f"{_STORE}/execution.py",
+        old="    limit = Room.LOW if client else Room.OUT\n",
+        new="    limit = Room.OUT\n",
+        killed_by=f"{_TESTS}/test_full_disk.py"
+        "::test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_never",
+    ),
+    Mutant(  # a full disk still takes deletions, or it could never be emptied
+        file=f"{_STORE}/execution.py",
+        old=" or bool(header_of(raw).flags & FLAG_TOMBSTONE)\n",
+        new="\n",
+        killed_by=f"{_TESTS}/test_full_disk.py"
+        "::test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_never",
+    ),
     Mutant(  # a batch that failed leaves nothing behind in memory
         file=f"{_STORE}/committer.py",
         old="            self.state = self._load()\n",

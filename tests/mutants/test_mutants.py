@@ -1,8 +1,9 @@
 """Every safety rule has a test that fails without it.
 
 For each mutant the source tree is copied, and the test that guards the rule passes there; then the
-rule is removed from the copy, and the test must fail. SPINE_MUTANTS=all runs all of them, a number that many, drawn with
-SEED; the default keeps `make test` fast.
+rule is removed from the copy, and the test must fail because of it: a mutant that is a typing error
+would fail any test. SPINE_MUTANTS=all runs all of them, a number that many, drawn with SEED; the
+default keeps `make test` fast.
 """
 
 import ast
@@ -10,6 +11,7 @@ import importlib
 import os
 import pkgutil
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,10 @@ PACKAGES = ("node_image", "operator", "client")  # each holds import packages
 SAMPLE = 6
 TEST_FAILED = 1  # exit status of pytest; 2 and above mean that it could not run the test
 TIMEOUT_S = 120
+TYPING_ERRORS = "E9,F821,F823"  # of ruff: syntax, names that nothing defines
+NOT_A_PROOF = re.compile(
+    r"^E +(NameError|UnboundLocalError|SyntaxError|ImportError)\b", re.MULTILINE
+)
 # No shrinking; and no bytecode, which a change of the same second and size would not outdate.
 QUIET = {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -69,6 +75,27 @@ def test_the_test_that_guards_a_rule_exists(mutant: Mutant) -> None:
     assert name in functions
 
 
+def test_no_mutant_is_a_typing_error(tmp_path: Path) -> None:
+    for number, mutant in enumerate(MUTANTS):
+        source = (ROOT / mutant.file).read_text(encoding="utf-8")
+        file = tmp_path / f"mutant_{number}_{Path(mutant.file).name}"
+        file.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
+    words = (
+        "check",
+        "--isolated",
+        "--quiet",
+        "--target-version=py311",
+        f"--select={TYPING_ERRORS}",
+    )
+    checked = subprocess.run(
+        [sys.executable, "-m", "ruff", *words, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 @pytest.mark.parametrize("mutant", sample(), ids=name_of)
 def test_a_rule_cannot_be_removed_unnoticed(mutant: Mutant, tmp_path: Path) -> None:
     copy_tree(tmp_path)
@@ -79,6 +106,7 @@ def test_a_rule_cannot_be_removed_unnoticed(mutant: Mutant, tmp_path: Path) -> N
     status, output = run_test(tmp_path, mutant.killed_by)
     assert status != 0, f"passes without the rule; drawn with SEED={SEED}: {mutant}"
     assert status == TEST_FAILED, output
+    assert not NOT_A_PROOF.search(output), output
 
 
 def copy_tree(top: Path) -> None:

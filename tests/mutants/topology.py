@@ -55,6 +55,12 @@ MUTANTS = [
         new="    needed = 1",
         killed_by=f"{_EPOCH}::test_no_acknowledged_write_is_missed_when_a_disk_is_lost",
     ),
+    Mutant(  # two stores that gain a slot pull from the same one
+        file=f"{_CORE}/sources.py",
+        old="    return sorted(a - b)[sorted(b - a).index(store)]",
+        new="    return sorted(a - b)[0]",
+        killed_by=f"{_UNIT}/test_sources.py::test_each_gained_store_displaces_another_one",
+    ),
     Mutant(  # a store that refuses no epoch
         file=f"{_CORE}/replicas.py",
         old="    if request_epoch == my_epoch:",
@@ -178,6 +184,12 @@ MUTANTS = [
     Mutant(  # a change commits without its switch
         file=f"{_CORE}/topology.py",
         old='        assert self.phase is Phase.SWITCH, "only a switched change may commit"\n',
+        new="",
+        killed_by=f"{_UNIT}/test_topology.py::test_a_change_goes_back_from_switch_through_prepare",
+    ),
+    Mutant(  # reads that have moved on stay behind when a change is taken back
+        file=f"{_CORE}/topology.py",
+        old='        assert self.phase is Phase.PREPARE, "a switched change goes back to prepare first"\n',
         new="",
         killed_by=f"{_UNIT}/test_topology.py::test_a_change_goes_back_from_switch_through_prepare",
     ),

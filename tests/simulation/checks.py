@@ -24,7 +24,7 @@ def check_history(history: History) -> None:
 
 def _check_key(history: History, key: str) -> None:
     reads = [read for read in history.reads if read.key == key]
-    quorum_reads = [read for read in reads if read.model is Model.CAUSAL]
+    quorum_reads = [read for read in reads if read.model in {Model.CAUSAL, Model.STRONG}]
     known = [(w.ended_s, w.version) for w in history.acknowledged(key) if w.version is not None]
     known += [(read.ended_s, read.version) for read in quorum_reads]
 

@@ -1,11 +1,12 @@
 """Clients of a simulated cluster and the history they leave: what was asked, and what came of it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from simulation.world import CrashedError, Process, World
-from spine_core.consistency import Model
+from spine_core.consistency import ORDER, Model
 from spine_core.errors import ProblemError
 from spine_core.records import Record
 from spine_core.sessions import Session
@@ -63,9 +64,9 @@ class History:
         return sorted(found, key=lambda write: write.ended_s)
 
 
-def memory(content: str) -> bytes:
+def memory(content: str, tags: Sequence[str] = ()) -> bytes:
     """Return a memory as the edge hands it over: with all fields."""
-    return json.dumps(FIELDS | {"content": content}).encode()
+    return json.dumps(FIELDS | {"content": content, "tags": [*tags]}).encode()
 
 
 class Client:
@@ -93,8 +94,7 @@ class Client:
         if chance < 0.5:
             await self.write(process, key)
         else:
-            model = self._random.choice((Model.READ_YOUR_WRITES, Model.CAUSAL, Model.EVENTUAL))
-            await self.read(process, key, model)
+            await self.read(process, key, self._random.choice(ORDER))
 
     async def write(self, process: Process, key: str) -> Version | None:
         """Write something that nobody else writes, or delete."""

@@ -7,7 +7,7 @@ from simulation.world import SLOTS, Machine, World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
 from spine_core.ids import slot_of
-from spine_core.records import Record, encode, version_in
+from spine_core.records import FLAG_TOMBSTONE, Record, encode, version_in
 from spine_core.sessions import Session
 from spine_core.tally import Answer
 from spine_core.topology import Phase
@@ -26,16 +26,20 @@ async def write(
     *,
     session: Session | None = None,
     idempotency_key: str | None = None,
+    model: Model | None = None,
+    tags: tuple[str, ...] = (),
 ) -> WriteOutcome:
     """Write at a node; content None deletes, key None creates."""
     request = WriteRequest(
         namespace=NAMESPACE,
         memory_id=key,
-        memory=None if content is None else memory(content),
+        memory=None if content is None else memory(content, tags),
         principal="tester",
         session=session,
         deadline=machine.world.now_s + TIMEOUT_S,
         idempotency_key=idempotency_key,
+        model=model,
+        tags=tags,
     )
     return await machine.up.ask(machine.node.write(request))
 
@@ -104,6 +108,13 @@ def cut_off(world: World, seat: str, others: Iterable[str] | None = None) -> Non
     for other in others if others is not None else set(world.machines) - {seat}:
         there = world.machines[other]
         world.network.cuts |= {(machine.url, there.url), (there.url, machine.url)}
+
+
+def planted(key: str, version: Version) -> Put:
+    """Return a put as one replica may have got it and the others not."""
+    slot, place = place_of(key)
+    raw = encode(Record(version=version, op=1, body=b"\x00\x00{}", flags=FLAG_TOMBSTONE), checksum)
+    return Put(place, slot, raw, version, 1, deadline_rule=False)
 
 
 async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: int = 1) -> None:

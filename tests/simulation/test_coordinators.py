@@ -1,30 +1,20 @@
-"""Single writes and reads whose outcome a run of many would only meet by chance."""
+"""Single writes whose outcome a run of many would only meet by chance."""
 
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from simulation.network import SILENCE_S
-from simulation.steps import answer_of, cut_off, damage, held, place_of, problem_of, read, write
+from simulation.steps import answer_of, cut_off, held, place_of, planted, problem_of, read, write
 from simulation.world import World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
 from spine_core.hlc import MAX_WRITE_MS
-from spine_core.records import FLAG_TOMBSTONE, Record, encode
-from spine_core.sessions import Session
+from spine_core.records import encode
 from spine_core.versions import Version, hlc_from_ms, hlc_of, make_version
 from spine_node.links.frames import unpack
 from spine_node.store import StoreBusyError, checksum
-from spine_node.store.operations import Put, RaiseFloor
 
 Steps = Callable[[World], Awaitable[None]]
-
-
-def planted(key: str, version: Version) -> Put:
-    """Return a put as one replica may have got it and the others not."""
-    slot, place = place_of(key)
-    raw = encode(Record(version=version, op=1, body=b"\x00\x00{}", flags=FLAG_TOMBSTONE), checksum)
-    return Put(place, slot, raw, version, 1, deadline_rule=False)
 
 
 def test_a_write_behind_a_faster_clock_is_stamped_above_it(calm: Callable[[Steps], None]) -> None:
@@ -88,6 +78,23 @@ def test_a_write_whose_deadline_has_passed_was_not_applied(calm: Callable[[Steps
             problem = await problem_of(cluster.machines["a"], "k")
         assert problem is not None
         assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
+        await cluster.sleep(1.0)
+        assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
+
+    calm(steps)
+
+
+@pytest.mark.parametrize(
+    ("model", "tags"),
+    [(Model.STRONG, ()), (None, ("lock",)), (Model.EVENTUAL, ("note", "critical"))],
+)
+def test_a_write_that_must_be_strong_is_refused_and_applied_nowhere(
+    calm: Callable[[Steps], None], model: Model | None, tags: tuple[str, ...]
+) -> None:
+    async def steps(cluster: World) -> None:
+        with pytest.raises(ProblemError) as refused:
+            await write(cluster.machines["a"], "k", "x", model=model, tags=tags)
+        assert (refused.value.code, refused.value.outcome) == ("not-implemented", "not-applied")
         await cluster.sleep(1.0)
         assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
 
@@ -181,116 +188,6 @@ def test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one(
         assert len(puts) > 1
         assert problem is not None
         assert problem.outcome == "indeterminate"
-
-    calm(steps)
-
-
-def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
-    calm: Callable[[Steps], None],
-) -> None:
-    async def steps(cluster: World) -> None:
-        a, b, c = (cluster.machines[seat] for seat in "abc")
-        version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
-        await a.node.store.submit(planted("k", version))  # in flight, or left by a crash
-        cut_off(cluster, "c")
-        seen = await read(b, "k", Model.CAUSAL)
-        assert seen.record is not None
-        assert seen.record.version == version
-        assert held(b, "k") == version
-        cluster.network.cuts.clear()
-        cut_off(cluster, "a")
-        await cluster.sleep(8.0)
-        later = await read(c, "k", Model.CAUSAL)
-        assert later.record is not None
-        assert later.record.version == version
-
-    calm(steps)
-
-
-async def stale_at_c(cluster: World) -> tuple[Record, Record, Session]:
-    """Write twice, the second time while c is cut off; return both and the writer's session.
-
-    Pulls bring c nothing any more.
-    """
-    a, c = cluster.machines["a"], cluster.machines["c"]
-    old = await write(a, "k", "old")
-    await cluster.until(lambda: held(c, "k") == old.record.version, "c holds it")
-    cut_off(cluster, "c")
-    new = await write(a, "k", "new", session=old.session)
-    await cluster.sleep(SILENCE_S + 1)  # what is under way to c is lost
-    c.node.pulling.pull_slots = _pull_nothing  # type: ignore[method-assign]
-    cluster.network.cuts.clear()
-    await cluster.until(lambda: c.node.mesh.up() == {1, 2}, "c is back")
-    assert held(c, "k") == old.record.version
-    return old.record, new.record, new.session
-
-
-async def _pull_nothing(*_args: object, **_names: object) -> int:
-    return 0
-
-
-def test_an_eventual_read_may_be_stale_and_no_other_is(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        old, new, session = await stale_at_c(cluster)
-        c = cluster.machines["c"]
-        assert (await read(c, "k", Model.EVENTUAL)).record == old
-        own = await read(c, "k", Model.READ_YOUR_WRITES, session=session)
-        assert own.record == new
-        assert held(c, "k") == old.version  # one replica was enough
-
-    calm(steps)
-
-
-@pytest.mark.parametrize("model", [Model.CAUSAL, Model.READ_YOUR_WRITES])
-def test_without_a_session_the_latest_write_is_found_by_a_quorum(
-    calm: Callable[[Steps], None], model: Model
-) -> None:
-    async def steps(cluster: World) -> None:
-        _, new, _ = await stale_at_c(cluster)
-        assert (await read(cluster.machines["c"], "k", model)).record == new
-
-    calm(steps)
-
-
-def test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum(
-    calm: Callable[[Steps], None],
-) -> None:
-    async def steps(cluster: World) -> None:
-        _, new, session = await stale_at_c(cluster)
-        forgotten = Session(t=session.t, o=session.t)
-        c = cluster.machines["c"]
-        assert (await read(c, "k", Model.READ_YOUR_WRITES, session=forgotten)).record == new
-
-    calm(steps)
-
-
-def test_a_damaged_copy_sends_the_read_elsewhere(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        done = await write(a, "k", "whole")
-        await cluster.until(lambda: held(a, "k") == done.record.version, "a holds it")
-        damage(a, "k")
-        for model in (Model.EVENTUAL, Model.CAUSAL):
-            assert (await read(a, "k", model)).record == done.record
-        again = await write(a, "k", "mended")
-        assert again.record.version > done.record.version
-
-    calm(steps)
-
-
-def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
-    calm: Callable[[Steps], None],
-) -> None:
-    async def steps(cluster: World) -> None:
-        a, b, c = (cluster.machines[seat] for seat in "abc")
-        old = make_version(hlc_from_ms(a.clock.physical_ms() - 60_000), 1)
-        await a.node.store.submit(planted("k", old))
-        slot, _ = place_of("k")
-        for machine in (b, c):
-            await machine.node.store.submit(RaiseFloor(slot, hlc_of(old) + 1))
-        seen = await read(a, "k", Model.CAUSAL)
-        assert seen.record is not None
-        assert seen.record.flags & FLAG_TOMBSTONE
 
     calm(steps)
 

@@ -2,14 +2,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from spine_node.store import Store
 from unit.store.rig import Rig
-
-# Many examples on a shared machine: a slow one is no failure.
-settings.register_profile("store", deadline=None, max_examples=100)
-settings.load_profile("store")
 
 
 @pytest.fixture
