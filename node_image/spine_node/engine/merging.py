@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from spine_core.records import version_in
 from spine_core.topology import StoreNumber
 from spine_node.search.messages import (
+    DAMAGED,
     Candidate,
     Order,
     Position,
@@ -35,7 +36,7 @@ class Merged:
     namespace: str
     memory_id: str
     candidate: Candidate  # the newest version returned
-    agreed: bool  # every store that was asked for its slot returned this very version
+    agreed: bool  # every store asked for its slot returned this very version, undamaged
 
 
 def frontier_of(answers: Sequence[Answered], order: Order) -> Position | None:
@@ -62,7 +63,8 @@ def _merge(
     newest = max(copies, key=lambda copy: version_in(copy.raw))
     asked = sum(answer.slots >> newest.slot & 1 for answer in answers)
     versions = {version_in(copy.raw) for copy in copies}
-    return Merged(*address, newest, agreed=len(copies) == asked and len(versions) == 1)
+    agreed = len(copies) == asked and len(versions) == 1 and newest.raw != DAMAGED
+    return Merged(*address, newest, agreed=agreed)
 
 
 def unknown_needs(answers: Sequence[Answered]) -> frozenset[int]:

@@ -1,7 +1,7 @@
 """Row by row: what of the rows that SQL found is a live record that matches.
 
 The record that the store holds at this moment decides, not the row, so deleted and expired records
-never appear, however old the index is.
+never appear, however old the index is. A damaged copy is no absence: the asker looks elsewhere.
 """
 
 import logging
@@ -12,7 +12,14 @@ from spine_core.errors import CorruptRecordError
 from spine_core.filters import Filter, matches
 from spine_core.records import decode, is_absent
 from spine_node.search.entries import memory_of
-from spine_node.search.messages import Candidate, Position, QueryCall, address_of, slots_of_bytes
+from spine_node.search.messages import (
+    DAMAGED,
+    Candidate,
+    Position,
+    QueryCall,
+    address_of,
+    slots_of_bytes,
+)
 from spine_node.search.walks import Row
 from spine_node.store import Store, checksum, key_of
 
@@ -66,7 +73,7 @@ class Gathering:
             record = decode(raw, checksum)
         except CorruptRecordError:
             logger.warning("corrupt_record", extra={"key": key.hex()})
-            return None
+            return DAMAGED
         if is_absent(record, self._call.now_ms):
             return None
         if self._exact and record.version == row.version:

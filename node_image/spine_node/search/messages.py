@@ -12,6 +12,7 @@ import msgspec
 
 Position = tuple[int, str, str]
 Order = Literal["-created_at", "created_at", "id"]
+DAMAGED = b""  # in the place of a record whose copy fails its checksum
 
 
 class QueryCall(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -30,7 +31,7 @@ class QueryCall(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """A live record that matches, as this store holds it."""
+    """A live record that matches, as this store holds it; or `DAMAGED`, and its row matches."""
 
     position: Position
     slot: int

@@ -13,7 +13,7 @@ from spine_core.filters import canonical, parse_filter
 from spine_core.ids import slot_of
 from spine_core.placement import Placement
 from spine_core.quorums import majority
-from spine_core.records import Record, decode, version_in
+from spine_core.records import Record
 from spine_core.sessions import Session
 from spine_core.topology import Document, StoreInfo
 from spine_core.versions import Version, hlc_from_ms, make_version
@@ -21,7 +21,7 @@ from spine_node.clock import Clock
 from spine_node.engine.querying import Querying
 from spine_node.ports import ListOutcome, ListRequest
 from spine_node.search.messages import Order, QueryCall, QueryPage
-from spine_node.store import checksum, key_of
+from spine_node.store import key_of
 from unit.search.rig import DEADLINE_S, EPOCH, NOW_MS, SLOTS, Shelf, opened_shelf, record_of
 
 PAGE_KEYS = (b"page key of this cluster",)
@@ -103,9 +103,8 @@ class Cluster:
         if len(holders) < majority(self.now.factor):
             raise ProblemError("quorum-unavailable", "too few")
         key = key_of(slot, namespace, memory_id)
-        copies = [self.shelves[number].store.get(key) for number in holders[:2]]
-        newest = max((raw for raw in copies if raw), key=version_in, default=None)
-        return decode(newest, checksum) if newest else None
+        copies = [copy for number in holders if (copy := self.shelves[number].intact(key))]
+        return max(copies, key=lambda copy: copy.version, default=None)
 
     async def write(
         self,

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from spine_core.errors import CorruptRecordError
 from spine_core.filters import canonical, parse_filter
 from spine_core.hlc import HybridClock
 from spine_core.ids import slot_of
-from spine_core.records import FLAG_TOMBSTONE, Record, encode, join_body
+from spine_core.records import FLAG_TOMBSTONE, Record, decode, encode, join_body
 from spine_core.versions import Version, hlc_from_ms, make_version
 from spine_node.search.index import QueryIndex
 from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
@@ -75,6 +76,20 @@ class Shelf:
         raw = record_of(memory, version, created_ms=created_ms, expires_ms=expires_ms)
         await self.put(namespace, memory_id, raw, version)
         return version
+
+    def damage(self, namespace: str, memory_id: str) -> None:
+        """Flip a bit of a record on the disk."""
+        key = key_of(slot_of(namespace, memory_id, SLOTS), namespace, memory_id)
+        with self.store._environment.begin(write=True, db=self.store._rec) as txn:
+            raw = txn.get(key, b"")
+            txn.put(key, raw[:-1] + bytes([raw[-1] ^ 1]))
+
+    def intact(self, key: bytes) -> Record | None:
+        """Return a record, None when there is none or it is damaged."""
+        raw = self.store.get(key)
+        with suppress(CorruptRecordError):
+            return decode(raw, checksum) if raw else None
+        return None
 
     async def ask(self, call: QueryCall) -> QueryPage:
         return await self.index.answer(call, asyncio.get_running_loop().time() + DEADLINE_S)

@@ -75,6 +75,15 @@ async def test_an_own_write_that_the_node_holds_needs_no_other_store(three: Clus
     assert three.asked == [1]
 
 
+@pytest.mark.parametrize("model", [Model.EVENTUAL, RYW, Model.STRONG])
+async def test_a_damaged_copy_is_no_gap_in_a_list(three: Cluster, model: Model) -> None:
+    version = await three.write("mine", {})
+    await three.list(model=RYW, session=Session())  # the row is there before the damage
+    three.shelves[1].damage("team", "mine")
+    assert ids(await three.list(model=model, session=session_of("mine", version))) == ["mine"]
+    assert three.verified == ["mine"]
+
+
 async def test_an_own_write_in_another_namespace_needs_no_other_store(three: Cluster) -> None:
     version = await three.write("mine", {}, namespace="elsewhere")
     session = Session().wrote(key_hash("elsewhere", "mine"), version)
