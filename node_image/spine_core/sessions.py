@@ -12,7 +12,7 @@ import binascii
 import hmac
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from spine_core.errors import ProblemError
@@ -47,7 +47,7 @@ class Session:
 
     def saw(self, hlc: int) -> "Session":
         """Return the session after an answer stamped `hlc`."""
-        return self if hlc <= self.t else replace(self, t=hlc)
+        return self if hlc <= self.t else Session(hlc, self.o, self.writes)
 
     def need(self, key_hash: int) -> Version | None:
         """Return the version that a read of this record must not fall behind, if one is known."""

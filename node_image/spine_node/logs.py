@@ -4,6 +4,9 @@ import json
 import logging
 import sys
 
+from spine_node.clock import rfc3339
+
+_encode = json.JSONEncoder(default=str).encode
 _KNOWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -13,7 +16,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = {
-            "ts": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"),
+            "ts": rfc3339(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
@@ -21,11 +24,13 @@ class JsonLines(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _KNOWN}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 def configure_logging(level: str) -> None:
     """Send everything of this process to standard error."""
+    # nobody reads these, and each line of the audit would pay for them
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,5 +1,7 @@
 """The Prometheus metrics of one node (protocol.md §17). No label carries a namespace or an id."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -41,10 +43,11 @@ class Metrics:
         self.request_seconds = Histogram(
             "spine_request_seconds", "time to answer", ("route",), registry=registry
         )
+        self._seconds_of = cache(self.request_seconds.labels)  # routes are few
 
     def answered(self, route: str, seconds: float) -> None:
         """Note how long an answer took; `route` is an operation id of the API."""
-        self.request_seconds.labels(route).observe(seconds)
+        self._seconds_of(route).observe(seconds)
 
     def text(self) -> bytes:
         """Return the exposition format."""

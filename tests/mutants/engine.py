@@ -149,8 +149,8 @@ MUTANTS = [
     ),
     _engine(
         "peers",
-        "                decode(copy, checksum)\n",
-        "                pass\n",
+        "        except CorruptRecordError as error:\n",
+        "        except KeyError as error:\n",
         f"{READS}::test_a_damaged_copy_sends_the_read_elsewhere",
     ),
     _engine(

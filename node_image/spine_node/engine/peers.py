@@ -5,10 +5,10 @@ Also where epochs meet: a peer that is behind gets our document, one that is ahe
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from spine_core.errors import CorruptRecordError
-from spine_core.records import decode
+from spine_core.records import Record, decode
 from spine_core.tally import Answer
 from spine_core.versions import ABSENT, Version
 from spine_node.clock import Clock
@@ -23,6 +23,18 @@ DOCUMENT_TIMEOUT_S = 1.0
 OnPut = Callable[[int, Answer, Version], None]
 
 logger = logging.getLogger("spine.engine")
+
+
+class Copy(NamedTuple):
+    """What one store holds under a key, its checksum found good."""
+
+    raw: bytes
+    record: Record
+
+    @property
+    def version(self) -> Version:
+        """The version of the record."""
+        return self.record.version
 
 
 class Peers:
@@ -82,7 +94,7 @@ class Peers:
 
     async def get(
         self, view: View, store: int, slot: int, key: bytes, left_s: float
-    ) -> tuple[bytes | None, int]:
+    ) -> tuple[Copy | None, int]:
         """Read one key of one store: (its copy, the slot's floor there).
 
         Raises:
@@ -92,21 +104,19 @@ class Peers:
         if store == view.number:
             if view is not self._membership.view:
                 raise CallError(store, Answer.STALE_EPOCH, pack(None))
-            copy, floor = self._store.get(key), self._store.floor(slot)
+            raw, floor = self._store.get(key), self._store.floor(slot)
         else:
             began = self._clock.now()
-            copies, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
-            if len(copies) != 1:
+            raws, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
+            if len(raws) != 1:
                 raise CallError(store, Answer.ERROR, pack(None))
-            copy = copies[0]
+            raw = raws[0]
             self._note(store, self._clock.now() - began)
         try:
-            if copy is not None:
-                decode(copy, checksum)
+            return None if raw is None else Copy(raw, decode(raw, checksum)), floor
         except CorruptRecordError as error:
             logger.error("record_corrupt", extra={"store": store, "why": str(error)})
             raise CallError(store, Answer.ERROR, pack(None)) from error
-        return copy, floor
 
     async def ask(
         self, view: View, store: int, method: Method[AnswerT], body: Any, left_s: float

@@ -6,9 +6,10 @@ and the newest copy is written back where it is missing before anybody is told o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -17,17 +18,18 @@ from spine_core.consistency import ORDER, Model
 from spine_core.errors import ProblemError
 from spine_core.ids import key_hash, slot_of
 from spine_core.quorums import read_done, write_done
-from spine_core.records import Record, decode, split_body, version_in
+from spine_core.records import Record, split_body
 from spine_core.sessions import Session
 from spine_core.tally import Answer
 from spine_core.versions import ABSENT, Version, hlc_of, ms_of
 from spine_node.engine.configuration import Configuration
 from spine_node.engine.context import Context
 from spine_node.engine.membership import View
+from spine_node.engine.peers import Copy
 from spine_node.engine.stable import StableTimes
 from spine_node.links.mesh import CallError
 from spine_node.ports import ReadOutcome, ReadRequest
-from spine_node.store import checksum, key_of
+from spine_node.store import key_of
 
 RPC_TIMEOUT_S = 0.25  # one replica's time to answer a read before the next is asked
 RETRY_S = 0.05
@@ -80,94 +82,94 @@ class Reading:
         """
         if request.session:
             self._stamps.follow(request.session.t)
+        target = self._target(request.namespace, request.memory_id, request.deadline)
         consistency = self._configuration().consistency
         model = consistency.resolve(request.model, ())
-        record, degraded = await self._read_at(model, request)
+        record, degraded = await self._read_at(model, target, request)
         asked = consistency.resolve(request.model, tags_of(record))
         if ORDER.index(asked) > ORDER.index(model):
             model = asked
-            record, degraded = await self._read_at(model, request)
+            record, degraded = await self._read_at(model, target, request)
         session = request.session or Session()
         return ReadOutcome(
             record=record,
             model=model,
             session=session.saw(hlc_of(record.version)) if record else session,
-            staleness_ms=self._staleness(model, request),
+            staleness_ms=self._staleness(model, target.slot),
             degraded="one-replica" if degraded else None,
         )
 
     async def quorum(self, namespace: str, memory_id: str, deadline: float) -> Record | None:
         """Return the latest acknowledged version of a record, or a newer one in flight."""
         target = self._target(namespace, memory_id, deadline)
-        return _decoded(await self._retried(target, self._quorum_once))
+        return await self._retried(target, self._quorum_once)
 
-    async def _read_at(self, model: Model, request: ReadRequest) -> tuple[Record | None, bool]:
-        target = self._target(request.namespace, request.memory_id, request.deadline)
+    async def _read_at(
+        self, model: Model, target: _Target, request: ReadRequest
+    ) -> tuple[Record | None, bool]:
         if model is Model.EVENTUAL:
-            raw, alone = await self._retried(target, self._one_of(ABSENT))
-            return _decoded(raw), alone
+            return await self._retried(target, self._one_of(ABSENT))
         if model is Model.READ_YOUR_WRITES and request.session is not None:
             need = request.session.need(key_hash(request.namespace, request.memory_id))
             forgotten = request.session.o > self._stable.of(self._view(), target.slot)
             if need is not None or not forgotten:
                 found = await self._own_write(target, need or ABSENT)
                 if found is not None:
-                    return _decoded(found[0]), False
+                    return found[0], False
             self._metrics.session_fallbacks.labels("unsatisfied" if need else "forgotten").inc()
-        return _decoded(await self._retried(target, self._quorum_once)), False
+        return await self._retried(target, self._quorum_once), False
 
-    async def _own_write(self, target: _Target, need: Version) -> tuple[bytes | None, bool] | None:
+    async def _own_write(self, target: _Target, need: Version) -> tuple[Record | None, bool] | None:
         """Ask replicas one after the other for a copy at or above `need`; None: no one had it."""
         try:
             return await self._one_of(need)(target, self._view())
         except NotAnsweredError:
             return None
 
-    def _one_of(self, need: Version) -> _Once[tuple[bytes | None, bool]]:
+    def _one_of(self, need: Version) -> _Once[tuple[Record | None, bool]]:
         return partial(self._one_once, need)
 
     async def _one_once(
         self, need: Version, target: _Target, view: View
-    ) -> tuple[bytes | None, bool]:
+    ) -> tuple[Record | None, bool]:
         """Return the newest copy of R good replicas; and true when a miss had no second witness.
 
         Good is a copy at or above `need`, or a floor above it: what this session wrote was deleted
         and purged since. Without a need a miss is good too, and two of them are asked for.
         """
-        answers: list[bytes | None] = []
+        answers: list[Copy | None] = []
         stores = self._peers.order(view.placement.read_set(target.slot), view.number)
         for store in stores:
             left_s = min(RPC_TIMEOUT_S, target.deadline - self._clock.now())
             try:
-                raw, floor = await self._peers.get(view, store, target.slot, target.key, left_s)
+                copy, floor = await self._peers.get(view, store, target.slot, target.key, left_s)
             except CallError:
                 continue
-            reached = version_in(raw) >= need if raw is not None else need == ABSENT
+            reached = copy.version >= need if copy is not None else need == ABSENT
             if reached or (need != ABSENT and floor >= hlc_of(need)):
-                answers.append(raw)
-            newest = max((raw for raw in answers if raw), key=version_in, default=None)
+                answers.append(copy)
+            newest = _newest(answers)
             lone = newest is not None or need != ABSENT
             witnesses = 1 if lone else min(MISS_WITNESSES, len(stores))
             if len(answers) >= max(self._configuration().read_quorum, witnesses):
-                return newest, False
+                return newest and newest.record, False
         if not answers:
             raise NotAnsweredError
-        return newest, True
+        return newest and newest.record, True
 
-    async def _quorum_once(self, target: _Target, view: View) -> bytes | None:
+    async def _quorum_once(self, target: _Target, view: View) -> Record | None:
         copies = await self._ask_all(target, view)
-        newest = max((raw for raw in copies.values() if raw), key=version_in, default=None)
+        newest = _newest(copies.values())
         if newest is None:
             return None
-        version = version_in(newest)
-        holders = {s for s, raw in copies.items() if raw and version_in(raw) >= version}
+        holders = {store for store, copy in copies.items() if _reaches(copy, newest)}
         if not write_done(view.placement, target.slot, holders):
-            await self._write_back(target, view, newest, holders)
-        return newest
+            await self._write_back(target, view, newest.raw, holders)
+        return newest.record
 
-    async def _ask_all(self, target: _Target, view: View) -> dict[int, bytes | None]:
+    async def _ask_all(self, target: _Target, view: View) -> dict[int, Copy | None]:
         """Ask the whole read set; return as soon as a majority has answered."""
-        copies: dict[int, bytes | None] = {}
+        copies: dict[int, Copy | None] = {}
         stores = view.placement.read_set(target.slot)
         left_s = target.deadline - self._clock.now()
 
@@ -245,12 +247,10 @@ class Reading:
     def _view(self) -> View:
         return self._membership.member_view()
 
-    def _staleness(self, model: Model, request: ReadRequest) -> int | None:
+    def _staleness(self, model: Model, slot: int) -> int | None:
         if model not in {Model.EVENTUAL, Model.READ_YOUR_WRITES}:
             return None
-        view = self._view()
-        slot = slot_of(request.namespace, request.memory_id, view.document.slots)
-        stable = self._stable.of(view, slot)
+        stable = self._stable.of(self._view(), slot)
         return max(0, self._clock.physical_ms() - ms_of(stable)) if stable else None
 
 
@@ -260,5 +260,9 @@ def tags_of(record: Record | None) -> list[str]:
     return _tags.decode(client_json).tags if client_json else []
 
 
-def _decoded(raw: bytes | None) -> Record | None:
-    return decode(raw, checksum) if raw is not None else None
+def _newest(copies: Iterable[Copy | None]) -> Copy | None:
+    return max((copy for copy in copies if copy), key=attrgetter("version"), default=None)
+
+
+def _reaches(copy: Copy | None, newest: Copy) -> bool:
+    return copy is not None and copy.version >= newest.version

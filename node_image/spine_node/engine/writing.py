@@ -25,7 +25,6 @@ from spine_core.records import (
     FLAG_PINNED,
     FLAG_TOMBSTONE,
     Record,
-    decode,
     encode,
     is_absent,
     join_body,
@@ -164,10 +163,10 @@ class Writing:
         left_s = min(LOOK_TIMEOUT_S, request.deadline - self._clock.now())
         for store in self._peers.order(view.placement.read_set(slot), view.number)[:2]:
             try:
-                raw, _ = await self._peers.get(view, store, slot, key, left_s)
+                copy, _ = await self._peers.get(view, store, slot, key, left_s)
             except CallError:
                 continue
-            return decode(raw, checksum) if raw else None
+            return copy and copy.record
         return None
 
     def _issue(self, request: WriteRequest, now_ms: int) -> str:
