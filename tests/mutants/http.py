@@ -174,6 +174,19 @@ MUTANTS = [
         "    _check_size(body, bytes_max)\n    return bytes(body)",
         "test_front.py::test_chunks_are_counted_while_they_come",
     ),
+    # strangers must not hold sockets, and clients must not lose theirs
+    _http(
+        "front",
+        "self.waiting = loop.call_later(self.head_s, self.force_close)",
+        "self.waiting = loop.call_later(3600, self.force_close)",
+        "test_front.py::test_a_connection_that_asks_for_nothing_is_closed",
+    ),
+    _http(
+        "front",
+        "    raw.protocol.waiting.cancel()\n",
+        "",
+        "test_front.py::test_a_connection_that_has_asked_stays_open",
+    ),
     # answers
     _http(
         "render",

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 LINK_PATH: Final = "/node/v1/link"
 GRACE_S: Final = 5.0  # for requests under way when the node stops; most take milliseconds
 BACKLOG: Final = 1024  # connections that may wait: a fleet that reconnects at once
+HEAD_S: Final = 30.0  # for the first request of a connection; strangers hold no socket for longer
 LINGER_S: Final = 2.0  # to let a client see why its body was not read
 SERVER: Final = "memory-spine"  # aiohttp would name itself and Python, with their versions
 
@@ -53,10 +54,12 @@ async def serve(
     host: str,
     port: int,
     tls: SSLContext | None = None,
+    head_s: float = HEAD_S,
 ) -> HttpServer:
     """Listen; port 0 takes a free one. `link_handler` gets the WebSockets of other nodes."""
     loop = asyncio.get_running_loop()
     server = _Server(partial(_serve_one, boundary, link_handler))
+    server.head_s = head_s
     listener = await loop.create_server(server, host, port, ssl=tls, backlog=BACKLOG)
     return HttpServer(listener, server)
 
@@ -64,6 +67,8 @@ async def serve(
 async def _serve_one(
     boundary: Boundary, link_handler: LinkHandler, raw: web.BaseRequest
 ) -> web.StreamResponse:
+    assert isinstance(raw.protocol, _Connection), "only our own server calls"
+    raw.protocol.waiting.cancel()
     path, _, query = raw.raw_path.partition("?")
     if path == LINK_PATH:
         return await link_handler(raw)
@@ -124,8 +129,10 @@ def _sent(response: Response) -> web.Response:
 class _Server(web.Server):
     """aiohttp's server, with our connections."""
 
+    head_s = HEAD_S
+
     def __call__(self) -> "_Connection":
-        return _Connection(
+        connection = _Connection(
             self,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]  # None is what turns it off
@@ -134,10 +141,26 @@ class _Server(web.Server):
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
         )
+        connection.head_s = self.head_s
+        return connection
 
 
 class _Connection(web.RequestHandler):
-    """One connection, whose protocol errors are problems as well."""
+    """One connection: closed when it asks for nothing, its protocol errors are problems as well."""
+
+    head_s = HEAD_S
+    waiting: asyncio.TimerHandle  # for the first request
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self.waiting = loop.call_later(self.head_s, self.force_close)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait no more."""
+        self.waiting.cancel()
+        super().connection_lost(exc)
 
     def handle_error(
         self,

@@ -50,7 +50,7 @@ def filter_of(text: str | None) -> Filter:
             check_json(value, JSON_DEPTH_MAX)  # SQLite cannot compare with larger integers
     except InvalidInputError as error:
         errors = ((error.path.removeprefix("."), error.message),)
-        raise ProblemError("invalid-filter", str(error), errors=errors) from error
+        raise ProblemError("invalid-filter", error.message, errors=errors) from error
     return parse_filter(value)
 
 

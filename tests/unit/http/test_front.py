@@ -190,6 +190,33 @@ async def test_a_client_that_leaves_harms_nobody(
     assert status == 201
 
 
+@pytest.mark.parametrize("said", [b"", b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_connection_that_asks_for_nothing_is_closed(said: bytes) -> None:
+    server = await serve(Desk().boundary, link, host="127.0.0.1", port=0, head_s=0.01)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(said)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await reader.read() == b""
+    writer.close()
+    await server.close()
+
+
+async def test_a_connection_that_has_asked_stays_open() -> None:
+    server = await serve(Desk().boundary, link, host="127.0.0.1", port=0, head_s=0.2)
+    whoami = b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    idle, idle_writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(DEADLINE_S):
+        for _ in range(2):
+            writer.write(whoami)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            await reader.readuntil(b"}")
+            await idle.read()  # until the time is over
+    writer.close()
+    idle_writer.close()
+    await server.close(grace_s=0.05)
+
+
 async def test_links_go_to_their_own_handler(listening: Listening) -> None:
     async with (
         aiohttp.ClientSession(listening.url) as client,
