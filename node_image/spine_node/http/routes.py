@@ -47,7 +47,7 @@ def _probe(path: str, name: str, handler: Handler) -> Route:
         handler=handler,
         access="open",
         tag="cluster",
-        answers={200: "Health", 503: "Health"},
+        answers=_answers({200: "Health", 503: "Health"}),
     )
 
 
@@ -181,7 +181,7 @@ _CLUSTER = (
         handler=health.metrics,
         access="open",
         tag="cluster",
-        answers={200: "Metrics"},
+        answers=_answers({200: "Metrics"}),
     ),
 )
 
@@ -283,7 +283,7 @@ def routes(version: str) -> tuple[Route, ...]:
         handler=get_openapi,
         access="open",
         tag="cluster",
-        answers={200: "Document"},
+        answers=_answers({200: "Document"}),
     )
     built = (*_DATA, *_CLUSTER, own)
     described = msgspec.json.encode(openapi.document(built, version))
