@@ -81,15 +81,21 @@ MUTANTS = [
     # membership: durable before it is shown, ours, only forward; a joiner leaves nothing behind
     _engine(
         "membership",
-        "    async def _adopt(self, view: View) -> None:\n",
-        "    async def _adopt(self, view: View) -> None:\n        self.view = view\n",
+        "        self._check(view)\n",
+        "        self._check(view)\n        self.view = view\n",
         f"{MEMBERS}::test_a_document_is_not_shown_before_it_is_durable",
     ),
     _engine(
         "membership",
-        "await asyncio.shield(self._own(self._adopt(view)))",
-        "await self._adopt(view)",
+        "await asyncio.shield(self._adopting.get(raw) or self._begin(raw))",
+        "await self._adopt(raw)",
         f"{MEMBERS}::test_a_durable_document_is_shown_though_its_bringer_went_away",
+    ),
+    _engine(
+        "membership",
+        "self._adopting.get(raw) or self._begin(raw)",
+        "self._begin(raw)",
+        f"{MEMBERS}::test_a_document_that_many_bring_at_once_is_read_once",
     ),
     _engine(
         "membership",

@@ -6,10 +6,9 @@ writer queue and shows here only after it is durable (protocol.md R2).
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -52,7 +51,8 @@ class Membership:
         self._store = store
         self.view: View | None = None
         self.listeners: list[Callable[[View], None]] = []
-        self._adopting: set[asyncio.Task[None]] = set()
+        self._adopting: dict[bytes, asyncio.Task[View]] = {}  # document → its adoption
+        self._offers: set[asyncio.Task[None]] = set()
         if store.document is not None:
             self.view = self._view_of(self._parse(store.document))
 
@@ -89,18 +89,26 @@ class Membership:
     async def adopt(self, raw: bytes) -> View:
         """Adopt a document durably, or keep the same one.
 
+        Each of the writes under way may bring it, and reading it takes many ms: it is read once.
+
         Raises:
             ProblemError: `stale-epoch` (older than ours), `epoch-conflict` (ours has another
                 digest), `misdirected` (another cluster, or a first document that does not name us),
                 `validation-failed`.
         """
+        if self.view is not None and (self.epoch, raw) == (self._store.epoch, self._store.document):
+            return self.view
+        # Whoever brought it may go away: what is durable must be shown all the same.
+        return await asyncio.shield(self._adopting.get(raw) or self._begin(raw))
+
+    def _begin(self, raw: bytes) -> "asyncio.Task[View]":
+        adopting = self._adopting[raw] = asyncio.create_task(self._adopt(raw))
+        adopting.add_done_callback(lambda _: self._adopting.pop(raw))
+        return adopting
+
+    async def _adopt(self, raw: bytes) -> View:
         view = self._view_of(self._parse(raw))
         self._check(view)
-        # Whoever brought it may go away: what is durable must be shown all the same.
-        await asyncio.shield(self._own(self._adopt(view)))
-        return view
-
-    async def _adopt(self, view: View) -> None:
         owned = view.placement.slots_of(view.number) if view.number else frozenset[int]()
         document = view.document
         number = view.number or self._store.identity.number
@@ -113,24 +121,23 @@ class Membership:
             raise ProblemError("stale-epoch", f"epoch {view.epoch} is older than {self.epoch}")
         if self.view is None or self.view.epoch < view.epoch:
             await self._show(view)
+        return view
 
     def offer(self, raw: bytes | None) -> None:
         """Adopt a document that a peer sent along with a refusal, when it is newer; do not wait."""
-        if isinstance(raw, bytes):
-            self._own(self._adopt_offered(raw))
+        if isinstance(raw, bytes) and raw != self._store.document:
+            offer = asyncio.create_task(self._adopt_offered(raw))
+            self._offers.add(offer)
+            offer.add_done_callback(self._offers.discard)
 
     async def _adopt_offered(self, raw: bytes) -> None:
+        if raw in self._adopting:
+            return
         try:
             if self._parse(raw).epoch > self.epoch:
                 await self.adopt(raw)
         except SpineError as error:
             logger.warning("document_refused", extra={"why": str(error)})
-
-    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
-        return task
 
     async def _show(self, view: View) -> None:
         before, self.view = self.view, view

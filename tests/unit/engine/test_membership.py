@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from spine_core.errors import ProblemError
+from spine_core.placement import Placement
 from spine_core.topology import Document
 from spine_core.versions import hlc_from_ms, make_version
 from spine_node.engine.membership import Membership, Standing
@@ -95,8 +96,9 @@ async def test_the_same_document_again_changes_nothing_and_calls_nobody(store: S
     membership = Membership(store)
     calls: list[int] = []
     membership.listeners.append(lambda view: calls.append(view.epoch))
-    for _ in range(2):
-        await membership.adopt(document_for(store).canonical())
+    raw = document_for(store).canonical()
+    for same in (raw, raw, raw + b"\n"):
+        await membership.adopt(same)
     assert calls == [1]
 
 
@@ -122,7 +124,7 @@ async def test_what_is_no_document_is_refused_by_name(store: Store, raw: bytes) 
     membership = Membership(store)
     assert await refused(membership, raw) == "validation-failed"
     membership.offer(raw)  # and a peer that sends it is not answered by an exception
-    await asyncio.gather(*membership._adopting)
+    await asyncio.gather(*membership._offers)
     assert membership.view is None
 
 
@@ -132,8 +134,28 @@ async def test_a_newer_document_of_a_peer_is_adopted_and_an_older_one_is_not(sto
     second = joining_store(first, OTHER)
     for document in (second, first):
         membership.offer(document.canonical())
-        await asyncio.gather(*membership._adopting)
+        await asyncio.gather(*membership._offers)
     assert membership.epoch == 2
+
+
+async def test_a_document_that_many_bring_at_once_is_read_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership = Membership(store)
+    await membership.adopt(document_for(store).canonical())
+    placed: list[int] = []
+
+    def place(document: Document) -> Placement:
+        placed.append(document.epoch)
+        return Placement(document)
+
+    monkeypatch.setattr("spine_node.engine.membership.Placement", place)
+    raw = joining_store(document_for(store), OTHER).canonical()
+    for _ in range(50):  # the refusals of as many writes under way
+        membership.offer(raw)
+    await asyncio.gather(*(membership.adopt(raw) for _ in range(50)))
+    await membership.adopt(raw)
+    assert (membership.epoch, placed) == (2, [2])
 
 
 async def test_two_documents_at_once_leave_the_newer_one_in_force(store: Store) -> None:
