@@ -75,6 +75,12 @@ CASES = (
         "immutable",
         old=spec(storage__storageClassName="a"),
     ),
+    refused(
+        "storage class taken away",
+        BASE,
+        "immutable",
+        old=spec(storage__storageClassName="a"),
+    ),
     refused("keepFor not a duration", spec(storage__keepFor="1d"), "text"),
     refused("grace too short", spec(retention={"tombstoneGrace": "30s"}), "at least 1m"),
     accepted("grace", spec(retention={"tombstoneGrace": "1h30m"})),

@@ -43,6 +43,13 @@ CASES = (
         spec(security=NO_AUTH, service={"type": "LoadBalancer"}),
         "for development",
     ),
+    refused("TLS switched off", spec(security=NO_TLS), "switched on or off", old=BASE),
+    refused("TLS switched on", BASE, "switched on or off", old=spec(security=NO_TLS)),
+    refused(
+        "certificate for a name that no certificate can bear",
+        spec(security={"tls": {"extraDNSNames": ["b\u00fccher.example"]}}),
+        "text",
+    ),
     accepted("peers", spec(region={"number": 1}, peers=[peer()])),
     refused(
         "peers without TLS",
@@ -66,6 +73,9 @@ CASES = (
         "approved plan",
         spec(rebalance={"mode": "RequireApproval", "approvedPlan": "0123456789ab"}),
     ),
+    refused("bandwidth not a quantity", spec(rebalance={"bandwidthPerNode": "32MB/s"}), "pattern"),
+    refused("every pull a stall", spec(rebalance={"stallTimeout": "0s"}), "at least 1m"),
+    refused("no bandwidth", spec(rebalance={"bandwidthPerNode": "0"}), "pattern"),
     refused("approved plan not a hash", spec(rebalance={"approvedPlan": "yes"}), "text"),
     accepted("replace by store id", spec(healing={"replace": [STORE]})),
     refused("replace by pod name", spec(healing={"replace": ["spine-a-0"]}), "text"),

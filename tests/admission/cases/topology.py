@@ -72,6 +72,8 @@ CASES = (
         object_name="a" * 26,
     ),
     refused("name too long", BASE, "at most 40", object_name="a" * 41),
+    refused("name with a dot", BASE, "begin with a letter", object_name="my.spine"),
+    refused("name that begins with a digit", BASE, "begin with a letter", object_name="3spine"),
     accepted(
         "production",
         spec(
