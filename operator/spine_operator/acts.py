@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import assert_never
 
-from spine_core.errors import SpineError
+from spine_core.errors import InvalidInputError, SpineError
 from spine_operator.decisions import (
     Act,
     Apply,
@@ -26,12 +26,13 @@ from spine_operator.decisions import (
 )
 from spine_operator.manifests.document import topology_map
 from spine_operator.manifests.naming import FINALIZER
+from spine_operator.manifests.objects import Manifest
 from spine_operator.manifests.secret import secret
 from spine_operator.observe import door_to
 from spine_operator.observed import Observed
-from spine_operator.ports import ConflictError, Kind, NodeError, NotFoundError, Ports
+from spine_operator.ports import ConflictError, Kind, NodeError, NotFoundError, Ports, RefusedError
 from spine_operator.secrets import SecretValues, make_values
-from spine_operator.spec import Cluster
+from spine_operator.spec import Cluster, Identity
 
 logger = logging.getLogger("spine.acts")
 
@@ -44,12 +45,15 @@ async def apply(act: Apply, observed: Observed, ports: Ports) -> None:
     """Do what may be repeated.
 
     Raises:
-        KubeError, NodeError: it may or may not have happened; the next turn will see.
+        InvalidInputError: Kubernetes will never accept what the spec says.
+        KubeError: it may or may not have happened; the next turn will see.
     """
     namespace = observed.cluster.key.namespace
     match act:
         case ApplyChild(manifest):
-            await ports.kube.apply(manifest)
+            await _apply_child(manifest, ports)
+        case DeleteChild():
+            await let_go(act, observed.cluster, ports)
         case MakeSecrets(purposes):
             await _make_secrets(purposes, observed, ports)
         case RenewLeaf():
@@ -60,7 +64,10 @@ async def apply(act: Apply, observed: Observed, ports: Ports) -> None:
         case SetPace(seat=seat, store_id=store_id, bytes_per_s=bytes_per_s, slots=slots):
             door = door_to(observed.cluster, ports, observed.secrets, seat)
             assert door is not None, "a node that reported has a door"
-            await ports.nodes.set_pace(door, store_id, bytes_per_s=bytes_per_s, slots=slots)
+            try:
+                await ports.nodes.set_pace(door, store_id, bytes_per_s=bytes_per_s, slots=slots)
+            except NodeError as error:  # its next report says so; the others do not wait for it
+                logger.warning("pace_failed", extra={"seat": seat, "error": str(error)})
         case _:
             assert_never(act)
 
@@ -70,7 +77,8 @@ async def perform(act: Act, observed: Observed, ports: Ports) -> None:
 
     Raises:
         OutdatedError: nothing was done, since what the plan stood on has changed.
-        KubeError, NodeError: it may or may not have happened; the next turn will see.
+        NodeError: no node took the document.
+        KubeError: it may or may not have happened; the next turn will see.
     """
     cluster, namespace = observed.cluster, observed.cluster.key.namespace
     match act:
@@ -93,7 +101,7 @@ async def perform(act: Act, observed: Observed, ports: Ports) -> None:
             assert_never(act)
 
 
-async def let_go(act: DeleteChild | RemoveFinalizer, cluster: Cluster, ports: Ports) -> None:
+async def let_go(act: DeleteChild | RemoveFinalizer, cluster: Identity, ports: Ports) -> None:
     """Delete one object, or let the custom resource itself go. Raises `KubeError`."""
     match act:
         case DeleteChild(kind=kind, name=name, uid=uid):
@@ -102,7 +110,15 @@ async def let_go(act: DeleteChild | RemoveFinalizer, cluster: Cluster, ports: Po
             await _remove_finalizer(cluster, ports)
 
 
-async def _remove_finalizer(cluster: Cluster, ports: Ports) -> None:
+async def _apply_child(manifest: Manifest, ports: Ports) -> None:
+    try:
+        await ports.kube.apply(manifest)
+    except RefusedError as error:
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        raise InvalidInputError(f"Kubernetes refuses the {name}: {error}") from error
+
+
+async def _remove_finalizer(cluster: Identity, ports: Ports) -> None:
     """Take our finalizer off, unless somebody has changed the resource meanwhile."""
     others = [name for name in cluster.finalizers if name != FINALIZER]
     patch = {"metadata": {"resourceVersion": cluster.resource_version, "finalizers": others}}
@@ -143,17 +159,25 @@ async def _publish(act: Publish, cluster: Cluster, ports: Ports) -> None:
 
 
 async def _push(act: Push, observed: Observed, ports: Ports) -> None:
-    """Send the document to every store at once; one that refuses holds nobody up."""
+    """Send the document to every store at once; one that refuses holds nobody up.
 
-    async def send(seat: str, store_id: str) -> None:
+    Raises:
+        NodeError: none took it, so that the next try comes later and later.
+    """
+
+    async def send(seat: str, store_id: str) -> bool:
         door = door_to(observed.cluster, ports, observed.secrets, seat)
         assert door is not None, "a node that reported has a door"
         try:
             await ports.nodes.adopt(door, store_id, act.document)
         except NodeError as error:
             logger.warning("push_failed", extra={"seat": seat, "error": str(error)})
+            return False
+        return True
 
-    await asyncio.gather(*(send(seat, store_id) for seat, store_id in act.stores.items()))
+    taken = await asyncio.gather(*(send(seat, store_id) for seat, store_id in act.stores.items()))
+    if not any(taken):
+        raise NodeError(f"no node took epoch {act.document.epoch}: {', '.join(act.stores)}")
 
 
 async def _make_secrets(purposes: tuple[str, ...], observed: Observed, ports: Ports) -> None:
@@ -174,7 +198,7 @@ async def _renew_leaf(observed: Observed, ports: Ports) -> None:
     await ports.kube.patch(Kind.SECRET, cluster.key.namespace, name, patch)
 
 
-async def _delete(kind: Kind, name: str, uid: str, cluster: Cluster, ports: Ports) -> None:
+async def _delete(kind: Kind, name: str, uid: str, cluster: Identity, ports: Ports) -> None:
     """Delete what has this UID; that it is gone, or another one now, is as good."""
     try:
         await ports.kube.delete(kind, cluster.key.namespace, name, uid=uid)

@@ -79,6 +79,16 @@ def expires_ms(certificate: str) -> int:
     return int(parsed.not_valid_after_utc.timestamp() * 1000)
 
 
+def stands_for(certificate: str, names: tuple[str, ...]) -> bool:
+    """Whether a PEM certificate is good for all these names, and perhaps for others."""
+    parsed = x509.load_pem_x509_certificate(certificate.encode())
+    try:
+        found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    return {_alias(name) for name in names} <= set(found)
+
+
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spine_core.errors import InvalidInputError
+from spine_operator.decisions import DeleteChild
 from spine_operator.manifests.budget import disruption_budget
 from spine_operator.manifests.config import config_map
 from spine_operator.manifests.naming import CLUSTER_LABEL, MANIFEST_ANNOTATION, digest
@@ -17,29 +18,43 @@ from spine_operator.manifests.objects import Manifest
 from spine_operator.manifests.services import client_service, headless_service
 from spine_operator.manifests.statefulset import statefulset
 from spine_operator.measures import quantity_of
-from spine_operator.observed import Observed
-from spine_operator.ports import Json, kind_of
-from spine_operator.spec import Cluster, Zone
+from spine_operator.observed import ChildKey, Observed
+from spine_operator.ports import Json, Kind, kind_of
+from spine_operator.spec import Cluster, Identity, Zone
 
 
-def simple_children(cluster: Cluster) -> tuple[Manifest, ...]:
+def simple_children(cluster: Cluster) -> Mapping[ChildKey, Manifest]:
     """Return every child that follows from the spec alone."""
     policy = (network_policy(cluster),) if cluster.spec.access.network_policy else ()
-    return (
+    manifests = (
         headless_service(cluster),
         client_service(cluster),
         config_map(cluster),
         disruption_budget(cluster),
         *policy,
     )
+    return {(kind_of(one), one["metadata"]["name"]): one for one in manifests}
+
+
+def children_of(cluster: Cluster) -> tuple[ChildKey, ...]:
+    """Return the names of all those children, also of one that this spec does without."""
+    policy = (Kind.NETWORK_POLICY, cluster.key.name)
+    return tuple(dict.fromkeys((*simple_children(cluster), policy)))
 
 
 def stale_children(observed: Observed) -> Iterator[Manifest]:
     """Yield the manifests that have to be applied."""
-    for manifest in simple_children(observed.cluster):
-        live = observed.children.get((kind_of(manifest), manifest["metadata"]["name"]))
+    for key, manifest in simple_children(observed.cluster).items():
+        live = observed.children.get(key)
         if live is None or differs(live, stamped(manifest)):
             yield stamped(manifest)
+
+
+def unwanted_children(observed: Observed) -> Iterator[DeleteChild]:
+    """Yield the children that the spec does without."""
+    for kind, name in observed.children.keys() - simple_children(observed.cluster).keys():
+        uid = observed.children[kind, name]["metadata"]["uid"]
+        yield DeleteChild(kind=kind, name=name, uid=uid, step="children")
 
 
 def stale_statefulset(observed: Observed, zone: Zone, *, pods: int) -> Manifest | None:
@@ -79,7 +94,7 @@ def differs(live: Json, manifest: Json) -> bool:
     return not _covers(live, manifest)
 
 
-def is_ours(live: Json, cluster: Cluster, *, owned: bool) -> bool:
+def is_ours(live: Json, cluster: Identity, *, owned: bool) -> bool:
     """Whether an object belongs to this cluster and, where it has an owner, to this very resource."""
     metadata = live["metadata"]
     if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:

@@ -53,6 +53,14 @@ def conditions_of(observed: Observed, plan: Plan, health: Health | None) -> Iter
         yield Condition("Paused", "True", "Paused", "maintenance.paused is set: nothing is changed")
 
 
+def stalled_conditions(stall: Stall) -> Iterator[Condition]:
+    """Yield what is certain of a turn that could not even look."""
+    yield _ready_stalled(stall)
+    if stall.reason == "ConfigRefused":
+        yield Condition("ConfigValid", "False", stall.reason, stall.message)
+    yield Condition("Stalled", "True", stall.reason, stall.message)
+
+
 def outdated_pods(observed: Observed) -> list[str]:
     """Return the pods that were made from another template than that of now."""
     return [
@@ -66,12 +74,16 @@ def _ready(
     observed: Observed, plan: Plan, needed: tuple[Condition, ...], stalled: Stall | None
 ) -> Condition:
     if stalled is not None:
-        return Condition("Ready", "False", "Stalled", f"{stalled.reason}: {stalled.message}")
+        return _ready_stalled(stalled)
     for reason, message in _unfinished(observed, plan, needed):
         return Condition("Ready", "False", reason, message)
     assert observed.document is not None, "without one there is something unfinished"
     nodes = len(observed.document.current)
     return Condition("Ready", "True", "InForce", f"{nodes} nodes are members of one epoch")
+
+
+def _ready_stalled(stall: Stall) -> Condition:
+    return Condition("Ready", "False", "Stalled", f"{stall.reason}: {stall.message}")
 
 
 def _unfinished(

@@ -34,15 +34,15 @@ class Works:
     metrics: Metrics
 
 
-async def converge(key: ClusterKey, works: Works, leaving: Callable[[], bool]) -> None:
-    """Take turns until the cluster is gone or the process ends. Never two at once."""
+async def converge(key: ClusterKey, uid: str, works: Works, leaving: Callable[[], bool]) -> None:
+    """Take turns until this very resource is gone or the process ends. Never two at once."""
     failures = 0
     works.pulse.beat(key)
     try:
         while not leaving():
             began_s = clock.monotonic_s()
             try:
-                outcome = await reconcile(key, works.ports)
+                outcome = await reconcile(key, uid, works.ports)
             except SpineError as error:
                 failures = 0 if isinstance(error, OutdatedError) else failures + 1
                 pause_s = pause_after(failures, error)
@@ -65,6 +65,6 @@ async def converge(key: ClusterKey, works: Works, leaving: Callable[[], bool]) -
 def pause_after(failures: int, error: SpineError) -> float:
     """Return how long to wait after so many failures in a row, with jitter."""
     if isinstance(error, KubeError) and error.retry_after_s is not None:
-        return error.retry_after_s
+        return min(error.retry_after_s, BACK_OFF_MAX_S)
     longest_s: float = min(BACK_OFF_FIRST_S * 2 ** max(failures - 1, 0), BACK_OFF_MAX_S)
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -47,7 +47,18 @@ class SetPace:
     slots: int
 
 
-Apply = ApplyChild | MakeSecrets | RenewLeaf | LabelClaim | SetPace  # harmless when repeated
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteChild:
+    """Delete another object that is ours and that nobody needs."""
+
+    kind: Kind
+    name: str
+    uid: str
+    step: str
+
+
+# harmless when repeated
+Apply = ApplyChild | MakeSecrets | RenewLeaf | LabelClaim | SetPace | DeleteChild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +100,6 @@ class DeleteClaim:
     uid: str
     why: str
     step: str = "volume"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteChild:
-    """Delete another object that is ours: an empty StatefulSet, or everything on deletion."""
-
-    kind: Kind
-    name: str
-    uid: str
-    step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

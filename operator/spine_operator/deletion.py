@@ -2,7 +2,9 @@
 
 Retain: only the finalizer goes; Kubernetes then collects what the resource owns, and claims, Secrets
 and document stay for a resource of the same name. Delete: StatefulSets, then claims, then Secrets and
-document. No node is asked. A deletion never hangs: after `LIMIT_S` the finalizer goes whatever is left.
+document; what is on its way out holds nothing up, so a dead host leaves no document behind that names
+volumes which go. No node is asked. A deletion never hangs: after `LIMIT_S` the finalizer goes whatever
+is left.
 """
 
 from collections.abc import Sequence
@@ -10,9 +12,10 @@ from dataclasses import dataclass
 
 from spine_operator.children import is_ours
 from spine_operator.decisions import DeleteChild, RemoveFinalizer, Wait
+from spine_operator.manifests.naming import ClusterKey
 from spine_operator.manifests.secret import secret_name
 from spine_operator.ports import Json, Kind, KubePort, NotFoundError, kind_of
-from spine_operator.spec import Cluster
+from spine_operator.spec import Identity
 
 LIMIT_S = 360  # two minutes for each of the three steps
 _PURPOSES = ("client", "tls", "ca", "admin", "cluster")
@@ -31,23 +34,22 @@ class Remnant:
 Steps = Sequence[tuple[str, Sequence[Remnant]]]  # what has to be gone, step by step
 
 
-async def observe_remnants(cluster: Cluster, kube: KubePort) -> Steps:
+async def observe_remnants(cluster: Identity, kube: KubePort) -> Steps:
     """Return what is left of a cluster that is being deleted. Raises `KubeError`."""
-    if cluster.spec.storage.keep_when_deleted:
+    if cluster.keep_when_deleted:
         return ()
     key = cluster.key
+    sets = await kube.list(Kind.STATEFULSET, *key)
+    claims = await kube.list(Kind.CLAIM, *key)
     return (
-        (
-            "pods",
-            [_remnant(m) for m in await kube.list(Kind.STATEFULSET, *key) if _owned(m, cluster)],
-        ),
-        ("volume", [_remnant(m) for m in await kube.list(Kind.CLAIM, *key)]),
+        ("pods", [_remnant(m) for m in sets if is_ours(m, cluster, owned=True)]),
+        ("volume", [_remnant(m) for m in claims if _is_of_a_seat(m, key)]),
         ("secrets", await _unowned(cluster, kube)),
     )
 
 
 def plan_deletion(
-    cluster: Cluster, steps: Steps, now_ms: int
+    cluster: Identity, steps: Steps, now_ms: int
 ) -> DeleteChild | RemoveFinalizer | Wait:
     """Return what to do next. `steps` may be stale or empty: every deletion carries a UID."""
     assert cluster.deleted_ms is not None, "asked for a resource that is being deleted"
@@ -58,12 +60,12 @@ def plan_deletion(
         for one in remnants:
             if not one.terminating:
                 return DeleteChild(kind=one.kind, name=one.name, uid=one.uid, step=step)
-        if remnants:
-            return Wait(step=step, message=f"waiting for {', '.join(one.name for one in remnants)}")
+    if left:
+        return Wait(step="finalizer", message=f"waiting for {', '.join(left)}")
     return RemoveFinalizer()
 
 
-async def _unowned(cluster: Cluster, kube: KubePort) -> list[Remnant]:
+async def _unowned(cluster: Identity, kube: KubePort) -> list[Remnant]:
     """Return the Secrets and the document, which no owner takes along."""
     key = cluster.key
     wanted = [(Kind.SECRET, secret_name(key.name, purpose)) for purpose in _PURPOSES]
@@ -78,8 +80,9 @@ async def _unowned(cluster: Cluster, kube: KubePort) -> list[Remnant]:
     return found
 
 
-def _owned(live: Json, cluster: Cluster) -> bool:
-    return is_ours(live, cluster, owned=True)
+def _is_of_a_seat(claim: Json, key: ClusterKey) -> bool:
+    """Whether a claim is called like ours: others may carry the cluster's label too."""
+    return key.zone_of(key.seat_of_claim(claim["metadata"]["name"])) is not None
 
 
 def _remnant(live: Json) -> Remnant:

@@ -1,7 +1,7 @@
 """Events: one per transition, of a closed set. Building them is pure.
 
-An event's name is made of what it says, so saying it twice within Kubernetes' memory of an hour is a
-conflict and not a second event.
+An event's name is made of what it says and of the ten minutes in which it does, so that a condition
+which comes and goes is no flood: saying it again in that time is a conflict, later a second event.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ from spine_operator.decisions import Act, Blocked, DeleteClaim, Plan, Publish, R
 from spine_operator.manifests.naming import FIELD_MANAGER, digest
 from spine_operator.manifests.objects import API_VERSION, KIND
 from spine_operator.ports import Json
-from spine_operator.spec import Cluster
+from spine_operator.spec import Identity
 
+SPELL_MS: Final = 600_000
 _PUBLISHED: Final = {
     Step.PREPARE: "ChangePrepared",
     Step.SWITCH: "ChangeSwitched",
@@ -24,7 +25,7 @@ _PUBLISHED: Final = {
 _WARNINGS: Final = frozenset({"Blocked", "Stalled", "ChangeReverted", "VolumeKept"})
 
 
-def act_event(cluster: Cluster, act: Act, now_ms: int) -> dict[str, Any] | None:
+def act_event(cluster: Identity, act: Act, now_ms: int) -> dict[str, Any] | None:
     """Return the event of an act that has succeeded, None for those that nobody waits for."""
     match act:
         case Publish(version=None, why=why):
@@ -42,7 +43,7 @@ def act_event(cluster: Cluster, act: Act, now_ms: int) -> dict[str, Any] | None:
 
 
 def status_events(
-    cluster: Cluster, plan: Plan, before: Json, after: Json, now_ms: int
+    cluster: Identity, plan: Plan, before: Json, after: Json, now_ms: int
 ) -> Iterator[dict[str, Any]]:
     """Yield what the new status says for the first time: a guard that blocks, a stall."""
     if isinstance(plan.decision, Blocked):
@@ -60,9 +61,10 @@ def _stall(status: Json) -> Json:
     return next(found, {})
 
 
-def _event(cluster: Cluster, reason: str, note: str, now_ms: int) -> dict[str, Any]:
+def _event(cluster: Identity, reason: str, note: str, now_ms: int) -> dict[str, Any]:
     key = cluster.key
-    said = digest({"uid": cluster.uid, "reason": reason, "note": note})
+    spell = now_ms // SPELL_MS
+    said = digest({"uid": cluster.uid, "reason": reason, "note": note, "spell": spell})
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     return {
         "apiVersion": "events.k8s.io/v1",

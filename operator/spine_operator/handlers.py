@@ -40,11 +40,13 @@ def build_registry(works: Works) -> kopf.OperatorRegistry:
 
     # Kopf looks at a stopped daemon so seldom because it writes an annotation each time it does.
     @kopf.daemon(*CLUSTERS, registry=registry, cancellation_polling=3600)
-    async def run(namespace: str | None, name: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
+    async def run(
+        namespace: str | None, name: str, uid: str, stopped: kopf.DaemonStopped, **_: Any
+    ) -> None:
         def leaving() -> bool:
             return _must_leave(stopped)
 
-        await converge(_key(namespace, name), works, leaving)
+        await converge(_key(namespace, name), uid, works, leaving)
 
     @kopf.on.event(*CLUSTERS, registry=registry)
     async def changed(namespace: str | None, name: str, **_: Any) -> None:
@@ -76,6 +78,8 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.posting.reporting_component = FIELD_MANAGER
+    for group, _, plural in CHILDREN:  # the server leaves out what is not ours
+        settings.watching.label_selectors[group, plural] = CLUSTER_LABEL
     settings.peering.standalone = True
     settings.queueing.worker_limit = None
     settings.networking.request_timeout = 30

@@ -14,13 +14,12 @@ from spine_core.errors import InvalidInputError
 from spine_core.members import Reports
 from spine_core.reports import Report
 from spine_core.topology import Seat
-from spine_operator.children import is_ours, simple_children
-from spine_operator.manifests.naming import ZONE_LABEL
+from spine_operator.children import children_of, is_ours, simple_children
 from spine_operator.manifests.secret import secret_name
 from spine_operator.manifests.statefulset import image_of
 from spine_operator.measures import quantity_of
 from spine_operator.observed import ChildKey, Observed, ZoneSet
-from spine_operator.ports import Door, Json, Kind, NodeError, NotFoundError, Ports, kind_of
+from spine_operator.ports import Door, Json, Kind, NodeError, NotFoundError, Ports
 from spine_operator.readings import (
     read_claim,
     read_document,
@@ -47,8 +46,16 @@ async def observe(resource: Json, ports: Ports) -> Observed:
     cluster, key = look.cluster, look.cluster.key
     children = await look.children()
     sets = await look.statefulsets()
-    pods = {m["metadata"]["name"]: read_pod(m) for m in await look.listed(Kind.POD)}
-    claims = [read_claim(m) for m in await look.listed(Kind.CLAIM)]
+    pods = {
+        seat: read_pod(m, zone)
+        for m in await look.listed(Kind.POD)
+        if (zone := key.zone_of(seat := m["metadata"]["name"]))
+    }
+    claims = {
+        seat: read_claim(m, zone)
+        for m in await look.listed(Kind.CLAIM)
+        if (zone := key.zone_of(seat := key.seat_of_claim(m["metadata"]["name"])))
+    }
     secrets = await look.secrets()
     document = read_document(await look.named(Kind.CONFIG_MAP, key.topology_map, owned=False))
     return Observed(
@@ -60,7 +67,7 @@ async def observe(resource: Json, ports: Ports) -> Observed:
         taken=tuple(sorted(look.taken)),
         sets=sets,
         pods=pods,
-        claims={key.seat_of_claim(claim.name): claim for claim in claims},
+        claims=claims,
         reports=await _reports(cluster, ports, secrets, tuple(pods)),
         children=children,
         secrets=secrets,
@@ -95,21 +102,24 @@ class _Look:
     async def listed(self, kind: Kind) -> Sequence[Json]:
         return await self._kube.list(kind, self.cluster.key.namespace, self.cluster.key.name)
 
-    async def named(self, kind: Kind, name: str, *, owned: bool) -> Json | None:
+    async def named(
+        self, kind: Kind, name: str, *, owned: bool, needed: bool = True
+    ) -> Json | None:
         try:
             live = await self._kube.get(kind, self.cluster.key.namespace, name)
         except NotFoundError:
             return None
         if is_ours(live, self.cluster, owned=owned):
             return live
-        self.taken.add(f"{kind.rpartition('/')[2]} {name}")
+        if needed:
+            self.taken.add(f"{kind.rpartition('/')[2]} {name}")
         return None
 
     async def children(self) -> dict[ChildKey, Json]:
-        found = {}
-        for manifest in simple_children(self.cluster):
-            kind, name = kind_of(manifest), manifest["metadata"]["name"]
-            live = await self.named(kind, name, owned=True)
+        wanted, found = simple_children(self.cluster), {}
+        for kind, name in children_of(self.cluster):
+            needed = (kind, name) in wanted
+            live = await self.named(kind, name, owned=True, needed=needed)
             if live is not None:
                 found[kind, name] = live
         return found
@@ -118,7 +128,7 @@ class _Look:
         """Read those of the zones in the spec by name, and find those of zones that are gone."""
         zones = {zone.name for zone in self.cluster.spec.zones}
         for manifest in await self.listed(Kind.STATEFULSET):
-            zones.add(manifest["metadata"]["labels"][ZONE_LABEL])
+            zones.add(manifest["metadata"]["name"].removeprefix(f"{self.cluster.key.name}-"))
         sets = {}
         for zone in sorted(zones):
             name = self.cluster.key.statefulset(zone)

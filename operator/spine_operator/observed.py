@@ -43,6 +43,7 @@ class Pod:
     terminating: bool
     host: str | None = None  # the Kubernetes node it runs on
     trouble: str = ""
+    unscheduled_ms: int | None = None  # since when the scheduler has found no host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from typing import get_args
 
 from spine_core.topology import Document
 from spine_core.wanted import Wanted
-from spine_operator.certificates import LEAF_LIFE
+from spine_operator.certificates import LEAF_LIFE, stands_for
 from spine_operator.changes import is_quiet, next_step
-from spine_operator.children import stale_children, stale_statefulset
+from spine_operator.children import stale_children, stale_statefulset, unwanted_children
 from spine_operator.decisions import (
     Act,
     Apply,
@@ -27,7 +27,7 @@ from spine_operator.decisions import (
 )
 from spine_operator.observed import Observed
 from spine_operator.pods import forget, pods_of_new_set, resizes
-from spine_operator.secrets import purposes
+from spine_operator.secrets import certificate_names, purposes
 from spine_operator.volumes import clean_up, recycle, store_labels
 
 PACE_SLOTS = 4  # slots that a node pulls at once; the bandwidth is bounded apart
@@ -72,6 +72,7 @@ def _gate(observed: Observed) -> Wait | Blocked | None:
 def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
     for manifest in stale_children(observed):
         yield ApplyChild(manifest)
+    yield from unwanted_children(observed)
     for zone in observed.cluster.spec.zones:
         pods = pods_of_new_set(observed, wanted, zone.name)
         statefulset = stale_statefulset(observed, zone, pods=pods)
@@ -84,11 +85,13 @@ def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
 
 
 def _leaf_is_due(observed: Observed) -> bool:
-    """Whether the nodes' certificate is in the last third of its life and can be signed anew."""
-    ends_ms = observed.expiry_ms.get("tls")
+    """Whether the nodes' certificate lacks a name or most of its life, and can be signed anew."""
+    if not {"ca", "tls"} <= observed.secrets.keys():
+        return False
     third_ms = LEAF_LIFE.total_seconds() * 1000 / 3
-    due = ends_ms is not None and ends_ms - observed.now_ms < third_ms
-    return due and "ca" in observed.secrets
+    ends_soon = observed.expiry_ms["tls"] - observed.now_ms < third_ms
+    leaf = observed.secrets["tls"]["tls.crt"]
+    return ends_soon or not stands_for(leaf, certificate_names(observed.cluster))
 
 
 def _paces(observed: Observed) -> Iterator[SetPace]:

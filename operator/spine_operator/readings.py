@@ -13,11 +13,11 @@ from spine_operator.manifests.naming import (
     PUBLISHED_ANNOTATION,
     REVISION_LABEL,
     STORE_LABEL,
-    ZONE_LABEL,
 )
 from spine_operator.observed import Claim, Pod, ZoneSet
 from spine_operator.ports import Json
 from spine_operator.secrets import SecretValues
+from spine_operator.spec import parse_time
 
 _SECRET_KEYS: Mapping[str, frozenset[str]] = {
     "cluster": frozenset({"secret"}),
@@ -43,29 +43,30 @@ def read_statefulset(live: Json) -> ZoneSet:
     )
 
 
-def read_pod(live: Json) -> Pod:
+def read_pod(live: Json, zone: str) -> Pod:
     """Read a pod, with the reason why its container does not run."""
     metadata, status = live["metadata"], live.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
     return Pod(
         uid=metadata["uid"],
-        zone=metadata["labels"][ZONE_LABEL],
+        zone=zone,
         revision=metadata["labels"].get(REVISION_LABEL, ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
         terminating="deletionTimestamp" in metadata,
         host=live.get("spec", {}).get("nodeName"),
-        trouble=_trouble(status, conditions),
+        trouble=_trouble(status),
+        unscheduled_ms=_unscheduled_ms(conditions.get("PodScheduled", {})),
     )
 
 
-def read_claim(live: Json) -> Claim:
+def read_claim(live: Json, zone: str) -> Claim:
     """Read a volume claim."""
     metadata = live["metadata"]
     delete_after = metadata["labels"].get(DELETE_AFTER_LABEL, "")
     return Claim(
         name=metadata["name"],
         uid=metadata["uid"],
-        zone=metadata["labels"][ZONE_LABEL],
+        zone=zone,
         size=_size(live),
         store_id=metadata["labels"].get(STORE_LABEL),
         delete_after_s=int(delete_after) if delete_after.isdigit() else None,
@@ -106,10 +107,14 @@ def _size(claim: Json) -> str:
     return str(claim["spec"]["resources"]["requests"]["storage"])
 
 
-def _trouble(status: Json, conditions: Mapping[str, Json]) -> str:
+def _trouble(status: Json) -> str:
     for container in status.get("containerStatuses", ()):
         reason = container.get("state", {}).get("waiting", {}).get("reason", _STARTING)
         if reason != _STARTING:
             return str(reason)
-    scheduled = conditions.get("PodScheduled", {})
-    return str(scheduled.get("reason", "")) if scheduled.get("status") == "False" else ""
+    return ""
+
+
+def _unscheduled_ms(scheduled: Json) -> int | None:
+    refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    return parse_time(scheduled["lastTransitionTime"]) if refused else None

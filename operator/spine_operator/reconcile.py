@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from spine_core.errors import SpineError
+from spine_core.errors import InvalidInputError, SpineError
 from spine_operator.acts import apply, let_go, perform
 from spine_operator.decisions import Act, Blocked, Done, Plan, Wait
 from spine_operator.deletion import LIMIT_S, Steps, observe_remnants, plan_deletion
@@ -17,10 +17,19 @@ from spine_operator.manifests.naming import ClusterKey
 from spine_operator.observe import observe
 from spine_operator.observed import Observed
 from spine_operator.planner import plan
-from spine_operator.ports import ForbiddenError, Json, Kind, KubeError, NotFoundError, Ports
+from spine_operator.ports import (
+    ConflictError,
+    ForbiddenError,
+    Json,
+    Kind,
+    KubeError,
+    NotFoundError,
+    Ports,
+)
 from spine_operator.seating import wanted_by
-from spine_operator.spec import Cluster, parse_cluster
-from spine_operator.status import build_status, forbidden_status, is_ready, merge_patch
+from spine_operator.spec import Identity, parse_identity
+from spine_operator.stalls import Stall
+from spine_operator.status import build_status, is_ready, merge_patch, stalled_status
 
 logger = logging.getLogger("spine.reconcile")
 
@@ -40,8 +49,8 @@ class Outcome:
     status: Json | None = None
 
 
-async def reconcile(key: ClusterKey, ports: Ports) -> Outcome:
-    """Take one turn.
+async def reconcile(key: ClusterKey, uid: str, ports: Ports) -> Outcome:
+    """Take one turn. A resource of this name with another UID is another one's business.
 
     Raises:
         KubeError, NodeError, InvalidInputError, OutdatedError: try again later, with back-off.
@@ -50,13 +59,18 @@ async def reconcile(key: ClusterKey, ports: Ports) -> Outcome:
         resource = await ports.kube.get(Kind.CLUSTER, key.namespace, key.name)
     except NotFoundError:
         return Outcome(0.0, gone=True)
-    if "deletionTimestamp" in resource["metadata"]:
-        return await _end(parse_cluster(resource), ports)
+    identity = parse_identity(resource)
+    if identity.uid != uid:
+        return Outcome(0.0, gone=True)
+    if identity.deleted_ms is not None:
+        return await _end(identity, ports)
     try:
         return await _turn(resource, ports)
-    except ForbiddenError as error:
+    except (ForbiddenError, InvalidInputError) as error:
+        reason = "OperatorForbidden" if isinstance(error, ForbiddenError) else "ConfigRefused"
         before = resource.get("status", {})
-        after = forbidden_status(before, resource["metadata"], str(error), ports.now_ms())
+        stall = Stall(reason, str(error))
+        after = stalled_status(before, stall, identity.generation, ports.now_ms())
         await _write_status(key, before, after, ports)
         raise
 
@@ -77,7 +91,11 @@ async def _turn(resource: Json, ports: Ports) -> Outcome:
 
 
 async def _act(decided: Plan, observed: Observed, ports: Ports) -> SpineError | None:
-    """Do what the plan says; a failure ends the acts of this turn, not its status."""
+    """Do what the plan says; a failure ends the acts of this turn, not its status.
+
+    Raises:
+        ForbiddenError, InvalidInputError: which the status has to say instead.
+    """
     try:
         for one in decided.applies:
             await apply(one, observed, ports)
@@ -86,14 +104,14 @@ async def _act(decided: Plan, observed: Observed, ports: Ports) -> SpineError | 
             logger.info("act_done", extra=_facts(observed.cluster, decided))
             event = act_event(observed.cluster, decided.decision, observed.now_ms)
             await _tell([event] if event else [], observed.cluster, ports)
-    except ForbiddenError:
+    except (ForbiddenError, InvalidInputError):
         raise
     except SpineError as error:
         return error
     return None
 
 
-async def _end(cluster: Cluster, ports: Ports) -> Outcome:
+async def _end(cluster: Identity, ports: Ports) -> Outcome:
     """Take one turn for a resource that is being deleted."""
     if not cluster.held:
         return Outcome(AGAIN_WHILE_WAITING_S)
@@ -121,11 +139,13 @@ async def _write_status(key: ClusterKey, before: Json, after: Json, ports: Ports
         await ports.kube.patch_status(key.namespace, key.name, patch)
 
 
-async def _tell(events: Iterable[dict[str, Any]], cluster: Cluster, ports: Ports) -> None:
+async def _tell(events: Iterable[dict[str, Any]], cluster: Identity, ports: Ports) -> None:
     """Post events; they are for people, so losing one stops nothing."""
     for event in events:
         try:
             await ports.kube.create(event)
+        except ConflictError:
+            continue  # said already, a moment ago
         except KubeError as error:
             logger.info("event_lost", extra={"cluster": str(cluster.key), "error": str(error)})
 
@@ -142,7 +162,7 @@ def _pause_s(decided: Plan, status: Json) -> float:
             return AGAIN_AFTER_ACT_S
 
 
-def _facts(cluster: Cluster, decided: Plan) -> dict[str, str]:
+def _facts(cluster: Identity, decided: Plan) -> dict[str, str]:
     assert not isinstance(decided.decision, Done), "only acts are logged"
     step = str(decided.decision.step)
     return {"cluster": str(cluster.key), "act": type(decided.decision).__name__, "step": step}

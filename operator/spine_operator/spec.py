@@ -52,7 +52,6 @@ class Storage:
 
     size: str
     class_name: str | None
-    keep_when_deleted: bool
     keep_when_scaled_down: bool
     keep_for_s: int  # before a retired volume is deleted
 
@@ -112,13 +111,12 @@ class Spec:
     pod: Pod
     rebalance: Rebalance
     access: Access
-    min_ready_s: int
     paused: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """One custom resource as it was read."""
+class Identity:
+    """Which custom resource it is: known even when its spec cannot be read."""
 
     key: ClusterKey
     uid: str
@@ -126,12 +124,24 @@ class Cluster:
     generation: int
     deleted_ms: int | None  # when its deletion was asked for
     finalizers: tuple[str, ...]
-    spec: Spec
+    keep_when_deleted: bool  # volumes, Secrets and document
 
     @property
     def held(self) -> bool:
         """Our finalizer is on it, so nobody can take it away behind our back."""
         return FINALIZER in self.finalizers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster(Identity):
+    """One custom resource as it was read."""
+
+    spec: Spec
+
+
+def parse_identity(resource: Json) -> Identity:
+    """Parse what a MemorySpineCluster has whatever its spec says. It keeps its data in case of doubt."""
+    return Identity(**_identity(resource))
 
 
 def parse_cluster(resource: Json) -> Cluster:
@@ -140,21 +150,25 @@ def parse_cluster(resource: Json) -> Cluster:
     Raises:
         InvalidInputError: a field is missing or malformed; its path says which.
     """
-    meta = resource["metadata"]
-    deleted = meta.get("deletionTimestamp")
     try:
         spec = parse_spec(resource["spec"])
     except KeyError as error:
         raise InvalidInputError("the API server sent no value", path=f"spec: {error}") from error
-    return Cluster(
-        key=ClusterKey(meta["namespace"], meta["name"]),
-        uid=meta["uid"],
-        resource_version=meta["resourceVersion"],
-        generation=meta["generation"],
-        deleted_ms=parse_time(deleted) if deleted else None,
-        finalizers=tuple(meta.get("finalizers", ())),
-        spec=spec,
-    )
+    return Cluster(**_identity(resource), spec=spec)
+
+
+def _identity(resource: Json) -> dict[str, Any]:
+    meta = resource["metadata"]
+    deleted = meta.get("deletionTimestamp")
+    return {
+        "key": ClusterKey(meta["namespace"], meta["name"]),
+        "uid": meta["uid"],
+        "resource_version": meta["resourceVersion"],
+        "generation": meta["generation"],
+        "deleted_ms": parse_time(deleted) if deleted else None,
+        "finalizers": tuple(meta.get("finalizers", ())),
+        "keep_when_deleted": resource["spec"]["storage"].get("whenDeleted") != "Delete",
+    }
 
 
 def parse_time(text: str) -> int:
@@ -192,7 +206,6 @@ def parse_spec(spec: Json) -> Spec:
         pod=_pod(spec),
         rebalance=_rebalance(spec["rebalance"]),
         access=_access(spec),
-        min_ready_s=spec["rollout"]["minReadySeconds"],
         paused=spec["maintenance"]["paused"],
     )
 
@@ -226,7 +239,6 @@ def _storage(storage: Json) -> Storage:
     return Storage(
         size=str(storage["size"]),
         class_name=storage.get("storageClassName"),
-        keep_when_deleted=storage["whenDeleted"] == "Retain",
         keep_when_scaled_down=storage["whenScaledDown"] == "Retain",
         keep_for_s=seconds_of(storage["keepFor"]),
     )

@@ -23,6 +23,7 @@ REASONS: Final = (
     "QuorumLost",
     "VolumeRetained",
 )
+SCHEDULING_MS: Final = 180_000  # by then an autoscaler has usually brought a host
 _IMAGE_TROUBLE: Final = (
     "ErrImagePull",
     "ImagePullBackOff",
@@ -47,9 +48,11 @@ def stall_of(observed: Observed, plan: Plan, health: Health | None) -> Stall | N
     silent = {seat: pod for seat, pod in observed.pods.items() if not observed.reports.get(seat)}
     for seat, pod in sorted(silent.items()):
         if pod.trouble in _IMAGE_TROUBLE:
-            return Stall("ImagePullFailed", f"{seat}: {pod.trouble}")
-        if pod.trouble == "Unschedulable":
-            return Stall("PodsNotScheduled", f"{seat} fits no host")
+            message = f"{seat}: {pod.trouble}; mend the image in the spec, then delete this pod"
+            return Stall("ImagePullFailed", message)
+        since_ms = pod.unscheduled_ms
+        if since_ms is not None and observed.now_ms - since_ms > SCHEDULING_MS:
+            return Stall("PodsNotScheduled", f"{seat} fits no host; describe the pod to see why")
     document = observed.document
     last = document.history[-1] if document and document.history else None
     if last and last.result == "reverted" and last.automatic and isinstance(decision, Wait):

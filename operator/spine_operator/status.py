@@ -7,12 +7,13 @@ gets no writes.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from spine_core.reports import Report
 from spine_core.topology import Document
 from spine_core.wanted import Wanted
-from spine_operator.conditions import conditions_of, outdated_pods
+from spine_operator.conditions import Condition, conditions_of, outdated_pods, stalled_conditions
 from spine_operator.decisions import Blocked, Done, Plan
 from spine_operator.health import Health, health_of
 from spine_operator.lines import nodes_of, zones_of
@@ -20,9 +21,11 @@ from spine_operator.manifests.naming import selector
 from spine_operator.measures import quantity_of
 from spine_operator.observed import Observed
 from spine_operator.ports import Json
+from spine_operator.stalls import Stall
 from spine_operator.volumes import left_over
 
 _OPERATIONS = {"join": "Join", "drain": "Drain", "replace": "Replace"}
+TARGETS_MAX, KEPT_MAX = 64, 128  # as many as the CRD's lists hold
 _POINT_OF_NO_RETURN = ("commit", "settle", "shrink", "volume")
 
 
@@ -56,25 +59,13 @@ def build_status(observed: Observed, wanted: Wanted, plan: Plan, before: Json) -
     return {name: value for name, value in status.items() if value is not None}
 
 
-def forbidden_status(before: Json, metadata: Json, message: str, now_ms: int) -> dict[str, Any]:
-    """Return the status of a turn that our rights did not cover; all else stays as it was."""
-    kept = [one for one in before.get("conditions", ()) if one["type"] not in ("Ready", "Stalled")]
+def stalled_status(before: Json, stall: Stall, generation: int, now_ms: int) -> dict[str, Any]:
+    """Return the status of a turn that could not even look; what it does not know stays as it was."""
+    said = {condition.type: condition for condition in stalled_conditions(stall)}
     known = {one["type"]: one for one in before.get("conditions", ())}
-    stalls = (("Ready", "False", "Stalled"), ("Stalled", "True", "OperatorForbidden"))
-    for kind, status, reason in stalls:
-        old = known.get(kind, {})
-        same = old.get("status") == status
-        kept.append(
-            {
-                "type": kind,
-                "status": status,
-                "reason": reason,
-                "message": message[:4096],
-                "observedGeneration": metadata["generation"],
-                "lastTransitionTime": old["lastTransitionTime"] if same else stamp(now_ms),
-            }
-        )
-    return {**before, "observedGeneration": metadata["generation"], "conditions": kept}
+    kept = [one for kind, one in known.items() if kind not in (*said, "Reconciling")]
+    told = [_as_json(condition, known, generation, now_ms) for condition in said.values()]
+    return {**before, "observedGeneration": generation, "conditions": [*told, *kept]}
 
 
 def is_ready(status: Json) -> bool:
@@ -105,16 +96,22 @@ def _conditions(
 ) -> Iterator[dict[str, Any]]:
     known = {one["type"]: one for one in before.get("conditions", ())}
     for condition in conditions_of(observed, plan, health):
-        old = known.get(condition.type, {})
-        kept = old.get("status") == condition.status
-        yield {
-            "type": condition.type,
-            "status": condition.status,
-            "reason": condition.reason,
-            "message": condition.message[:4096],
-            "observedGeneration": observed.cluster.generation,
-            "lastTransitionTime": old["lastTransitionTime"] if kept else stamp(observed.now_ms),
-        }
+        yield _as_json(condition, known, observed.cluster.generation, observed.now_ms)
+
+
+def _as_json(
+    condition: Condition, known: Mapping[str, Json], generation: int, now_ms: int
+) -> dict[str, Any]:
+    old = known.get(condition.type, {})
+    kept = old.get("status") == condition.status
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message[:4096],
+        "observedGeneration": generation,
+        "lastTransitionTime": old["lastTransitionTime"] if kept else stamp(now_ms),
+    }
 
 
 def _topology(document: Document, health: Health) -> dict[str, Any]:
@@ -141,7 +138,7 @@ def _operation(observed: Observed, wanted: Wanted, plan: Plan) -> dict[str, Any]
     operation: dict[str, Any] = {
         "type": _operation_type(document, wanted),
         "step": step,
-        "targets": _targets(document, wanted),
+        "targets": _targets(document, wanted)[:TARGETS_MAX],
         "cancellable": step not in _POINT_OF_NO_RETURN,
     }
     if document is not None and document.change is not None:
@@ -202,7 +199,7 @@ def _storage(observed: Observed, wanted: Wanted) -> dict[str, Any]:
         storage["kept"] = [
             {"claim": claim.name}
             | ({"deleteAfter": stamp(claim.delete_after_s * 1000)} if claim.delete_after_s else {})
-            for claim in left_over(observed, wanted, observed.document)
+            for claim in islice(left_over(observed, wanted, observed.document), KEPT_MAX)
         ]
     return storage
 

@@ -28,31 +28,37 @@ UNBUILT: Final[Mapping[str, tuple[object, ...]]] = {
     "retention.compactionSchedule": ("",),
     "rollout.onOperatorUpgrade": ("Hold",),
     "rollout.restartToken": (None,),
+    "rollout.minReadySeconds": (15,),
+    "rollout.progressDeadline": ("20m",),
     "healing.mode": ("Automatic", "Manual"),
+    "healing.replaceAfter": ("30m",),
+    "healing.maxReplacementsPerDay": (3,),
     "healing.replace": ([],),
     "healing.acceptDataLossFor": ([],),
 }
 
-# What the operator itself puts into the nodes' environment.
+# What the operator itself puts into the nodes' environment, or says under another name.
 OWNED_SETTINGS: Final = frozenset(
     {
         "SPINE_ADMIN_TOKEN_FILE",
-        "SPINE_ADVERTISE_URL",
         "SPINE_AUTH",
+        "SPINE_CLUSTER",
         "SPINE_CLUSTER_NAME",
         "SPINE_CLUSTER_SECRET_FILE",
         "SPINE_CONFIG_FILE",
         "SPINE_DATA",
         "SPINE_HOST",
+        "SPINE_KEYS",
         "SPINE_KEYS_FILE",
+        "SPINE_NODE",
         "SPINE_PARTITION_STRATEGY",
         "SPINE_PEERS_DIR",
         "SPINE_PORT",
         "SPINE_REGION_NAME",
         "SPINE_REGION_NUMBER",
         "SPINE_SEAT",
+        "SPINE_TLS",
         "SPINE_TLS_DIR",
-        "SPINE_ZONE",
     }
 )
 

@@ -77,7 +77,7 @@ class World:
     async def turn(self, ports: Ports | None = None) -> Outcome:
         """One turn of the operator, then one of the controllers."""
         try:
-            outcome = await reconcile(KEY, ports or self.ports())
+            outcome = await reconcile(KEY, self.uid, ports or self.ports())
         except SpineError:
             outcome = Outcome(1.0)
         self.controllers()
@@ -125,6 +125,11 @@ class World:
     def resource(self) -> dict[str, Any]:
         """The custom resource, an empty one when it is gone."""
         return self.find(Kind.CLUSTER, KEY.name) or {"metadata": {}}
+
+    @property
+    def uid(self) -> str:
+        """What tells this resource from another one of its name; empty when it is gone."""
+        return str(self.resource["metadata"].get("uid", ""))
 
     @property
     def status(self) -> dict[str, Any]:

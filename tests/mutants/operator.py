@@ -153,6 +153,38 @@ MUTANTS = [
         "",
         "test_scenarios.py::test_a_field_that_is_not_built_is_refused_by_its_path",
     ),
+    # what bears our label is not ours by that, and another resource of our name is another one
+    _operator(
+        "deletion",
+        "for m in claims if _is_of_a_seat(m, key)]",
+        "for m in claims]",
+        "test_odd_specs.py::test_what_only_bears_our_label_is_left_alone",
+    ),
+    _operator(
+        "reconcile",
+        "    if identity.uid != uid:\n        return Outcome(0.0, gone=True)\n",
+        "",
+        "test_odd_specs.py::test_a_resource_made_anew_is_no_business_of_the_daemon_before",
+    ),
+    _operator(
+        "manifests/objects",
+        '        del metadata["labels"][INSTANCE_LABEL]\n',
+        "        pass\n",
+        "test_odd_specs.py::test_argo_cd_finds_nothing_to_prune",
+    ),
+    # a spec that cannot be read, or be carried out, is told; one that does without is obeyed
+    _operator(
+        "reconcile",
+        "    except (ForbiddenError, InvalidInputError) as error:\n",
+        "    except ForbiddenError as error:\n",
+        "test_odd_specs.py::test_a_spec_that_cannot_be_read_is_named_and_the_cluster_can_be_deleted",
+    ),
+    _operator(
+        "children",
+        "in observed.children.keys() - simple_children(observed.cluster).keys():",
+        "in set[ChildKey]():",
+        "test_odd_specs.py::test_the_policy_goes_when_the_spec_does_without_even_in_the_middle_of_a_change",
+    ),
     # I13: at rest nothing is written
     _operator(
         "children",
@@ -169,7 +201,7 @@ MUTANTS = [
     # deletion: nothing of a kept cluster goes, and nothing hangs
     _operator(
         "deletion",
-        "    if cluster.spec.storage.keep_when_deleted:\n        return ()\n",
+        "    if cluster.keep_when_deleted:\n        return ()\n",
         "",
         "test_scenarios.py::test_retained_data_is_taken_up_by_a_resource_of_the_same_name",
     ),

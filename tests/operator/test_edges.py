@@ -92,6 +92,8 @@ def test_every_variable_that_the_operator_sets_is_owned(make_cluster: Any) -> No
         "SPINE_QUOTA_BYTES"
     }  # people may know more
     assert names <= OWNED_SETTINGS
+    aliases = {"SPINE_CLUSTER", "SPINE_NODE", "SPINE_KEYS", "SPINE_TLS"}  # of `spine serve`
+    assert aliases <= OWNED_SETTINGS
 
 
 def test_the_generated_key_opens_the_door_that_keys_yaml_describes(make_cluster: Any) -> None:

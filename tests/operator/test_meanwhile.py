@@ -7,12 +7,13 @@ import pytest
 
 from kubedouble.faults import Fault, Faults
 from kubedouble.world import KEY, ZONES, World, is_blocked_by
+from spine_core.topology import Document
 from spine_operator.acts import OutdatedError, apply, perform
 from spine_operator.decisions import Publish, Resize
 from spine_operator.manifests.naming import STORE_LABEL
 from spine_operator.observe import observe
 from spine_operator.planner import plan
-from spine_operator.ports import ConflictError, Kind
+from spine_operator.ports import ConflictError, Door, Kind, NodeError
 from spine_operator.reconcile import reconcile
 from spine_operator.seating import wanted_by
 
@@ -78,7 +79,7 @@ async def test_a_child_of_the_resource_before_is_not_ours() -> None:
     world = await settled()
     owner = [{"uid": "gone", "controller": True}]
     world.kube.edit(Kind.BUDGET, KEY.namespace, "spine", {"metadata": {"ownerReferences": owner}})
-    outcome = await reconcile(KEY, world.ports())
+    outcome = await reconcile(KEY, world.uid, world.ports())
     assert is_blocked_by("NamesFree")(outcome)
 
 
@@ -127,3 +128,20 @@ async def test_no_pod_goes_when_document_or_spec_moved_meanwhile(moved: str) -> 
     with pytest.raises(OutdatedError):
         await perform(decision, observed, ports)
     assert len(world.all(Kind.POD)) == 4
+
+
+async def test_a_document_that_no_node_takes_is_tried_less_and_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(door: Door, _store_id: str, _document: Document) -> None:
+        raise NodeError(f"{door.seat}: its disk is full")
+
+    world = World(**THREE)
+    monkeypatch.setattr(world.nodes, "adopt", refuse)
+    while world.find(Kind.CONFIG_MAP, KEY.topology_map) is None:
+        await world.turn()
+    for _ in range(2):  # each is a failed turn, which the daemon backs off from
+        with pytest.raises(NodeError, match="epoch 1: spine-a-0, spine-b-0, spine-c-0"):
+            await reconcile(KEY, world.uid, world.ports())
+    monkeypatch.undo()
+    await world.settle()

@@ -78,6 +78,8 @@ def test_back_off_grows_to_a_minute_and_obeys_the_server() -> None:
     assert 0.5 <= pauses[0] <= 1.0
     assert 30.0 <= pauses[-1] <= 60.0
     assert pause_after(1, KubeError("busy", retry_after_s=7.0)) == 7.0
+    longest = pause_after(1, KubeError("busy", retry_after_s=600.0))
+    assert longest < TURN_LATE_S, "or the probe takes the pause for a hang"
 
 
 async def test_a_poke_is_kept_until_somebody_waits() -> None:

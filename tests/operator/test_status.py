@@ -10,13 +10,15 @@ from admission.crd import SCHEMA
 from admission.structural import schema_errors
 from kubedouble.world import ZONES, World, is_done
 from spine_core.reports import Status
+from spine_operator.events import SPELL_MS
 from spine_operator.observe import observe
 from spine_operator.observed import Observed
 from spine_operator.planner import plan
+from spine_operator.readings import read_pod
 from spine_operator.reconcile import Outcome
 from spine_operator.seating import wanted_by
-from spine_operator.stalls import REASONS
-from spine_operator.status import build_status, forbidden_status, merge_patch
+from spine_operator.stalls import REASONS, SCHEDULING_MS, Stall
+from spine_operator.status import build_status, merge_patch, stalled_status
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 
@@ -44,6 +46,12 @@ def troubled(observed: Observed, seat: str, trouble: str) -> Observed:
     return silent(replace(observed, pods=pods), seat)
 
 
+def unscheduled(observed: Observed, seat: str, age_ms: int) -> Observed:
+    since_ms = observed.now_ms - age_ms
+    pods = {**observed.pods, seat: replace(observed.pods[seat], unscheduled_ms=since_ms)}
+    return silent(replace(observed, pods=pods), seat)
+
+
 async def test_condition_table() -> None:
     world = await world_of()
     seen = await observe(world.resource, world.ports())
@@ -59,7 +67,7 @@ async def test_condition_table() -> None:
             {"Stalled": ("True", "ImagePullFailed"), "Ready": ("False", "Stalled")},
         ),
         (
-            troubled(seen, "spine-b-0", "Unschedulable"),
+            unscheduled(seen, "spine-b-0", SCHEDULING_MS + 1),
             {"Stalled": ("True", "PodsNotScheduled")},
         ),
         (replace(seen, pods=spread), {"TopologySatisfied": ("False", "HostShared")}),
@@ -77,6 +85,49 @@ async def test_condition_table() -> None:
     for observed, expected in rows:
         shown = conditions(observed)
         assert {kind: shown.get(kind) for kind in expected} == expected
+
+
+async def test_a_pod_that_waits_for_an_autoscaler_is_no_stall() -> None:
+    world = await world_of()
+    seen = await observe(world.resource, world.ports())
+    assert "Stalled" not in conditions(unscheduled(seen, "spine-b-0", SCHEDULING_MS - 1))
+    pod = read_pod(
+        {
+            "metadata": {"uid": "u", "labels": {}},
+            "status": {
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "lastTransitionTime": "2026-01-01T00:00:00Z",
+                    }
+                ]
+            },
+        },
+        "b",
+    )
+    assert pod.unscheduled_ms == 1_767_225_600_000
+
+
+async def test_the_same_said_again_within_ten_minutes_is_one_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    world = await world_of()
+
+    async def pause_and_go_on() -> None:
+        for paused in (True, False):
+            world.change_spec(maintenance={"paused": paused})
+            await world.turn()
+
+    await pause_and_go_on()
+    await pause_and_go_on()
+    assert [one["reason"] for one in world.events()].count("Blocked") == 1
+    assert "event_lost" not in caplog.text
+    world.now_ms += SPELL_MS
+    await pause_and_go_on()
+    assert [one["reason"] for one in world.events()].count("Blocked") == 2
 
 
 async def test_lost_quorum_is_a_stall_only_when_it_does_not_come_back_by_itself() -> None:
@@ -170,7 +221,7 @@ def test_merge_patch_is_what_turns_one_into_the_other() -> None:
 
 def test_a_missing_right_is_shown_and_the_rest_of_the_status_stays() -> None:
     before = {"replicas": 3, "conditions": [{"type": "Available", "status": "True"}]}
-    after = forbidden_status(before, {"generation": 2}, "may not", 0)
+    after = stalled_status(before, Stall("OperatorForbidden", "may not"), 2, 0)
     kinds = {one["type"]: one["reason"] for one in after["conditions"] if "reason" in one}
     assert kinds == {"Ready": "Stalled", "Stalled": "OperatorForbidden"}
     assert after["replicas"] == 3

@@ -6,10 +6,12 @@ Source: operator.md §4.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 GROUP = "memoryspine.io"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
 FINALIZER = f"{GROUP}/finalizer"
 FIELD_MANAGER = "memoryspine-operator"
 CLUSTER_LABEL = f"{GROUP}/cluster"
@@ -61,6 +63,11 @@ class ClusterKey(NamedTuple):
         """Name of the volume claim of a seat."""
         return f"data-{seat}"
 
+    def zone_of(self, seat: str) -> str | None:
+        """The zone that a seat's name tells; None when no seat of this cluster is called so."""
+        found = re.fullmatch(rf"{re.escape(self.name)}-(.+)-\d+", seat)
+        return found[1] if found else None
+
     def seat_of_claim(self, claim: str) -> str:
         """The seat whose volume a claim holds."""
         return claim.removeprefix("data-")
@@ -75,7 +82,7 @@ def labels(cluster: str, component: str, zone: str | None = None) -> dict[str, s
     """Labels of every child object."""
     return {
         **selector(cluster),
-        "app.kubernetes.io/instance": cluster,
+        INSTANCE_LABEL: cluster,
         "app.kubernetes.io/managed-by": FIELD_MANAGER,
         "app.kubernetes.io/component": component,
         **({ZONE_LABEL: zone} if zone is not None else {}),

@@ -7,17 +7,23 @@ from spine_operator.manifests.naming import OPERATOR_NAME, PORT, selector
 from spine_operator.manifests.objects import Manifest, child
 from spine_operator.spec import Cluster
 
+_ANYWHERE = [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]
 _DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
 
 def network_policy(cluster: Cluster) -> Manifest:
-    """Allow 8788 from own pods, the operator and `allowFrom`; out only to DNS and own pods."""
+    """Allow 8788 from own pods, the operator and `allowFrom`; out only to DNS and own pods.
+
+    Behind a LoadBalancer everybody may knock: clients come with addresses that nobody can list.
+    """
     nodes = {"podSelector": {"matchLabels": selector(cluster.key.name)}}
     operator = {
         "namespaceSelector": {},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": OPERATOR_NAME}},
     }
     clients = [_peer(entry) for entry in cluster.spec.access.allow_from] or [{"podSelector": {}}]
+    if cluster.spec.access.service_type == "LoadBalancer":
+        clients += _ANYWHERE
     ports = [{"port": PORT, "protocol": "TCP"}]
     return {
         **child(cluster, "networking.k8s.io/v1/NetworkPolicy", cluster.key.name, "network"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spine_operator.manifests.naming import GROUP, labels
+from spine_operator.manifests.naming import GROUP, INSTANCE_LABEL, labels
 from spine_operator.spec import Cluster
 
 Manifest = dict[str, Any]
@@ -27,7 +27,11 @@ def owner(cluster: Cluster) -> Manifest:
 def child(
     cluster: Cluster, kind: str, name: str, component: str, *, owned: bool = True
 ) -> Manifest:
-    """Return a child without content. What is not owned outlives the custom resource."""
+    """Return a child without content. What is not owned outlives the custom resource.
+
+    It does not carry the instance label either: Argo CD, where an application is called like the
+    cluster, takes an object with that label and without an owner for its own and prunes it.
+    """
     api_version, _, bare_kind = kind.rpartition("/")
     metadata: Manifest = {
         "name": name,
@@ -36,6 +40,8 @@ def child(
     }
     if owned:
         metadata["ownerReferences"] = [owner(cluster)]
+    else:
+        del metadata["labels"][INSTANCE_LABEL]
     return {"apiVersion": api_version, "kind": bare_kind, "metadata": metadata}
 
 

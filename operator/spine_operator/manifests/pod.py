@@ -50,19 +50,19 @@ def _pod_spec(cluster: Cluster, zone: Zone, image: str) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "affinity": _affinity(cluster, zone),
-        "containers": [_container(cluster, zone, image)],
+        "containers": [_container(cluster, image)],
         "volumes": _volumes(cluster),
         **{name: value for name, value in optional.items() if value},
     }
 
 
-def _container(cluster: Cluster, zone: Zone, image: str) -> Manifest:
+def _container(cluster: Cluster, image: str) -> Manifest:
     return {
         "name": "node",
         "image": image,
         "imagePullPolicy": cluster.spec.image.pull_policy,
         "command": ["python3", "-m", "spine_node"],
-        "env": _environment(cluster, zone),
+        "env": _environment(cluster),
         "ports": [{"name": "spine", "containerPort": PORT, "protocol": "TCP"}],
         **({"resources": dict(cluster.spec.pod.resources)} if cluster.spec.pod.resources else {}),
         "securityContext": {
@@ -85,17 +85,14 @@ def _container(cluster: Cluster, zone: Zone, image: str) -> Manifest:
     }
 
 
-def _environment(cluster: Cluster, zone: Zone) -> list[Manifest]:
-    key, access = cluster.key, cluster.spec.access
-    scheme = "https" if access.tls else "http"
+def _environment(cluster: Cluster) -> list[Manifest]:
+    access = cluster.spec.access
     values = {
-        "SPINE_CLUSTER_NAME": key.name,
+        "SPINE_CLUSTER_NAME": cluster.key.name,
         "SPINE_PARTITION_STRATEGY": cluster.spec.partition_strategy,
-        "SPINE_ZONE": zone.name,
         "SPINE_DATA": DATA_DIR,
         "SPINE_HOST": "0.0.0.0",  # noqa: S104 - inside the pod's own network
         "SPINE_PORT": str(PORT),
-        "SPINE_ADVERTISE_URL": f"{scheme}://$(SPINE_SEAT).{key.node_domain}:{PORT}",
         "SPINE_QUOTA_BYTES": str(bytes_of(cluster.spec.storage.size) * QUOTA_PERCENT // 100),
         "SPINE_CONFIG_FILE": f"{ETC}/config/config.yaml",
         "SPINE_CLUSTER_SECRET_FILE": f"{ETC}/cluster/secret",
@@ -105,7 +102,7 @@ def _environment(cluster: Cluster, zone: Zone) -> list[Manifest]:
         **cluster.spec.settings,
     }
     seat = {"name": "SPINE_SEAT", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    # First the seat: `$(SPINE_SEAT)` sees only what stands before it.
+    # First the seat: a setting with `$(SPINE_SEAT)` sees only what stands before it.
     return [seat, *({"name": name, "value": text} for name, text in sorted(values.items()))]
 
 

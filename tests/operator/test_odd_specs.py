@@ -1,0 +1,254 @@
+"""What people write, change and delete: nothing is ignored in silence, nothing hangs, nothing crashes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from admission.crd import SCHEMA
+from admission.structural import fill_defaults
+from kubedouble.world import KEY, ZONES, World
+from spine_operator.manifests.naming import FINALIZER, INSTANCE_LABEL, ClusterKey
+from spine_operator.manifests.network import network_policy
+from spine_operator.ports import Door, Json, Kind, NodeError, RefusedError
+from spine_operator.reconcile import reconcile
+from spine_operator.spec import parse_spec
+from spine_operator.status import TARGETS_MAX
+from spine_operator.unbuilt import UNBUILT
+
+THREE: dict[str, Any] = {"replicas": 3, "topology": {"zones": ZONES}}
+LABELS = {"memoryspine.io/cluster": KEY.name}
+MALFORMED = {"bandwidthPerNode": "32MB/s"}  # as an older definition let it in
+
+# Inert while the mode beside them is one that is built.
+INERT = ("repair.", "retention.pruning.", "retention.consolidation.", "monitoring.", "backup.")
+ELSEWHERE = {"security.tls.secretName", "security.tls.issuerRef", "storage.whenDeleted"}
+
+
+async def settled(**spec: Any) -> World:
+    world = World(**{**THREE, **spec})
+    await world.settle()
+    return world
+
+
+async def turns(world: World, count: int = 5) -> None:
+    for _ in range(count):
+        await world.turn()
+
+
+def foreign(kind: str, name: str, **content: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": KEY.namespace, "labels": dict(LABELS)}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **content}
+
+
+class Watched(dict[str, Any]):
+    """A JSON object that notes which of its fields somebody reads."""
+
+    def __init__(self, value: Mapping[str, Any], path: str, seen: set[str]) -> None:
+        super().__init__(
+            {
+                name: Watched(inner, f"{path}{name}.", seen) if isinstance(inner, dict) else inner
+                for name, inner in value.items()
+            }
+        )
+        self._path, self._seen = path, seen
+
+    def __getitem__(self, name: str) -> Any:
+        self._seen.add(f"{self._path}{name}")
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._seen.add(f"{self._path}{name}")
+        return super().get(name, default)
+
+
+def fields_of(schema: Json, path: str = "") -> Iterator[str]:
+    """Yield the paths of all fields that are no objects with named fields."""
+    for name, inner in schema["properties"].items():
+        if "properties" in inner:
+            yield from fields_of(inner, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def test_every_field_of_the_spec_is_read_or_refused() -> None:
+    seen: set[str] = set()
+    resource = {"spec": {"version": "1.0.0", "storage": {"size": "1Gi"}}}
+    fill_defaults(SCHEMA, resource)
+    parse_spec(Watched(resource["spec"], "", seen))
+    ignored = [
+        path
+        for path in fields_of(SCHEMA["properties"]["spec"])
+        if not any(path == one or path.startswith(f"{one}.") for one in (*seen, *UNBUILT))
+        and not path.startswith(INERT)
+        and path.removesuffix(".name").removesuffix(".kind") not in ELSEWHERE
+    ]
+    assert ignored == []
+
+
+async def test_a_spec_that_cannot_be_read_is_named_and_the_cluster_can_be_deleted() -> None:
+    world = await settled()
+    world.change_spec(rebalance=MALFORMED)
+    await turns(world)
+    assert world.condition("Stalled")["reason"] == "ConfigRefused"
+    assert world.condition("ConfigValid")["status"] == "False"
+    assert "32MB/s" in world.condition("Ready")["message"]
+    assert world.condition("Ready")["observedGeneration"] == 2
+    assert world.condition("Available")["status"] == "True"
+    writes = len(world.kube.writes)
+    await turns(world)
+    assert world.kube.writes[writes:] == []
+    world.delete_cluster()
+    await world.settle()
+    assert world.find(Kind.CLUSTER, KEY.name) is None
+    assert len(world.all(Kind.CLAIM)) == 3
+
+
+async def test_what_kubernetes_refuses_is_said_and_passes_with_the_next_spec(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await settled()
+    accept = world.kube.apply
+
+    async def refuse(manifest: Json) -> Json:
+        if manifest["kind"] == "StatefulSet":
+            raise RefusedError("422 spec.template.spec.containers[0].resources: Invalid value")
+        return await accept(manifest)
+
+    monkeypatch.setattr(world.kube, "apply", refuse)
+    world.change_spec(resources={"requests": {"memory": "lots"}})
+    await turns(world)
+    assert world.condition("Stalled")["reason"] == "ConfigRefused"
+    assert "StatefulSet spine-a" in world.condition("Stalled")["message"]
+    assert "resources: Invalid value" in world.condition("Ready")["message"]
+    monkeypatch.undo()
+    world.change_spec(resources={"requests": {"memory": "1Gi"}})
+    await turns(world)
+    assert world.condition("Stalled") == {}
+    assert world.condition("ConfigValid")["status"] == "True"
+
+
+async def test_what_only_bears_our_label_is_left_alone() -> None:
+    world = await settled(storage={"size": "1Gi", "whenDeleted": "Delete"})
+    requests = {"resources": {"requests": {"storage": "1Gi"}}}
+    world.kube.add(foreign("Pod", "agent", spec={}, status={}))
+    backup = world.kube.add(foreign("PersistentVolumeClaim", "backup", spec=requests))
+    world.change_spec(replicas=4)
+    await world.settle()
+    world.change_spec(replicas=3)
+    await world.settle()
+    world.delete_cluster()
+    await world.settle()
+    assert world.find(Kind.CLAIM, "backup") == backup
+    assert [one["metadata"]["name"] for one in world.all(Kind.CLAIM)] == ["backup"]
+
+
+@pytest.mark.parametrize(
+    ("seat", "zone"),
+    [
+        ("a-b-0", "b"),
+        ("a-b-c-12", "b-c"),
+        ("a-0", None),
+        ("a-b-", None),
+        ("b-a-b-0", None),
+        ("a-b-0-x", None),
+    ],
+)
+def test_a_seats_name_tells_its_zone(seat: str, zone: str | None) -> None:
+    assert ClusterKey("agents", "a").zone_of(seat) == zone
+
+
+async def test_the_policy_goes_when_the_spec_does_without_even_in_the_middle_of_a_change() -> None:
+    world = await settled()
+    world.nodes.pulling = False
+    world.change_spec(replicas=4, networkPolicy={"mode": "None"})
+    await turns(world)
+    assert world.find(Kind.NETWORK_POLICY, KEY.name) is None
+    world.change_spec(networkPolicy={"mode": "Managed"})
+    await turns(world)
+    assert world.find(Kind.NETWORK_POLICY, KEY.name) is not None
+
+
+async def test_a_policy_of_somebody_else_is_no_hindrance_to_a_cluster_without_one() -> None:
+    world = World(**THREE, networkPolicy={"mode": "None"})
+    theirs = foreign("NetworkPolicy", KEY.name, spec={})
+    stored = world.kube.add({**theirs, "apiVersion": "networking.k8s.io/v1"})
+    await world.settle()
+    assert world.find(Kind.NETWORK_POLICY, KEY.name) == stored
+
+
+def test_behind_a_load_balancer_everybody_may_knock(make_cluster: Any) -> None:
+    def sources(**service: Any) -> list[Any]:
+        spec: Any = network_policy(make_cluster(service=service))["spec"]
+        return [one["ipBlock"]["cidr"] for one in spec["ingress"][0]["from"] if "ipBlock" in one]
+
+    assert sources() == []
+    assert sources(type="LoadBalancer") == ["0.0.0.0/0", "::/0"]
+
+
+async def test_a_further_name_is_in_the_certificate_within_a_turn() -> None:
+    world = await settled()
+    before = world.find(Kind.SECRET, "spine-tls")
+    world.change_spec(security={"tls": {"extraDNSNames": ["spine.example.org", "::1"]}})
+    await turns(world, 2)
+    after = world.find(Kind.SECRET, "spine-tls")
+    assert before
+    assert after
+    assert after["data"]["tls.crt"] != before["data"]["tls.crt"]
+    await turns(world, 2)
+    assert world.find(Kind.SECRET, "spine-tls") == after
+
+
+async def test_argo_cd_finds_nothing_to_prune() -> None:
+    """It prunes what carries its application's name in the instance label and has no owner."""
+    world = await settled()
+    kinds = (Kind.SECRET, Kind.CONFIG_MAP, Kind.CLAIM, Kind.SERVICE, Kind.STATEFULSET)
+    for item in (one for kind in kinds for one in world.all(kind)):
+        metadata = item["metadata"]
+        assert "ownerReferences" in metadata or INSTANCE_LABEL not in metadata["labels"]
+
+
+async def test_a_resource_made_anew_is_no_business_of_the_daemon_before() -> None:
+    world = await settled()
+    uid, resource = world.uid, world.resource
+    world.delete_cluster()
+    await world.settle()
+    metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [FINALIZER]}
+    world.kube.add({**resource, "metadata": metadata})
+    writes = len(world.kube.writes)
+    outcome = await reconcile(KEY, uid, world.ports())
+    assert outcome.gone
+    assert world.kube.writes[writes:] == []
+    await world.settle()
+    assert world.condition("Ready")["status"] == "True"
+
+
+async def test_volumes_that_cannot_go_leave_no_document_behind() -> None:
+    world = await settled(storage={"size": "1Gi", "whenDeleted": "Delete"})
+    claim = world.find(Kind.CLAIM, "data-spine-a-0")
+    assert claim is not None
+    claim["metadata"]["finalizers"] = ["kubernetes.io/pvc-protection"]  # its host is dead
+    world.delete_cluster()
+    await turns(world, 20)
+    assert [one["metadata"]["name"] for one in world.all(Kind.CLAIM)] == ["data-spine-a-0"]
+    assert world.find(Kind.CONFIG_MAP, KEY.topology_map) is None
+    assert world.all(Kind.SECRET) == []
+    assert world.find(Kind.CLUSTER, KEY.name) is not None
+
+
+async def test_one_node_that_takes_no_pace_stops_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(door: Door, _store_id: str, **_: int) -> None:
+        raise NodeError(f"{door.seat} is busy")
+
+    world = await settled()
+    monkeypatch.setattr(world.nodes, "set_pace", refuse)
+    world.change_spec(rebalance={"bandwidthPerNode": "1Mi"}, replicas=4)
+    await world.settle()
+    assert "spine-a-1" in world.document.current
+
+
+async def test_a_move_to_other_zones_has_no_more_targets_than_the_definition_allows() -> None:
+    world = await settled(replicas=40, rebalance={"suspend": True})
+    world.change_spec(topology={"zones": [{"name": f"new-{zone}"} for zone in "abc"]})
+    await turns(world, 3)
+    assert len(world.status["operation"]["targets"]) == TARGETS_MAX
