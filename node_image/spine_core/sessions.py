@@ -29,7 +29,7 @@ _FORMAT = 1
 _MAC_BYTES = 8
 _HEAD = struct.Struct(">BQQ")
 _WRITE = struct.Struct(">Q14s")
-_TO_URL = str.maketrans("+/", "-_")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = str.maketrans("-_", "+/")
 
 
@@ -138,7 +138,8 @@ def open_page(text: str, keys: Sequence[bytes]) -> bytes:
 
 def _seal(payload: bytes, key: bytes) -> str:
     signed = payload + _mac(payload, key)
-    return binascii.b2a_base64(signed, newline=False).decode().rstrip("=").translate(_TO_URL)
+    text = binascii.b2a_base64(signed, newline=False).rstrip(b"=")
+    return text.translate(_TO_URL).decode()
 
 
 def _open(text: str, keys: Sequence[bytes]) -> bytes | None:

@@ -157,10 +157,10 @@ class Peers:
 
     def order(self, stores: Iterable[int], mine: int | None) -> list[int]:
         """Return stores in the order to ask them: ours, then those that are up, quickest first."""
-        up = self._mesh.up()
 
         def rank(store: int) -> tuple[bool, bool, float]:
-            return store != mine, store not in up, self._latency_s.get(store, 0.0)
+            down = not self._mesh.is_up(store)
+            return store != mine, down, self._latency_s.get(store, 0.0)
 
         return sorted(stores, key=rank)
 

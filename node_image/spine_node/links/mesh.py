@@ -75,6 +75,11 @@ class Mesh:
         """Return the stores whose link is greeted and open at this moment."""
         return frozenset(n for n, (_, link, _) in self._links.items() if link.up)
 
+    def is_up(self, store: int) -> bool:
+        """Return whether one store is among them."""
+        entry = self._links.get(store)
+        return entry is not None and entry[1].up
+
     def refusals(self) -> dict[int, str]:
         """Return why links are not up, by store number."""
         return {n: link.refusal for n, (_, link, _) in self._links.items() if link.refusal}
