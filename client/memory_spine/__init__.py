@@ -66,6 +66,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Show what can be imported, also what was not used yet."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """Import the module that holds `name` when it is first asked for."""
     if (home := _HOME_OF.get(name)) is None:

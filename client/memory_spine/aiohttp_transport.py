@@ -1,12 +1,13 @@
 """The transport of `AsyncSpine`: aiohttp, opened by the first request inside its event loop."""
 
+import asyncio
 import ssl
 
 import aiohttp
 from yarl import URL
 
 from memory_spine.effects import Answer, Request
-from memory_spine.errors import ConnectionFailed
+from memory_spine.errors import ConfigError, ConnectionFailed
 from memory_spine.tls import handshake_failure
 
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
@@ -18,6 +19,7 @@ class AiohttpTransport:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the session
 
     async def send(self, request: Request) -> Answer:
         """Send one request; see `AsyncTransport.send`."""
@@ -45,11 +47,15 @@ class AiohttpTransport:
             await self._session.close()
 
     def _opened(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
         if self._session is None or self._session.closed:
+            self._loop = loop
             tls = True if self._tls is None else self._tls
             # No limit: the caller's tasks are the limit, and a queue here would eat their timeout.
             connector = aiohttp.TCPConnector(ssl=tls, limit=0)
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             )
+        if self._loop is not loop:
+            raise ConfigError("this client was used in another event loop: make one in each")
         return self._session

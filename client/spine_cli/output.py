@@ -87,7 +87,8 @@ def _show_rows(rows: Iterable[Row]) -> None:
         table.add_row(
             *(Text(_text(fact), no_wrap=True, overflow="ellipsis") for fact in row.values())
         )
-    Console(highlight=False, markup=False).print(table)
+    if table.rows:
+        Console(highlight=False, markup=False).print(table)
 
 
 def _summary(memory: "Memory") -> Row:

@@ -93,6 +93,11 @@ def test_a_table_shows_text_as_it_is_and_no_colour() -> None:
     assert "\x1b" not in done.stdout
 
 
+def test_an_empty_list_prints_nothing_on_stdout_and_says_so() -> None:
+    done = spine("list", "-n", "acme", "-o", "table", world=World([ok({**PAGE, "items": []})]))
+    assert (done.stdout, done.stderr) == ("", "no memory matches\n")
+
+
 def test_a_narrow_terminal_cuts_everything_but_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     long_id = "m-" * 20

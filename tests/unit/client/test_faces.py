@@ -66,6 +66,12 @@ def test_the_blocking_client_never_loads_aiohttp_nor_anything_of_a_node() -> Non
     assert not loaded & {"aiohttp", "asyncio.runners", "spine_core", "spine_node"}
 
 
+def test_every_exported_name_is_listed_before_it_is_used() -> None:
+    code = "import memory_spine; print(*dir(memory_spine))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(memory_spine.__all__) <= set(done.stdout.split())
+
+
 def test_every_exported_name_can_be_imported() -> None:
     for name in memory_spine.__all__:
         assert getattr(memory_spine, name).__name__ == name

@@ -12,7 +12,7 @@ import pytest
 
 from memory_spine.aiohttp_transport import AiohttpTransport
 from memory_spine.effects import Answer, Request
-from memory_spine.errors import ConnectionFailed
+from memory_spine.errors import ConfigError, ConnectionFailed
 from memory_spine.urllib3_transport import Urllib3Transport
 
 
@@ -100,6 +100,18 @@ def test_a_refused_connection_proves_that_nothing_arrived(
     with pytest.raises(ConnectionFailed) as failed:
         send(_put(url))
     assert not failed.value.sent
+
+
+def test_a_client_of_another_event_loop_says_so(server: str) -> None:
+    transport = AiohttpTransport()
+    with asyncio.Runner() as first:
+        first.run(transport.send(_put(f"{server}/a")))
+        with asyncio.Runner() as second, pytest.raises(ConfigError, match="event loop"):
+            second.run(transport.send(_put(f"{server}/a")))
+        first.run(transport.close())
+    with asyncio.Runner() as third:
+        assert third.run(transport.send(_put(f"{server}/a"))).status == 302
+        third.run(transport.close())
 
 
 @BOTH
