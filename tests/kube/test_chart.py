@@ -26,7 +26,7 @@ GRANTED = [
     ("patch", OURS, "memoryspineclusters/status"),
     ("update", OURS, "memoryspineclusters/finalizers"),
     ("create", "apps", "statefulsets"),
-    ("delete", CORE, "pods"),
+    ("watch", CORE, "pods"),
     ("delete", CORE, "persistentvolumeclaims"),
     ("create", CORE, "configmaps"),
     ("get", CORE, "secrets"),
@@ -42,6 +42,8 @@ REFUSED = [
     ("watch", CORE, "secrets"),
     ("update", CORE, "secrets"),
     ("create", CORE, "pods"),
+    ("delete", CORE, "pods"),
+    ("create", "batch", "cronjobs"),
     ("create", CORE, "pods/exec"),
     ("create", "rbac.authorization.k8s.io", "roles"),
 ]
@@ -115,8 +117,8 @@ def test_helm_has_nothing_to_complain_about(chart: Chart) -> None:
 
 
 def test_the_server_accepts_every_object_strictly(chart: Chart) -> None:
-    reads = "rbac.clusterReads=true"
-    for values in (CLUSTER_MODE, (*namespaces_mode(chart.namespace), reads)):
+    scan = "watch.scan=true"
+    for values in (CLUSTER_MODE, (*namespaces_mode(chart.namespace), scan)):
         for found in chart.objects(*values):
             words = ("--server-side", "--dry-run=server", "--validate=strict", "--filename=-")
             chart.plane.kubectl("apply", *words, stdin=yaml.safe_dump(found))
@@ -139,11 +141,11 @@ def test_mode_namespaces_asks_for_nothing_cluster_wide(chart: Chart) -> None:
     assert not {kind for kind in kinds if kind.startswith("Cluster")}
 
 
-@pytest.mark.parametrize("reads", [False, True])
-def test_hosts_are_seen_only_when_asked_for(chart: Chart, *, reads: bool) -> None:
-    chart.install(f"rbac.clusterReads={str(reads).lower()}")
-    assert chart.may("watch", CORE, "nodes", chart.namespace) is reads
-    assert not chart.may("patch", CORE, "nodes", chart.namespace)
+@pytest.mark.parametrize("scan", [False, True])
+def test_namespaces_are_seen_only_when_asked_for(chart: Chart, *, scan: bool) -> None:
+    chart.install(f"watch.scan={str(scan).lower()}")
+    assert chart.may("watch", CORE, "namespaces", chart.namespace) is scan
+    assert not chart.may("patch", CORE, "namespaces", chart.namespace)
 
 
 def test_the_operators_pod_is_admitted_to_a_restricted_namespace(chart: Chart) -> None:

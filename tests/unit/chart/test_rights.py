@@ -11,33 +11,26 @@ FILES = Path(__file__).parents[3] / "charts" / "memory-spine" / "files"
 
 Rights = dict[str, str]  # group/resource → verbs
 
-READ = "get list watch"
-CHILD = f"{READ} create patch delete"
+WATCH = "list watch"  # what wakes a daemon
+CHILD = "get create patch"
 WATCHED: Rights = {
-    "memoryspine.io/memoryspineclusters": f"{READ} patch",
-    "memoryspine.io/memoryspineclusters/status": "get patch",
+    "memoryspine.io/memoryspineclusters": f"get {WATCH} patch",
+    "memoryspine.io/memoryspineclusters/status": "patch",
     "memoryspine.io/memoryspineclusters/finalizers": "update",
-    "apps/statefulsets": CHILD,
-    "/pods": f"{READ} delete",
-    "/persistentvolumeclaims": f"{READ} patch delete",
+    "apps/statefulsets": f"{CHILD} {WATCH} delete",
+    "/pods": WATCH,
+    "/persistentvolumeclaims": f"{WATCH} patch delete",
     "/services": CHILD,
-    "/configmaps": CHILD,
-    "/secrets": "get create patch delete",
+    "/configmaps": f"{CHILD} {WATCH} delete",
+    "/secrets": f"{CHILD} delete",
     "policy/poddisruptionbudgets": CHILD,
-    "networking.k8s.io/networkpolicies": CHILD,
-    "batch/cronjobs": CHILD,
-    "monitoring.coreos.com/servicemonitors": CHILD,
-    "cert-manager.io/certificates": CHILD,
-    "/events": "create patch",
-    "events.k8s.io/events": "create patch",
+    "networking.k8s.io/networkpolicies": f"{CHILD} delete",
+    "events.k8s.io/events": "create",
 }
 OWN: Rights = {"coordination.k8s.io/leases": "get create update"}
 CLUSTER_WIDE: Rights = {
-    "/nodes": READ,
-    "/persistentvolumes": READ,
-    "storage.k8s.io/storageclasses": READ,
-    "apiextensions.k8s.io/customresourcedefinitions": READ,
-    "/namespaces": "list watch",
+    "apiextensions.k8s.io/customresourcedefinitions": f"get {WATCH}",
+    "/namespaces": WATCH,
 }
 
 
@@ -66,7 +59,7 @@ def test_the_rights_in_the_operators_own_namespace_are_the_table() -> None:
 
 
 def test_the_optional_rights_outside_of_namespaces_only_read() -> None:
-    assert rights_in("cluster-reads.yaml") == as_sets(CLUSTER_WIDE)
+    assert rights_in("scan-rules.yaml") == as_sets(CLUSTER_WIDE)
 
 
 def test_the_spec_belongs_to_its_owner() -> None:

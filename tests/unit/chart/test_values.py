@@ -47,7 +47,7 @@ def test_the_schema_accepts_the_defaults() -> None:
         ("image.repository", "localhost:5000/memory-spine-operator"),
         ("image.tag", "0.2.0-rc.1"),
         ("image.pullPolicy", "Never"),
-        ("watch", {"mode": "Namespaces", "namespaces": ["agents"]}),
+        ("watch", {"mode": "Namespaces", "namespaces": ["agents"], "scan": True}),
         ("replicaCount", 2),
         ("networkPolicy.apiServerPorts", [16443]),
         ("tolerations", [{"key": "system", "operator": "Exists"}]),
@@ -66,10 +66,10 @@ def test_the_schema_accepts(path: str, value: object) -> None:
         ("image.pullPolicy", "Sometimes"),
         ("defaultNodeImage", "memory-spine-node:0.1.0"),  # the spec's version is the tag
         ("replicaCount", 3),
-        ("watch", {"mode": "Namespaces", "namespaces": []}),  # would watch all, with no rights
-        ("watch", {"mode": "Cluster", "namespaces": ["agents"]}),  # says two things
-        ("watch", {"mode": "Namespaces", "namespaces": ["agents-*"]}),
-        ("rbac.clusterReads", "yes"),
+        ("watch.mode", "Namespaces"),  # would watch all, with no rights
+        ("watch.namespaces", ["agents"]),  # says two things
+        ("watch", {"mode": "Namespaces", "namespaces": ["agents-*"], "scan": False}),
+        ("watch.scan", "yes"),
         ("networkPolicy.apiServerPorts", []),
         ("logLevel", "info"),
         ("replicas", 1),
