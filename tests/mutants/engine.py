@@ -78,6 +78,12 @@ MUTANTS = [
         "self.now() + hlc_from_ms(AHEAD_MS)",
         f"{STAMPS}::test_many_quick_restarts_carry_the_clock_no_further_than_one",
     ),
+    _engine(
+        "writing",
+        "async with asyncio.timeout(draft.deadline - self._clock.now()):",
+        "async with asyncio.timeout(None):",
+        f"{COORDINATORS}::test_a_write_is_answered_in_time_though_the_disk_of_its_node_hangs",
+    ),
     # membership: durable before it is shown, ours, only forward; a joiner leaves nothing behind
     _engine(
         "membership",

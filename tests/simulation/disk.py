@@ -37,6 +37,7 @@ class VirtualWriter:
         self._committing = False
         self._closed = False
         self._dead = False
+        self.hangs = False  # what is queued from now on is neither committed nor refused
 
     @property
     def failure(self) -> StorageError | None:
@@ -63,7 +64,7 @@ class VirtualWriter:
             await asyncio.gather(*(future for _, future in self._queue), return_exceptions=True)
 
     def _next(self) -> None:
-        if self._queue and not self._committing:
+        if self._queue and not self._committing and not self.hangs:
             self._committing = True
             self._loop.call_later(self._wait_s(), self._commit)
 

@@ -1,8 +1,10 @@
 """Single steps of a test: write here, read there, look into one store."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from simulation.clients import NAMESPACE, TIMEOUT_S, memory
+from simulation.disk import VirtualWriter
 from simulation.world import SLOTS, Machine, World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
@@ -28,6 +30,7 @@ async def write(
     idempotency_key: str | None = None,
     model: Model | None = None,
     tags: tuple[str, ...] = (),
+    ttl_seconds: int | None = None,
 ) -> WriteOutcome:
     """Write at a node; content None deletes, key None creates."""
     request = WriteRequest(
@@ -40,6 +43,7 @@ async def write(
         idempotency_key=idempotency_key,
         model=model,
         tags=tags,
+        ttl_seconds=ttl_seconds,
     )
     return await machine.up.ask(machine.node.write(request))
 
@@ -143,3 +147,8 @@ def damage(machine: Machine, key: str) -> None:
     if raw is not None:
         with store._environment.begin(write=True, db=store._rec) as txn:
             txn.put(place, raw[:-1] + bytes([raw[-1] ^ 1]))
+
+
+def hang(machine: Machine) -> None:
+    """Let a machine's disk end no commit any more, and fail none."""
+    cast("VirtualWriter", machine.node.store._writer).hangs = True

@@ -4,14 +4,28 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from simulation.steps import answer_of, cut_off, held, place_of, planted, problem_of, read, write
-from simulation.world import World
+from simulation.clients import TIMEOUT_S
+from simulation.steps import (
+    answer_of,
+    cut_off,
+    hang,
+    held,
+    place_of,
+    planted,
+    problem_of,
+    read,
+    write,
+)
+from simulation.world import Machine, World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.hlc import MAX_WRITE_MS
-from spine_core.records import encode
+from spine_core.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
+from spine_core.records import encode, version_in
+from spine_core.sessions import Session
+from spine_core.tally import Answer
 from spine_core.versions import Version, hlc_from_ms, hlc_of, make_version
-from spine_node.links.frames import unpack
+from spine_node.links.frames import EMPTY, Request, unpack
+from spine_node.links.server import Outcome
 from spine_node.store import StoreBusyError, checksum
 
 Steps = Callable[[World], Awaitable[None]]
@@ -84,6 +98,22 @@ def test_a_write_whose_deadline_has_passed_was_not_applied(calm: Callable[[Steps
     calm(steps)
 
 
+def test_a_write_is_answered_in_time_though_the_disk_of_its_node_hangs(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        hang(a)
+        await cluster.sleep(1.0)  # the mark below which it may stamp is used up
+        began_s = cluster.now_s
+        problem = await problem_of(a, "k")
+        assert problem is not None
+        assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
+        assert cluster.now_s - began_s <= TIMEOUT_S
+
+    calm(steps)
+
+
 @pytest.mark.parametrize(
     ("model", "tags"),
     [(Model.STRONG, ()), (None, ("lock",)), (Model.EVENTUAL, ("note", "critical"))],
@@ -97,6 +127,55 @@ def test_a_write_that_must_be_strong_is_refused_and_applied_nowhere(
         assert (refused.value.code, refused.value.outcome) == ("not-implemented", "not-applied")
         await cluster.sleep(1.0)
         assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
+
+    calm(steps)
+
+
+def refuse_once(machine: Machine) -> None:
+    """Let a replica refuse the next put that comes to it."""
+    handlers = machine.node.links.service.handlers
+    serve = handlers["put"]
+
+    def refuse(_: Request) -> Outcome:
+        handlers["put"] = serve
+        return Answer.BUSY, EMPTY
+
+    handlers["put"] = refuse
+
+
+def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a, b, c = (cluster.machines[seat] for seat in "abc")
+        put = a.node.replica.put_local
+        versions: list[Version] = []
+
+        def noting(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
+            versions.append(version_in(raw))
+            return put(key, slot, raw, epoch=epoch, write_back=write_back)
+
+        a.node.replica.put_local = noting  # type: ignore[method-assign, assignment]
+        for machine in (b, c):
+            refuse_once(machine)
+        done = await write(a, "k", "x")
+        assert versions == [done.record.version] * 2
+
+    calm(steps)
+
+
+def test_a_write_is_stamped_above_all_that_its_session_has_seen(
+    calm: Callable[[Steps], None],
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        seen = a.node.stamps.now() + hlc_from_ms(MAX_DRIFT_MS - 100)
+        done = await write(a, "k", "x", session=Session(t=seen))
+        assert hlc_of(done.record.version) > seen
+        far = Session(t=a.node.stamps.now() + hlc_from_ms(2 * MAX_DRIFT_MS))
+        with pytest.raises(ProblemError) as refused:
+            await write(a, "k", "y", session=far)
+        assert (refused.value.code, refused.value.outcome) == ("clock-skew", "not-applied")
 
     calm(steps)
 
@@ -138,6 +217,24 @@ def test_a_key_that_was_used_with_another_body_is_refused(calm: Callable[[Steps]
         with pytest.raises(ProblemError) as refused:
             await write(cluster.machines["b"], None, "other", idempotency_key="k1")
         assert refused.value.code == "idempotency-key-reused"
+
+    calm(steps)
+
+
+@pytest.mark.parametrize("ended", ["deleted", "expired"])
+def test_a_retry_of_a_create_whose_memory_has_ended_is_told_so(
+    calm: Callable[[Steps], None], ended: str
+) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        ttl = 1 if ended == "expired" else None
+        first = await write(a, None, "once", idempotency_key="k1", ttl_seconds=ttl)
+        if ended == "deleted":
+            await write(a, first.memory_id, None)
+        await cluster.sleep(2.0)
+        with pytest.raises(ProblemError) as refused:
+            await write(cluster.machines["b"], None, "once", idempotency_key="k1")
+        assert refused.value.code == "gone"
 
     calm(steps)
 

@@ -208,7 +208,7 @@ class Writing:
             view = self._membership.view
             if view is None or view.number is None:
                 raise effort.problem("quorum-unavailable", "this node has left the cluster")
-            effort = await self._stamped(view.number, effort)
+            effort = await self._stamped(view.number, draft, effort)
             record = draft.record(effort.version)
             tally = WriteTally(view.placement, draft.slot)
             verdict = await self._attempt(view, draft, encode(record, checksum), tally)
@@ -229,9 +229,10 @@ class Writing:
         if effort.version is not ABSENT:
             return effort
         try:
-            return replace(effort, version=await self._stamps.version(store))
-        except StorageError as error:
-            detail = f"this node's disk takes no writes: {error}"
+            async with asyncio.timeout(draft.deadline - self._clock.now()):
+                return replace(effort, version=await self._stamps.version(store))
+        except (StorageError, TimeoutError) as error:
+            detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise effort.problem("quorum-unavailable", detail) from error
 
     def _above(self, held: Version, effort: "_Effort") -> "_Effort":
