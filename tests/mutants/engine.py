@@ -217,6 +217,18 @@ MUTANTS = [
         "        if True:\n",
         f"{COORDINATORS}::test_a_write_whose_deadline_has_passed_was_not_applied",
     ),
+    _engine(
+        "writing",
+        "if effort.version is not ABSENT:",
+        "if False:",
+        f"{COORDINATORS}::test_an_attempt_that_nothing_superseded_is_repeated_with_its_version",
+    ),
+    _engine(
+        "writing",
+        "        self._stamps.follow(session.t)\n",
+        "",
+        f"{COORDINATORS}::test_a_write_is_stamped_above_all_that_its_session_has_seen",
+    ),
     # writing at the model `strong` waits for registers: never a weaker promise instead
     _engine(
         "writing",

@@ -17,7 +17,7 @@ def _reading(old: str, new: str, killed_by: str) -> Mutant:
 MUTANTS = [
     # a majority, written back before it is shown
     _reading(
-        "            await self._write_back(target, view, newest, holders)\n",
+        "            await self._write_back(target, view, newest.raw, holders)\n",
         "            pass\n",
         "test_a_quorum_read_shows_nothing_that_a_later_one_misses",
     ),
@@ -28,7 +28,7 @@ MUTANTS = [
         "test_without_a_session_the_latest_write_is_found_by_a_quorum",
     ),
     _reading(
-        "version_in(raw) >= need if raw is not None else need == ABSENT",
+        "copy.version >= need if copy is not None else need == ABSENT",
         "True",
         "test_an_eventual_read_may_be_stale_and_no_other_is",
     ),
@@ -41,6 +41,17 @@ MUTANTS = [
         "{Answer.OK, Answer.SUPERSEDED, Answer.LATE}",
         "{Answer.OK, Answer.SUPERSEDED}",
         "test_a_write_back_to_who_has_purged_the_tombstone_is_done",
+    ),
+    _reading(
+        "        if not write_done(view.placement, target.slot, holders):\n"
+        "            raise NotAnsweredError\n",
+        "",
+        "test_what_cannot_be_written_back_is_not_shown",
+    ),
+    _reading(
+        "session.saw(hlc_of(record.version)) if record else session",
+        "session",
+        "test_a_session_has_seen_what_it_was_shown",
     ),
     # as many replicas as the cluster, the tags of the record and a miss ask for
     _reading(

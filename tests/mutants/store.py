@@ -132,6 +132,13 @@ MUTANTS = [
         new="        has_register=False,\n",
         killed_by=f"{_TESTS}/test_puts.py::test_acceptor_state_alone_refuses_weak_puts",
     ),
+    Mutant(  # after a failed fsync nobody knows what the disk holds
+        file=f"{_STORE}/committer.py",
+        old="        except (lmdb.MapFullError, lmdb.DiskError) as error:\n",
+        new="        except lmdb.Error as error:\n",
+        killed_by=f"{_TESTS}/test_full_disk.py"
+        "::test_a_disk_that_fails_ends_all_writing_and_no_reading",
+    ),
     Mutant(  # clients stop before the room that pulls need is gone
         file=f"{_STORE}/execution.py",
         old="    limit = Room.LOW if client else Room.OUT\n",

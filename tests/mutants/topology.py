@@ -199,6 +199,19 @@ MUTANTS = [
         new="        if report is not None",
         killed_by=f"{_UNIT}/test_next_action.py::test_a_node_that_answers_for_another_seat_is_unknown",
     ),
+    Mutant(  # a copied disk joins twice
+        file=f"{_CORE}/turn.py",
+        old=" and seen[report.store_id] == 1",
+        new="",
+        killed_by=f"{_UNIT}/test_next_action.py::test_a_store_that_answers_from_two_seats_is_unknown",
+    ),
+    Mutant(  # a change is taken back because one answer was lost
+        file=f"{_CORE}/next_action.py",
+        old="    return min(silent_s, default=turn.waited_s)",
+        new="    return turn.waited_s",
+        killed_by=f"{_UNIT}/test_next_action.py"
+        "::test_one_lost_report_is_no_stall_but_long_silence_everywhere_is",
+    ),
     Mutant(  # a replica counts as in step although it pulled before the other one restarted
         file=f"{_CORE}/members.py",
         old="age_s < min(reader.up_s, peer.up_s, SYNC_AGE_MAX_S)",

@@ -16,11 +16,14 @@ from simulation.steps import (
     write,
 )
 from simulation.world import World
-from spine_core.consistency import Consistency, Model, Override
+from spine_core.consistency import ORDER, Consistency, Model, Override
+from spine_core.errors import ProblemError
 from spine_core.records import FLAG_TOMBSTONE, Record
 from spine_core.sessions import Session
+from spine_core.tally import Answer
 from spine_core.versions import hlc_from_ms, hlc_of, make_version
 from spine_node.engine.configuration import Configuration
+from spine_node.links.frames import EMPTY
 from spine_node.store.operations import RaiseFloor
 
 Steps = Callable[[World], Awaitable[None]]
@@ -44,6 +47,32 @@ def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
         later = await read(c, "k", Model.CAUSAL)
         assert later.record is not None
         assert later.record.version == version
+
+    calm(steps)
+
+
+def test_what_cannot_be_written_back_is_not_shown(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+        await a.node.store.submit(planted("k", version))
+        for seat in "bc":
+            handlers = cluster.machines[seat].node.links.service.handlers
+            handlers["put"] = lambda _: (Answer.BUSY, EMPTY)
+        with pytest.raises(ProblemError) as refused:
+            await read(a, "k", Model.CAUSAL)
+        assert refused.value.code == "quorum-unavailable"
+
+    calm(steps)
+
+
+@pytest.mark.parametrize("model", ORDER)
+def test_a_session_has_seen_what_it_was_shown(calm: Callable[[Steps], None], model: Model) -> None:
+    async def steps(cluster: World) -> None:
+        a = cluster.machines["a"]
+        done = await write(a, "k", "x")
+        await cluster.until(lambda: held(a, "k") is not None, "a holds it")
+        assert (await read(a, "k", model)).session.t == hlc_of(done.record.version)
 
     calm(steps)
 

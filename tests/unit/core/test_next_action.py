@@ -335,6 +335,13 @@ def test_a_node_that_answers_for_another_seat_is_unknown() -> None:
     assert isinstance(action.verdict, Unknown)
 
 
+def test_a_store_that_answers_from_two_seats_is_unknown() -> None:
+    copied = {"a1": newcomer("a1", 9), "b1": newcomer("b1", 9)}
+    action = act(THREE, {**healthy(THREE), **copied}, wanted("a0 b0 c0 a1 b1"))
+    assert isinstance(action, Wait)
+    assert (action.done, action.total) == (0, 2)
+
+
 def test_a_node_of_another_cluster_is_unknown() -> None:
     reports = changed(healthy(THREE), ["b0"], cluster_id=store_id(66), epoch=99)
     action = blocked(act(THREE, {**reports, "a1": newcomer("a1", 9)}, wanted("a0 b0 c0 a1")))
