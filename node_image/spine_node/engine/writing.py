@@ -224,7 +224,7 @@ class Writing:
             await self._pause(draft, effort, tally)
             effort = replace(effort, wait_s=min(2 * effort.wait_s, RETRY_MAX_S))
 
-    async def _stamped(self, store: int, effort: "_Effort") -> "_Effort":
+    async def _stamped(self, store: int, draft: Draft, effort: "_Effort") -> "_Effort":
         """Give the next attempt its version, unless it repeats the one before."""
         if effort.version is not ABSENT:
             return effort
