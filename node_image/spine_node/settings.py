@@ -32,7 +32,7 @@ class Settings:
     host: str | None  # None: 127.0.0.1, or what the cluster file says
     port: int | None  # 0 takes a free one
     keys: Path | None
-    auth: Literal["keys", "none", "unset"]
+    auth: Literal["none", "unset"]
     cluster: Path | None
     node: str | None  # the seat
     tls: Path | None
@@ -64,7 +64,7 @@ class Settings:
             host=reader.text("SPINE_HOST"),
             port=reader.whole("SPINE_PORT", None, 0, 65535),
             keys=reader.path("SPINE_KEYS") or reader.path("SPINE_KEYS_FILE"),
-            auth=reader.choice("SPINE_AUTH", ("unset", "keys", "none")),
+            auth=reader.choice("SPINE_AUTH", ("unset", "none")),
             cluster=reader.path("SPINE_CLUSTER"),
             node=node,
             tls=reader.path("SPINE_TLS") or reader.path("SPINE_TLS_DIR"),

@@ -3,7 +3,7 @@
 No test copies a line of a page, so a page cannot say what does not work.
 """
 
-from readme.blocks import README, REPOSITORY, TUTORIAL, Page, lines_of
+from readme.blocks import CLIENT, README, REPOSITORY, TUTORIAL, Page, lines_of
 from readme.terminal import Terminal
 
-__all__ = ["README", "REPOSITORY", "TUTORIAL", "Page", "Terminal", "lines_of"]
+__all__ = ["CLIENT", "README", "REPOSITORY", "TUTORIAL", "Page", "Terminal", "lines_of"]

@@ -41,6 +41,10 @@ class Page:
             for found in _BLOCK.finditer(text)
         ]
 
+    def code(self, language: str) -> list[str]:
+        """Return every block of a language, also what stands above the first section."""
+        return [b["text"] for b in _BLOCK.finditer(self.text) if b["language"] == language]
+
     def block(self, section: str, language: str) -> str:
         """Return the one block of a language in a section."""
         [text] = [b.text for b in self.blocks if (b.section, b.language) == (section, language)]
@@ -52,6 +56,7 @@ class Page:
 
 
 README = Page((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+CLIENT = Page((REPOSITORY / "docs" / "reference" / "client.md").read_text(encoding="utf-8"))
 TUTORIAL = Page((REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8"))
 
 
