@@ -3,12 +3,13 @@
 import ctypes
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,23 @@ from spine_core.sessions import derive_key
 from spine_core.topology import Document
 
 DEADLINE_S = 60.0
+PORTS = (16_384, 32_768)  # outgoing connections begin at 32768, ip(7)
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago."""
+    """Return ports that were free a moment ago.
+
+    They lie below those that the kernel gives to outgoing connections: a node that is down for a
+    while finds its port free again, however many connections were made meanwhile.
+    """
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            port = random.randrange(*PORTS)
+            with suppress(OSError):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+        return found
 
 
 def _die_with_parent() -> None:
