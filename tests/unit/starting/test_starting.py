@@ -28,7 +28,7 @@ from spine_node.store import open_store
 CLUSTER = """
 cluster:
   name: demo
-  nodes: [{id: spine-1, host: 127.0.0.1, port: 1}]
+  nodes: [{id: spine-1, host: 127.0.0.1, port: %d}]
   replication: {factor: 1}
 """
 
@@ -64,9 +64,10 @@ def _start(**environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_store_that_served_alone_never_serves_for_a_cluster(tmp_path: Path) -> None:
     data, cluster = tmp_path / "data", tmp_path / "cluster.yaml"
-    cluster.write_text(CLUSTER)
     asyncio.run(_run_alone(data))
-    ended = _start(SPINE_DATA=str(data), SPINE_CLUSTER=str(cluster), SPINE_NODE="spine-1")
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # it would end, even if it began to serve
+        cluster.write_text(CLUSTER % taken.getsockname()[1])
+        ended = _start(SPINE_DATA=str(data), SPINE_CLUSTER=str(cluster), SPINE_NODE="spine-1")
     assert ended.returncode == 2
     assert ended.stderr == (
         f"spine: {data}: holds the store of a node that ran alone: give --data another\n"
