@@ -13,7 +13,7 @@ from uuid import UUID
 from spine_core.errors import InvalidInputError
 from spine_core.members import Reports
 from spine_core.reports import Report
-from spine_core.topology import Seat
+from spine_core.topology import Seat, Zone
 from spine_operator.children import children_of, is_ours, simple_children
 from spine_operator.manifests.secret import secret_name
 from spine_operator.manifests.statefulset import image_of
@@ -27,7 +27,7 @@ from spine_operator.readings import (
     read_pod,
     read_statefulset,
 )
-from spine_operator.seating import host_port
+from spine_operator.seating import host_port, named_seats
 from spine_operator.secrets import SecretValues, Values, purposes, read_values
 from spine_operator.spec import Cluster, parse_cluster
 from spine_operator.unbuilt import refused_fields
@@ -44,8 +44,9 @@ async def observe(resource: Json, ports: Ports) -> Observed:
     """
     look = _Look(parse_cluster(resource), ports)
     cluster, key = look.cluster, look.cluster.key
+    document = read_document(await look.named(Kind.CONFIG_MAP, key.topology_map, owned=False))
     children = await look.children()
-    sets = await look.statefulsets()
+    sets = await look.statefulsets(named_seats(document.get("document")).values())
     pods = {
         seat: read_pod(m, zone)
         for m in await look.listed(Kind.POD)
@@ -57,7 +58,6 @@ async def observe(resource: Json, ports: Ports) -> Observed:
         if (zone := key.zone_of(seat := key.seat_of_claim(m["metadata"]["name"])))
     }
     secrets = await look.secrets()
-    document = read_document(await look.named(Kind.CONFIG_MAP, key.topology_map, owned=False))
     return Observed(
         now_ms=ports.now_ms(),
         fresh_id=str(UUID(bytes=ports.entropy(16), version=4)),
@@ -124,9 +124,9 @@ class _Look:
                 found[kind, name] = live
         return found
 
-    async def statefulsets(self) -> dict[str, ZoneSet]:
-        """Read those of the zones in the spec by name, and find those of zones that are gone."""
-        zones = {zone.name for zone in self.cluster.spec.zones}
+    async def statefulsets(self, named: Iterable[Zone]) -> dict[Zone, ZoneSet]:
+        """Read those of the zones in spec and document by name, and find those of zones long gone."""
+        zones = {*named, *(zone.name for zone in self.cluster.spec.zones)}
         for manifest in await self.listed(Kind.STATEFULSET):
             zones.add(manifest["metadata"]["name"].removeprefix(f"{self.cluster.key.name}-"))
         sets = {}

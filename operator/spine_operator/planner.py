@@ -27,7 +27,9 @@ from spine_operator.decisions import (
 )
 from spine_operator.observed import Observed
 from spine_operator.pods import forget, pods_of_new_set, resizes
+from spine_operator.seating import named_seats
 from spine_operator.secrets import certificate_names, purposes
+from spine_operator.spec import Zone
 from spine_operator.volumes import clean_up, recycle, store_labels
 
 PACE_SLOTS = 4  # slots that a node pulls at once; the bandwidth is bounded apart
@@ -73,7 +75,7 @@ def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
     for manifest in stale_children(observed):
         yield ApplyChild(manifest)
     yield from unwanted_children(observed)
-    for zone in observed.cluster.spec.zones:
+    for zone in _zones(observed):
         pods = pods_of_new_set(observed, wanted, zone.name)
         statefulset = stale_statefulset(observed, zone, pods=pods)
         if statefulset is not None:
@@ -82,6 +84,19 @@ def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
         yield RenewLeaf()
     yield from store_labels(observed)
     yield from _paces(observed)
+
+
+def _zones(observed: Observed) -> Iterator[Zone]:
+    """Yield the zones of the spec, and those it has left out whose seats lost their StatefulSet.
+
+    So the members of a zone that is on its way out can still hand over. Where their pods belong is
+    forgotten with the zone's entry; their volumes know.
+    """
+    yield from observed.cluster.spec.zones
+    listed = {zone.name for zone in observed.cluster.spec.zones}
+    named = set(named_seats(observed.document).values())
+    for name in sorted(named - listed - observed.sets.keys()):
+        yield Zone(name=name, node_selector={}, nodes=None, drain=True)
 
 
 def _leaf_is_due(observed: Observed) -> bool:

@@ -172,6 +172,13 @@ MUTANTS = [
         "        pass\n",
         "test_odd_specs.py::test_argo_cd_finds_nothing_to_prune",
     ),
+    # members of a zone that the spec has left out can still hand over
+    _operator(
+        "planner",
+        "for name in sorted(named - listed - observed.sets.keys()):",
+        "for name in sorted(set[str]()):",
+        "test_odd_specs.py::test_retained_data_moves_into_the_zones_of_the_resource_made_anew",
+    ),
     # a spec that cannot be read, or be carried out, is told; one that does without is obeyed
     _operator(
         "reconcile",

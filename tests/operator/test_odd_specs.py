@@ -7,13 +7,13 @@ import pytest
 
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
-from kubedouble.world import KEY, ZONES, World
+from kubedouble.world import KEY, ZONES, World, is_blocked_by
 from spine_operator.manifests.naming import FINALIZER, INSTANCE_LABEL, ClusterKey
 from spine_operator.manifests.network import network_policy
 from spine_operator.ports import Door, Json, Kind, NodeError, RefusedError
 from spine_operator.reconcile import reconcile
 from spine_operator.spec import parse_spec
-from spine_operator.status import TARGETS_MAX
+from spine_operator.status import TARGETS_MAX, is_ready
 from spine_operator.unbuilt import UNBUILT
 
 THREE: dict[str, Any] = {"replicas": 3, "topology": {"zones": ZONES}}
@@ -221,6 +221,35 @@ async def test_a_resource_made_anew_is_no_business_of_the_daemon_before() -> Non
     assert world.kube.writes[writes:] == []
     await world.settle()
     assert world.condition("Ready")["status"] == "True"
+
+
+async def test_retained_data_moves_into_the_zones_of_the_resource_made_anew() -> None:
+    world = await settled()
+    resource = world.resource
+    world.delete_cluster()
+    await world.settle()
+    world.controllers()
+    zones = [{"name": name} for name in "xyz"]
+    spec = {**resource["spec"], "topology": {**resource["spec"]["topology"], "zones": zones}}
+    metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [FINALIZER]}
+    world.kube.add({**resource, "metadata": metadata, "spec": spec})
+    await world.settle(lambda o: o.status is not None and is_ready(o.status))
+    assert sorted(world.document.current) == ["spine-x-0", "spine-y-0", "spine-z-0"]
+    assert world.document.epoch > 1
+
+
+async def test_a_statefulset_of_somebody_else_is_not_taken_for_that_of_a_forgotten_zone() -> None:
+    world = await settled(replicas=4, topology={"zones": [*ZONES, {"name": "d"}]})
+    world.nodes.pulling = False
+    world.change_spec(replicas=3, topology={"zones": ZONES})
+    await turns(world)
+    world.kube.remove(Kind.STATEFULSET, KEY.namespace, "spine-d")
+    theirs = {**foreign("StatefulSet", "spine-d", spec={"replicas": 1}), "apiVersion": "apps/v1"}
+    del theirs["metadata"]["labels"]
+    stored = world.kube.add(theirs)
+    outcome = await reconcile(KEY, world.uid, world.ports())
+    assert is_blocked_by("NamesFree")(outcome)
+    assert world.find(Kind.STATEFULSET, "spine-d") == stored
 
 
 async def test_volumes_that_cannot_go_leave_no_document_behind() -> None:
