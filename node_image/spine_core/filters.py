@@ -40,6 +40,7 @@ __all__ = [
 DEPTH_MAX: Final = 8  # filters inside filters, the outermost counted
 TESTS_MAX: Final = 64  # of one filter: each costs a comparison per row examined
 OPERANDS_MAX: Final = 200  # of one list
+AGO_S_MAX: Final = 999_999_999  # 31 years; `canonical` writes seconds in the same nine digits
 
 _ORDER: Final = frozenset({"$gt", "$gte", "$lt", "$lte"})
 _EQUAL: Final = frozenset({"$eq", "$ne"})
@@ -202,7 +203,10 @@ def _json(value: object, _path: str) -> object:
 def _time(value: object, path: str) -> Instant | Ago:
     text = _string(value, path)
     if relative := _RELATIVE.fullmatch(text):
-        return Ago(int(relative[1]) * _UNITS_S[relative[2]])
+        seconds = int(relative[1]) * _UNITS_S[relative[2]]
+        if seconds > AGO_S_MAX:
+            _refuse(path, f"longer ago than {AGO_S_MAX} s")
+        return Ago(seconds)
     if not _RFC_3339.fullmatch(text):
         _refuse(path, 'a time is RFC 3339 or like "-7d"')
     try:
@@ -224,4 +228,5 @@ _SCALARS: Final[Mapping[_Kind, Callable[[object, str], object]]] = {
 
 
 def _refuse(path: str, message: str) -> NoReturn:
-    raise ProblemError("invalid-filter", message, errors=((path, message),))
+    detail = f"{path}: {message}" if path else message
+    raise ProblemError("invalid-filter", detail, errors=((path, message),))

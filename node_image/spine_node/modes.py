@@ -55,7 +55,7 @@ def set_up(settings: Settings) -> Setup:
 
 
 def _single(settings: Settings) -> Setup:
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = settings.data / "secret"
     if not secret.exists():
         make_secret(secret, os.urandom(ENTROPY_BYTES))

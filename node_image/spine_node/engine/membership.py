@@ -181,7 +181,7 @@ class Membership:
     def _parse(raw: bytes) -> Document:
         try:
             return Document.from_json(msgspec.json.decode(raw))
-        except (msgspec.DecodeError, InvalidInputError) as error:
+        except (msgspec.DecodeError, InvalidInputError, RecursionError) as error:
             raise ProblemError("validation-failed", f"topology document: {error}") from error
 
 

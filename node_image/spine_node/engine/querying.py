@@ -198,7 +198,8 @@ class _Page:
 
 def _uncovered(gathered: Gathered) -> ProblemError:
     lacking, slots = gathered.missing.bit_count(), len(gathered.placement.slots)
-    return ProblemError("coverage-incomplete", f"{lacking} of {slots} slots lack an answer")
+    detail = f"{lacking} of {slots} slots did not answer in time (Spine-Timeout-Ms)"
+    return ProblemError("coverage-incomplete", detail)
 
 
 def _unsatisfied() -> ProblemError:

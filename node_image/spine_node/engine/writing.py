@@ -186,8 +186,9 @@ class Writing:
         self, request: WriteRequest, draft: Draft, found: Record, model: Model, session: Session
     ) -> WriteOutcome:
         """Answer a keyed create that an earlier attempt had made (api.md §2.6)."""
-        if found.flags & FLAG_TOMBSTONE:
-            raise ProblemError("gone", "this key's memory was created and has been deleted since")
+        if is_absent(found, self._clock.physical_ms()):
+            detail = "this key's memory was created, and has been deleted or has expired since"
+            raise ProblemError("gone", detail)
         if found.op == draft.op and split_body(found.body)[1] != request.memory:
             raise ProblemError("idempotency-key-reused", "the key was used with another body")
         return WriteOutcome(

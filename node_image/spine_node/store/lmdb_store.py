@@ -60,7 +60,7 @@ def open_store(
         StoreFormatError: it holds another format.
         StorageError: LMDB cannot open it.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # memories are nobody else's
     with ExitStack() as stack:
         stack.enter_context(opening.lock_directory(path))
         try:

@@ -137,6 +137,7 @@ REFUSED = [
     ({"created_at": 5}, "created_at.$eq"),
     ({"created_at": {"$gt": "yesterday"}}, "created_at.$gt"),
     ({"created_at": {"$gt": "7d"}}, "created_at.$gt"),
+    ({"created_at": {"$gt": "-11575d"}}, "created_at.$gt"),
     ({"created_at": {"$gt": "2024-02-30T00:00:00Z"}}, "created_at.$gt"),
     ({"created_at": {"$gt": "0001-01-01T00:00:00+10:00"}}, "created_at.$gt"),
     ({"metadata.a": {"$gt": True}}, "metadata.a.$gt"),

@@ -1,4 +1,5 @@
 import os
+import stat
 
 import lmdb
 import pytest
@@ -30,6 +31,13 @@ async def test_two_directories_are_two_stores(rig: Rig) -> None:
     assert one.identity.store_id != other.identity.store_id
     await one.close()
     await other.close()
+
+
+async def test_the_directory_is_nobody_elses(rig: Rig) -> None:
+    path = rig.path / "new"
+    store = Rig(path).open()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    await store.close(clean=False)
 
 
 async def test_a_second_opener_is_told_who_has_the_store(rig: Rig) -> None:
