@@ -5,6 +5,7 @@ from mutants.mutant import Mutant
 _QUERYING = "tests/unit/search/test_querying.py"
 _INDEX = "tests/unit/search/test_index.py"
 _INDEXER = "tests/unit/search/test_indexer.py"
+_EPOCHS = "tests/simulation/test_epochs.py"
 
 MUTANTS = [
     # A missing field matches only what asks for its absence, and true is not 1.
@@ -155,6 +156,19 @@ MUTANTS = [
         old=" & ~self._asked.get(store, 0)",
         new="",
         killed_by="tests/unit/search/test_covering.py::test_who_failed_is_not_asked_again",
+    ),
+    # A page is gathered under one epoch, at home and elsewhere.
+    Mutant(
+        file="node_image/spine_node/engine/query_peers.py",
+        old="return page if view is self._membership.view else None",
+        new="return page",
+        killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/query_peers.py",
+        old="return self._replica.refuse(request.epoch) or (Answer.OK, pack(page))",
+        new="return Answer.OK, pack(page)",
+        killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",
     ),
     # A page token is of one list.
     Mutant(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from simulation.steps import answer_of, held, place_of, problem_of, read, write
-from simulation.world import World
+from simulation.clients import NAMESPACE, TIMEOUT_S
+from simulation.steps import answer_of, call, held, place_of, problem_of, read, write
+from simulation.world import SLOTS, Machine, World
 from spine_core.consistency import Model
 from spine_core.errors import ProblemError
 from spine_core.records import Record, encode
@@ -16,6 +17,7 @@ from spine_core.topology import Document, Phase, StoreInfo
 from spine_core.versions import make_version
 from spine_node.links.frames import unpack
 from spine_node.links.mesh import CallError
+from spine_node.search.messages import QueryCall, QueryPage, slots_to_bytes
 from spine_node.store import checksum
 
 Steps = Callable[[World], Awaitable[None]]
@@ -45,6 +47,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "keys": lambda _: [[[place_of("k")[0], [0]]], None],
     "fetch": lambda _: [place_of("k")[1]],
     "page": lambda _: [place_of("k")[0], None],
+    "query": lambda _: listing(),
 }
 
 
@@ -135,6 +138,42 @@ def test_our_own_copy_is_not_read_under_an_older_epoch(calm: Callable[[Steps], N
         await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
         with pytest.raises(CallError):
             await a.up.ask(a.node.peers.get(view, 1, slot, place, 1.0))
+
+    calm(steps)
+
+
+def listing() -> QueryCall:
+    """Return the call for everything."""
+    return QueryCall(
+        namespace=NAMESPACE, subtree=False, filter=b"{}", order="id", after=None, limit=10,
+        slots=slots_to_bytes((1 << SLOTS) - 1), fresh=True, now_ms=0,
+    )  # fmt: skip
+
+
+def adopt_meanwhile(cluster: World, machine: Machine) -> None:
+    """Let a document come into force while the machine's index gathers a page."""
+    index, answer = machine.node.index, machine.node.index.answer
+
+    async def overtaken(call: QueryCall, deadline: float) -> QueryPage:
+        page = await answer(call, deadline)
+        await machine.node.adopt(next_document(cluster).canonical())
+        return page
+
+    index.answer = overtaken  # type: ignore[method-assign]
+
+
+def test_a_page_that_an_adoption_overtakes_is_no_answer(calm: Callable[[Steps], None]) -> None:
+    async def steps(cluster: World) -> None:
+        cluster.paused = True
+        a, b = cluster.machines["a"], cluster.machines["b"]
+        for machine in (a, b):
+            adopt_meanwhile(cluster, machine)
+        asked = call(b, "query", listing(), epoch=1)
+        peers = a.node.querying._peers
+        page = peers.query(peers.placement(), 1, listing(), cluster.now_s + TIMEOUT_S)
+        assert await a.up.ask(page) is None
+        await cluster.until(lambda: bool(asked), "b answers")
+        assert asked[0][0] == "stale-epoch"
 
     calm(steps)
 

@@ -68,7 +68,8 @@ class ClusterQueryPeers:
             return None
         try:
             if store == view.number:
-                return await self._index.answer(call, deadline)
+                page = await self._index.answer(call, deadline)
+                return page if view is self._membership.view else None
             left_s = deadline - self._clock.now()
             return await self._peers.ask(view, store, QUERY, call, left_s)
         except (CallError, ProblemError):
@@ -79,9 +80,14 @@ class ClusterQueryPeers:
         return await self._reading.quorum(namespace, memory_id, deadline)
 
     async def serve(self, request: Request) -> Outcome:
-        """Serve `query`: the epoch is checked before the index is brought to the feed's head."""
+        """Serve `query`.
+
+        The epoch is checked before the index is brought to the feed's head, and again behind the
+        page: an adoption in between may have dropped the slots that it was gathered from.
+        """
         refusal = self._replica.refuse(request.epoch)
         if refusal:
             return refusal
         deadline = self._clock.now() + request.left_ms / 1000
-        return Answer.OK, pack(await self._index.answer(_call.decode(request.body), deadline))
+        page = await self._index.answer(_call.decode(request.body), deadline)
+        return self._replica.refuse(request.epoch) or (Answer.OK, pack(page))
