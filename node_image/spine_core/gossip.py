@@ -21,8 +21,6 @@ DOWN_AFTER_MS = 5_000
 LIVE_PARTNERS = 2  # asked in each round
 SILENT_PARTNERS = 1  # one of the others, so that two halves of a healed network meet
 
-_NO_BOOTS: Mapping[int, int] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
@@ -54,15 +52,12 @@ class GossipView:
         own: the first state of this node.
         started_ms: on the clock of `now_ms` below, which has to be monotonic; a store that was
             never heard of is given the time-outs from here.
-        boots: store → highest boot ever heard of, as kept on disk.
     """
 
-    def __init__(
-        self, own: NodeState, *, started_ms: int, boots: Mapping[int, int] = _NO_BOOTS
-    ) -> None:
+    def __init__(self, own: NodeState, *, started_ms: int) -> None:
         self._own = own.store
         self._started_ms = started_ms
-        self._boots = dict(boots)
+        self._boots: dict[int, int] = {}  # store → highest heard of by this process
         self._states = {own.store: own}
         self._heard_ms: dict[int, int] = {}  # store → when its state last grew
 
@@ -73,7 +68,7 @@ class GossipView:
 
     @property
     def boots(self) -> Mapping[int, int]:
-        """Store → highest boot ever heard of, to be kept on disk."""
+        """Store → highest boot heard of."""
         return MappingProxyType(self._boots)
 
     def announce(self, own: NodeState) -> None:

@@ -205,6 +205,6 @@ MUTANTS = [
         "gossip",
         "return boot < self._boots.get(store, 0)",
         "return False",
-        "test_a_rolled_back_disk_is_recognised_after_a_restart_of_ours",
+        "test_a_rolled_back_disk_is_refused_and_recognised",
     ),
 ]

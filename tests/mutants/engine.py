@@ -15,6 +15,7 @@ READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
 PULLS = "tests/simulation/test_pulls.py"
 CHANGES = "tests/simulation/test_changes.py"
+GOSSIP = "tests/simulation/test_gossiping.py"
 
 
 def _tally(old: str, new: str, killed_by: str) -> Mutant:
@@ -361,5 +362,12 @@ MUTANTS = [
         "if 2 * reached > len(members):",
         "if 3 * reached >= len(members):",
         f"{HEALTH}::test_a_node_without_a_majority_turns_clients_away_in_two_steps",
+    ),
+    # gossiping: old news that others repeat are no alarm
+    _engine(
+        "gossiping",
+        "            own = state.store == said_by\n",
+        "            own = True\n",
+        f"{GOSSIP}::test_only_what_a_store_says_of_itself_shows_its_disk",
     ),
 ]

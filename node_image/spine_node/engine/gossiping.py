@@ -2,8 +2,8 @@
 
 Gossip carries beats, epochs and rows of the sync matrix. It never decides ownership: a higher epoch
 heard of only makes this node fetch the document, a lower one makes it send its own. Body of
-`gossip`: [[state, …], {store: [boot, beat]}], the states that the caller thinks are news here and
-what it knows → the states that are news to the caller.
+`gossip`: [state, {store: [boot, beat]}], the caller's own state and what it knows → the states
+that are news to the caller.
 """
 
 import logging
@@ -58,8 +58,9 @@ class Gossiping:
         """Serve `gossip`."""
         if self._known is None:
             return Answer.MISDIRECTED, pack(None)
-        states, digests = unpack(request.body)
-        self._merge(_states_in(states))
+        state, digests = unpack(request.body)
+        caller = msgspec.convert(state, NodeState)
+        self._merge([caller], said_by=caller.store)
         return Answer.OK, pack(self._known.missing(_digests_in(digests)))
 
     def status(self, store: int) -> str:
@@ -125,19 +126,21 @@ class Gossiping:
         own = known.states[view.number]
         partners = known.partners(view.document.named(), self._now_ms(), self._random)
         for store in partners:
-            body = [[own], known.digests()]
+            body = [own, known.digests()]
             try:
                 states = await self._peers.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
             except CallError as error:
                 if error.status == Answer.MISDIRECTED:  # it waits for its first document
                     self._peers.push_document(store)
                 continue
-            self._merge(states)
+            self._merge(states, said_by=store)
 
-    def _merge(self, states: Iterable[NodeState]) -> None:
+    def _merge(self, states: Iterable[NodeState], *, said_by: int) -> None:
+        """Take news in. Only what a store says of itself shows its disk: others repeat old news."""
         assert self._known is not None
         for state in states:
-            if self._known.is_rolled_back(state.store, state.boot):
+            own = state.store == said_by
+            if own and self._known.is_rolled_back(state.store, state.boot):
                 self._metrics.boot_rollbacks.inc()
                 logger.error("peer_rolled_back", extra={"store": state.store, "boot": state.boot})
         for state in self._known.merge(states, self._now_ms()):
@@ -160,10 +163,6 @@ def _row_of(state: NodeState) -> dict[int, int]:
         return msgspec.convert(state.data.get("row"), dict[int, int])
     except msgspec.ValidationError:
         return {}
-
-
-def _states_in(values: Any) -> list[NodeState]:
-    return msgspec.convert(values, list[NodeState])
 
 
 def _digests_in(values: Any) -> dict[int, tuple[int, int]]:

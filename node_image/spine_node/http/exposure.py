@@ -25,7 +25,10 @@ def guard_needed(host: str, *, keys: bool, open_to_all: bool) -> bool:
     if is_loopback(host):
         return True
     if not open_to_all:
-        message = f"{host} is reachable from outside: give keys, or ask for --auth none"
+        message = (
+            f"{host} is reachable from outside: give --keys FILE (`spine key new` makes one),"
+            " or ask for --auth none"
+        )
         raise InvalidInputError(message, path="host")
     return False
 

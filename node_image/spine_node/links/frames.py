@@ -13,10 +13,6 @@ import msgspec
 WIRE_VERSION = 1
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a larger one ends the link; a single body stays far below
 MESSAGE_BYTES_FULL = 1024 * 1024  # no frame is added to a message that holds so much
-METHODS = (
-    "hello", "put", "get", "read", "roots", "buckets", "keys", "fetch", "page", "query", "gossip",
-    "topology",
-)  # fmt: skip
 
 Body = msgspec.Raw
 encoder = msgspec.msgpack.Encoder()

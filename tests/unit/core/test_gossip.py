@@ -21,8 +21,8 @@ def state(store: int, *, boot: int = 1, beat: int = 0) -> NodeState:
     )
 
 
-def view(store: int = 1, boots: dict[int, int] | None = None) -> GossipView:
-    return GossipView(state(store), started_ms=0, boots=boots or {})
+def view(store: int = 1) -> GossipView:
+    return GossipView(state(store), started_ms=0)
 
 
 peer_states = st.lists(
@@ -84,14 +84,6 @@ def test_a_rolled_back_disk_is_refused_and_recognised() -> None:
     assert here.is_rolled_back(2, 4)
     assert not here.is_rolled_back(2, 5)
     assert not here.is_rolled_back(3, 1)
-
-
-def test_a_rolled_back_disk_is_recognised_after_a_restart_of_ours() -> None:
-    before = view()
-    before.merge([state(2, boot=5)], 0)
-    after = view(boots=dict(before.boots))
-    assert after.merge([state(2, boot=4)], 0) == ()
-    assert after.is_rolled_back(2, 4)
 
 
 def test_silence_makes_a_store_suspect_then_down_and_news_makes_it_up() -> None:
