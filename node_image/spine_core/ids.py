@@ -110,10 +110,11 @@ def keyed_name(principal: str, namespace: str, key: str, now_ms: int) -> str:
     """Return the name of a keyed create: a retry gets the same, no two callers meet.
 
     The time part is that of the key if it is a ULID or UUIDv7 of the last or next day, so that
-    inserts stay in order; else it comes from the hash like the rest.
+    inserts stay in order; else it comes from the hash like the rest. A batch gives its operations
+    the keys KEY/0, KEY/1, …: the time is that of KEY.
     """
     digest = sha256(f"{principal}\0{namespace}\0{key}".encode()).digest()
-    ms = _key_time(key)
+    ms = _key_time(key.partition("/")[0])
     if ms is None or abs(ms - now_ms) >= KEY_TIME_OFF_MS_MAX:
         ms = int.from_bytes(digest[ENTROPY_BYTES : ENTROPY_BYTES + 6], "big")
     return ulid(ms, digest[:ENTROPY_BYTES])

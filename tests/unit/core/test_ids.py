@@ -145,7 +145,8 @@ def test_no_two_callers_namespaces_or_keys_share_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [ULID_KEY, ULID_KEY.lower(), "01563df3-6481-7abc-8def-0123456789ab"]
+    "key",
+    [ULID_KEY, ULID_KEY.lower(), "01563df3-6481-7abc-8def-0123456789ab", f"{ULID_KEY}/49"],
 )
 def test_a_time_ordered_key_gives_the_time_of_the_name(key: str) -> None:
     time_part = "01ARYZ6S41"
