@@ -6,6 +6,28 @@ _STORE = "node_image/spine_node/store"
 _TESTS = "tests/unit/store"
 
 MUTANTS = [
+    # What waits for a disk that hangs is bounded, in number and in bytes.
+    Mutant(
+        file="node_image/spine_node/store/writer.py",
+        old="len(self._waiting) >= WAITING_MAX or ",
+        new="",
+        killed_by="tests/unit/store/test_full_disk.py"
+        "::test_a_disk_that_hangs_fills_no_memory_without_end",
+    ),
+    Mutant(
+        file="node_image/spine_node/store/writer.py",
+        old=" or self._waiting_bytes + size > WAITING_BYTES_MAX",
+        new="",
+        killed_by="tests/unit/store/test_full_disk.py"
+        "::test_a_disk_that_hangs_fills_no_memory_without_end",
+    ),
+    Mutant(
+        file="node_image/spine_node/store/writer.py",
+        old="        self._waiting_bytes -= sum(size for _, size in done)\n",
+        new="",
+        killed_by="tests/unit/store/test_full_disk.py"
+        "::test_a_disk_that_hangs_fills_no_memory_without_end",
+    ),
     Mutant(  # R1: a put of another epoch is applied
         file=f"{_STORE}/execution.py",
         old="    verdict = judge_epoch(epoch, draft.state.epoch)\n",

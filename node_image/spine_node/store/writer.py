@@ -31,6 +31,7 @@ from spine_node.store.operations import (
 
 BATCH_MAX = 256  # operations of one transaction
 WAITING_MAX = 20_000  # operations in the queue; the engine sheds load long before
+WAITING_BYTES_MAX = 64 * 1024 * 1024  # the same for records to be put: a disk may hang
 
 Effect = TypeVar("Effect")
 Perform = Callable[[Sequence[Operation]], tuple[Sequence[object], Effect]]
@@ -57,7 +58,9 @@ class Writer(Generic[Effect]):
         self._failpoint = failpoint
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Operation | None] = SimpleQueue()  # None ends the thread
-        self._waiting: deque[asyncio.Future[Any]] = deque()  # loop only; in queue order
+        # loop only; in queue order, with the bytes of records that a put holds in memory
+        self._waiting: deque[tuple[asyncio.Future[Any], int]] = deque()
+        self._waiting_bytes = 0
         self._ended = asyncio.Event()
         self._failure: StorageError | None = None
         self._closed = False
@@ -80,10 +83,12 @@ class Writer(Generic[Effect]):
         """
         if self._closed or self._ended.is_set():
             raise StoreClosedError("the store takes no more writes") from self._failure
-        if len(self._waiting) >= WAITING_MAX:
-            raise StoreBusyError(f"{WAITING_MAX} operations wait for the disk")
+        size = len(operation.raw) if isinstance(operation, Put) else 0
+        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + size > WAITING_BYTES_MAX:
+            raise StoreBusyError(f"{len(self._waiting)} operations wait for the disk")
         future: asyncio.Future[ReplyT] = self._loop.create_future()
-        self._waiting.append(future)
+        self._waiting.append((future, size))
+        self._waiting_bytes += size
         self._queue.put(operation)
         return future
 
@@ -131,10 +136,11 @@ class Writer(Generic[Effect]):
             return [_full(operation, error) for operation in batch], None
 
     def _deliver(self, replies: Sequence[object], effect: Effect | None) -> None:
-        futures = [self._waiting.popleft() for _ in replies]
+        done = [self._waiting.popleft() for _ in replies]
+        self._waiting_bytes -= sum(size for _, size in done)
         if effect is not None:
             self._publish(effect)
-        for future, reply in zip(futures, replies, strict=True):
+        for (future, _), reply in zip(done, replies, strict=True):
             if future.done():
                 continue  # its caller gave up
             if isinstance(reply, StorageError):
@@ -149,7 +155,7 @@ class Writer(Generic[Effect]):
         if failure is not None:
             logger.error("writer_ended", extra={"error": str(failure)})
         while self._waiting:
-            future = self._waiting.popleft()
+            future, _ = self._waiting.popleft()
             if not future.done():
                 error = StoreClosedError("the writer ended; the outcome is not known")
                 error.__cause__ = failure

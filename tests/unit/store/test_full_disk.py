@@ -3,7 +3,13 @@ import asyncio
 import lmdb
 import pytest
 
-from spine_node.store import StorageError, StorageFullError, Store, StoreClosedError
+from spine_node.store import (
+    StorageError,
+    StorageFullError,
+    Store,
+    StoreBusyError,
+    StoreClosedError,
+)
 from spine_node.store.operations import (
     Adopt,
     Barrier,
@@ -102,6 +108,37 @@ async def test_a_dropped_slot_makes_room(rig: Rig) -> None:
     assert await store.submit(NEXT) == "ok"
     assert not (await store.submit(DropSlot(1, EPOCH + 1))).more
     assert await store.submit(put(2, at(1), epoch=EPOCH + 1)) == PutReply("ok")
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "waiting"), [("WAITING_MAX", 4, 3), ("WAITING_BYTES_MAX", 10_000, 4)]
+)
+async def test_a_disk_that_hangs_fills_no_memory_without_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, waiting: int
+) -> None:
+    monkeypatch.setattr(f"spine_node.store.writer.{bound}", most)
+    store = await rig.adopted()
+    for batch in range(2):
+        rig.leash.hold()
+        busy = store.submit(Barrier())
+        puts = [store.submit(large(1, 10 * batch + number)) for number in range(waiting)]
+        with pytest.raises(StoreBusyError):
+            store.submit(large(1, 99))
+        rig.leash.release()
+        await busy
+        assert await asyncio.gather(*puts) == [PutReply("ok")] * waiting
+    await store.close()
+
+
+async def test_what_holds_no_record_passes_a_queue_full_of_bytes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spine_node.store.writer.WAITING_BYTES_MAX", 1)
+    store = await rig.adopted()
+    with pytest.raises(StoreBusyError):
+        store.submit(large(1, 1))
+    assert await store.submit(NEXT) == "ok"
     await store.close()
 
 
