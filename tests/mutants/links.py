@@ -40,6 +40,12 @@ MUTANTS = [
     ),
     _links(
         "peer",
+        "OSError, UnicodeError, msgspec",
+        "OSError, msgspec",
+        f"{LINKS}::test_an_address_that_nobody_can_have_is_named_and_tried_again",
+    ),
+    _links(
+        "peer",
         "            self._see(reply.hlc)\n",
         "            pass\n",
         f"{LINKS}::test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on",

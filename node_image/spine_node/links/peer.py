@@ -42,6 +42,8 @@ HEARTBEAT_S = 5.0  # a connection whose peer vanished is found by WebSocket ping
 
 OnReply = Callable[[Answer, Body], None]
 _ANSWERS = frozenset(Answer)
+# What may end a connection; UnicodeError: a host whose name cannot be asked for.
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError, UnicodeError, msgspec.DecodeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class PeerLink:
                 try:
                     if await self._connected(http):
                         wait = REDIAL_S
-                except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+                except _BROKEN as error:
                     self._note_failure(f"{type(error).__name__}: {error}")
                 finally:
                     self._end()

@@ -137,10 +137,10 @@ class Dialling:
 
 @asynccontextmanager
 async def dialling(
-    port: int, *, token: str = TOKEN, me: Identity | None = None
+    port: int, *, token: str = TOKEN, me: Identity | None = None, url: str | None = None
 ) -> AsyncIterator[Dialling]:
     end = End()
-    dial = Dial(url=f"http://127.0.0.1:{port}", token=token, tls=None)
+    dial = Dial(url=url or f"http://127.0.0.1:{port}", token=token, tls=None)
     link = PeerLink(dial, me or identity("client", expects="server"), Clock(), end.now, end.see)
     running = asyncio.create_task(link.run())
     try:

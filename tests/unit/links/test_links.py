@@ -135,6 +135,14 @@ async def test_a_peer_that_refuses_us_is_dialled_less_and_less_and_named_once(
     assert caplog.text.count("link_down") == 1
 
 
+@pytest.mark.parametrize("host", ["", "no..name", "x" * 64 + ".a", "[::1", "127.0.0.1:99999"])
+async def test_an_address_that_nobody_can_have_is_named_and_tried_again(host: str) -> None:
+    async with dialling(1, url=f"http://{host}") as peer:
+        await until(lambda: peer.link.refusal is not None)
+        peer.link.refusal = None
+        await until(lambda: peer.link.refusal is not None)
+
+
 async def test_a_node_that_waits_for_its_first_document_is_talked_to() -> None:
     async with serving(identity("server", None)) as served, dialling(served.port) as peer:
         await peer.up()
