@@ -61,6 +61,14 @@ class DocumentFile:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)
+            self._sync_name()
+
+    def _sync_name(self) -> None:
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

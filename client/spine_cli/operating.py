@@ -14,6 +14,7 @@ from spine_cli.admin import Nodes
 from spine_cli.clock import Ambience
 from spine_cli.document_file import DocumentChanged, DocumentFile
 from spine_core.actions import Action, Blocked, Done, Publish, Push, RemoveSeats, Step, Wait
+from spine_core.guards import Unknown
 from spine_core.members import Reports
 from spine_core.next_action import next_action
 from spine_core.placement import Placement
@@ -21,7 +22,9 @@ from spine_core.topology import Document, Seat
 from spine_core.wanted import Wanted
 
 LOOK_AGAIN_S = 0.5
-HUMAN_GUARDS = frozenset({"ConfigValid", "DocumentWhole", "NotBuilt", "PlacementPossible"})
+HUMAN_GUARDS = frozenset(
+    {"ConfigValid", "DocumentWhole", "NotBuilt", "PlacementPossible", "RoomFor", "VolumeFree"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +140,8 @@ def is_final(action: Action) -> bool:
     match action:
         case Done() | RemoveSeats():
             return True
-        case Blocked(guard=guard):
-            return guard in HUMAN_GUARDS
+        case Blocked(guard=guard, verdict=verdict):
+            return guard in HUMAN_GUARDS and not isinstance(verdict, Unknown)
         case _:
             return False
 

@@ -1,7 +1,7 @@
 """Which change to begin: drain before join, as many nodes at once as may be lost. Pure.
 
 Nodes leave first, because a spec that is smaller wants less data to move; where the ones that stay
-would be too few, others join before.
+would be too few or too full, others join before.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -56,12 +56,18 @@ def _back_off(turn: Turn) -> Wait | None:
 
 
 def _drain(turn: Turn) -> Action | None:
-    """Begin a drain; None when nobody leaves, or others have to join first."""
+    """Begin a drain; None when nobody leaves, or others have to join first.
+
+    The dead leave before the living: in the target of another's drain they would have to pull.
+    """
     if not turn.leaving():
         return None
     stores = turn.document.stores
     zones = {seat: stores[number].zone for seat, number in turn.document.current.items()}
-    order = leaving_order(zones, turn.leaving(), turn.wanted.zones())
+    order = sorted(
+        leaving_order(zones, turn.leaving(), turn.wanted.zones()),
+        key=lambda seat: turn.document.current[seat] in turn.members.live,
+    )
     candidate = _largest(
         ((seat, zones[seat]) for seat in order),
         turn.wanted.max_nodes_per_change,
@@ -69,9 +75,9 @@ def _drain(turn: Turn) -> Action | None:
             "drain", leaving=frozenset(batch), now_ms=turn.now_ms
         ),
     )
-    if candidate is not None:
-        return _begin(turn, candidate)
-    return None if turn.joining() else _no_room(turn)
+    action = _no_room(turn) if candidate is None else _begin(turn, candidate)
+    others_help = candidate is None or (isinstance(action, Blocked) and action.guard == "RoomFor")
+    return None if others_help and turn.joining() else action
 
 
 def _join(turn: Turn) -> Action | None:

@@ -19,6 +19,19 @@ MUTANTS = [
         new="    return (",
         killed_by=f"{_UNIT}/test_quorums.py::test_a_write_in_a_change_needs_a_quorum_of_old_and_new",
     ),
+    Mutant(  # a dead node waits in the target of another's drain
+        file=f"{_CORE}/planning.py",
+        old="        key=lambda seat: turn.document.current[seat] in turn.members.live,\n",
+        new="        key=lambda seat: 0,\n",
+        killed_by=f"{_UNIT}/test_next_action.py::test_a_dead_node_leaves_before_the_living",
+    ),
+    Mutant(  # full disks keep an exchange of nodes waiting for ever
+        file=f"{_CORE}/planning.py",
+        old='(isinstance(action, Blocked) and action.guard == "RoomFor")',
+        new="False",
+        killed_by=f"{_UNIT}/test_next_action.py"
+        "::test_others_join_before_a_drain_whose_receivers_have_no_room",
+    ),
     Mutant(  # a quorum read asks one replica too few
         file=f"{_CORE}/quorums.py",
         old="    return replicas // 2 + 1",

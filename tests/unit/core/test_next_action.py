@@ -288,6 +288,22 @@ def test_a_dead_node_that_nobody_wants_does_not_keep_its_successor_out() -> None
     assert set(action.document.target) == {"a0", "b0", "c0", "d0"}
 
 
+def test_a_dead_node_leaves_before_the_living() -> None:
+    five = document("a0 b0 c0 a1 b1")
+    want = wanted("a0 b0 c0", max_nodes_per_change=1)
+    for dead in ("a1", "b1"):
+        action = publish(act(five, without(healthy(five), dead), want))
+        assert five.current.keys() - action.document.target.keys() == {dead}
+
+
+def test_others_join_before_a_drain_whose_receivers_have_no_room() -> None:
+    four = document("a0 b0 c0 d0")
+    full = changed(healthy(four), four.current, disk_used=800_000_000)
+    assert blocked(act(four, full, wanted("a0 b0 c0"))).guard == "RoomFor"
+    action = publish(act(four, {**full, "e0": newcomer("e0", 5)}, wanted("a0 b0 c0 e0")))
+    assert set(action.document.target) == {"a0", "b0", "c0", "d0", "e0"}
+
+
 def test_a_drain_without_room_says_so() -> None:
     action = blocked(act(THREE, healthy(THREE), wanted("a0 b0")))
     assert action.guard == "PlacementPossible"
