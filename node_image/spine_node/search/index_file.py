@@ -41,8 +41,13 @@ class IndexFile:
         self._use(connection)
 
     def write(self, entries: Sequence[Entry], position: int | None) -> None:
-        """Show these records, and the feed up to `position` if given."""
-        assert self._applier is not None, "the file is open"
+        """Show these records, and the feed up to `position` if given.
+
+        Raises:
+            sqlite3.Error: the file is damaged, or could not be made anew.
+        """
+        if self._applier is None:
+            raise sqlite3.OperationalError("the index file is not open")
         self._applier.apply(entries, position)
 
     def close(self) -> None:

@@ -34,6 +34,8 @@ from spine_node.store.layout import (
 from spine_node.store.operations import Asked, DropSlot, ReplyT
 from spine_node.store.writer import Writer
 
+DROPS_AT_ONCE = 8  # slots: a piece of each, some ms of the writer
+
 FeedListener = Callable[[int], None]  # told the sequence number of the newest entry
 
 
@@ -234,13 +236,19 @@ class Store:
         return self._writer.submit(operation)
 
     async def drop(self, slots: Iterable[int], epoch: int) -> None:
-        """Remove slots that this store does not own in an epoch, piece by piece (`DropSlot`)."""
+        """Remove slots that this store does not own in an epoch, piece by piece (`DropSlot`).
+
+        A few at a time: all at once would be one transaction, and clients' writes wait behind it.
+        """
 
         async def drop_one(slot: int) -> None:
             while (await self.submit(DropSlot(slot, epoch))).more:
                 pass
 
-        await asyncio.gather(*map(drop_one, slots))
+        left = list(slots)
+        while left:
+            await asyncio.gather(*map(drop_one, left[:DROPS_AT_ONCE]))
+            del left[:DROPS_AT_ONCE]
 
     def _publish(self, effects: Effects) -> None:
         """Let a commit be seen; the writer acknowledges it after this."""

@@ -181,3 +181,14 @@ async def test_a_sweep_that_sqlite_ends_says_so_in_our_words(
     monkeypatch.setattr(shelf.index._readers, "addresses", busy)
     with pytest.raises(IndexUnreadableError):
         await shelf.index.sweep()
+
+
+async def test_a_sweep_into_a_file_that_could_not_be_made_says_so_as_well(shelf: Shelf) -> None:
+    await shelf.write("a", {})
+    await shelf.ids(asking())
+    slot = slot_of("team", "a", SLOTS)
+    await shelf.store.submit(Adopt(b'{"epoch":4}', 4, 1, "cluster", frozenset()))
+    await shelf.store.submit(DropSlot(slot, 4))
+    await shelf.index._indexer._on_thread(shelf.index._indexer._file.close)
+    with pytest.raises(IndexUnreadableError):
+        await shelf.index.sweep()
