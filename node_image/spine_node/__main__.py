@@ -86,6 +86,7 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         node=setup.plan.seat,
         local_only=local_only,
     )
+    credentials.on_refusal = node.registry.credentials_errors.inc
     node.upkeep.refreshers.append(credentials.refresh)
     boundary = Boundary(edge, Router(routes(setup.plan.version)))
     try:

@@ -51,6 +51,9 @@ class Metrics:
         self.loop_lag = gauge("spine_loop_lag_seconds", "how late the event loop ran its timers")
         self.index_lag = gauge("spine_index_lag_seconds", "age of the oldest change not indexed")
         self.boot_rollbacks = counter("spine_boot_rollbacks_total", "peers on a rolled-back disk")
+        self.credentials_errors = counter(
+            "spine_credentials_errors_total", "changed files of keys that were broken"
+        )
         self.request_seconds = Histogram(
             "spine_request_seconds",
             "time to answer",

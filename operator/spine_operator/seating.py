@@ -5,10 +5,10 @@ Invariant (I4): a zone never gets fewer pods than its highest seat of current âˆ
 
 from collections.abc import Callable, Iterable, Mapping
 
-from spine_core.spread import ordinal_of, seat_name, wanted_seats
+from spine_core.spread import ordinal_of, wanted_seats
 from spine_core.topology import Document, Seat, Zone
 from spine_core.wanted import Place, Wanted
-from spine_operator.manifests.naming import PORT, ClusterKey
+from spine_operator.manifests.naming import PORT
 from spine_operator.spec import Cluster
 
 AddressOf = Callable[[Seat], str | None]
@@ -61,8 +61,3 @@ def pods_for(seats: Mapping[Seat, Zone], zone: Zone) -> int:
 def highest(seats: Iterable[Seat]) -> int:
     """Return the highest ordinal, -1 when there is no seat."""
     return max((ordinal_of(seat) for seat in seats), default=-1)
-
-
-def seats_from(key: ClusterKey, zone: Zone, first: int, last: int) -> tuple[Seat, ...]:
-    """Return the seats of the ordinals first..last-1 of a zone."""
-    return tuple(seat_name(key.name, zone, ordinal) for ordinal in range(first, last))

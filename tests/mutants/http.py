@@ -89,8 +89,8 @@ MUTANTS = [
     # a broken file of keys must not lock everybody out, or let anybody in
     _http(
         "auth",
-        "            self.errors_total += 1\n",
-        "            self.errors_total += 1\n            self._keys = {}\n",
+        "            self.on_refusal()\n",
+        "            self.on_refusal()\n            self._keys = {}\n",
         "test_access.py::test_a_changed_file_is_read_again_and_a_broken_one_is_not",
     ),
     # conditions: a write must never pass as if its condition had been checked

@@ -41,7 +41,6 @@ def put_body(cluster: World, key: str) -> list[object]:
 BODIES: dict[str, Callable[[World], object]] = {
     "put": lambda cluster: put_body(cluster, "k"),
     "get": lambda _: [place_of("k")[0], [place_of("k")[1]]],
-    "read": lambda _: [place_of("k")[0], [place_of("k")[1]]],
     "roots": lambda _: [place_of("k")[0]],
     "buckets": lambda _: [place_of("k")[0]],
     "keys": lambda _: [[[place_of("k")[0], [0]]], None],

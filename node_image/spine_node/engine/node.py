@@ -179,7 +179,6 @@ class Node:
                 handlers={
                     "put": self.replica.put,
                     "get": self.replica.get,
-                    "read": self.replica.read,
                     "roots": pages.roots,
                     "buckets": pages.buckets,
                     "keys": pages.keys,

@@ -3,7 +3,6 @@
 Bodies (protocol.md §16):
 `put` [key, slot, record, is write-back] → newer version held, with `superseded`; else nothing.
 `get` [slot, [key, …]] → [[record or nil, …], floor].
-`read` the same, from behind the writer queue: all that was acknowledged before is in the answer.
 A request of a newer epoch is answered `need-document`, one of an older epoch `stale-epoch` with our
 document (R1); for puts the writer decides that, in the transaction that would apply them.
 """
@@ -18,7 +17,7 @@ from spine_node.links.frames import EMPTY, Request, pack, unpack
 from spine_node.links.mesh import Method
 from spine_node.links.server import Outcome
 from spine_node.store import StorageError, Store
-from spine_node.store.operations import Barrier, Put, PutReply
+from spine_node.store.operations import Put, PutReply
 
 GET = Method("get", tuple[list[bytes | None], int])
 
@@ -56,11 +55,6 @@ class Replica:
             return refusal
         slot, keys = unpack(request.body)
         return Answer.OK, pack([[self._store.get(key) for key in keys], self._store.floor(slot)])
-
-    async def read(self, request: Request) -> Outcome:
-        """Serve `read`: as `get`, behind everything that this store has acknowledged."""
-        await self._store.submit(Barrier())
-        return self.get(request)
 
     def refuse(self, epoch: int) -> Outcome | None:
         """Refuse a request of another epoch, or any while no document names us (R1, R9)."""

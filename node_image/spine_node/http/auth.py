@@ -6,8 +6,7 @@ counted. Source: api.md §5.
 
 import hmac
 import logging
-import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -18,7 +17,6 @@ import msgspec
 import yaml
 from multidict import MultiMapping
 
-from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.ids import check_namespace
 from spine_node.http.headers import single
@@ -71,7 +69,7 @@ class Credentials:
     """
 
     def __init__(self, file: Path | None) -> None:
-        self.errors_total = 0  # reloads that failed
+        self.on_refusal: Callable[[], None] = lambda: None  # a changed file was broken
         self._file = file
         self._stamp = _stamp(file)
         self._keys: Mapping[str, _Key] = {} if file is None else load_keys(file)
@@ -90,7 +88,7 @@ class Credentials:
         try:
             self._keys = load_keys(self._file)
         except InvalidInputError as error:
-            self.errors_total += 1
+            self.on_refusal()
             logger.error("keys_refused", extra={"file": str(self._file), "reason": str(error)})
         else:
             logger.info("keys_loaded", extra={"file": str(self._file), "keys": len(self._keys)})
@@ -162,24 +160,6 @@ def load_keys(file: Path) -> Mapping[str, _Key]:
     if len(keys) < len(entries):
         raise InvalidInputError("a key id stands twice", path=str(file))
     return keys
-
-
-def new_key(
-    subject: str, scopes: list[Scope], namespaces: list[str], not_after: datetime | None = None
-) -> tuple[str, KeyEntry]:
-    """Return (the key, to be shown once, and the entry for `keys.yaml`)."""
-    text, key_id, digest = make_key(
-        secrets.token_bytes(ID_ENTROPY_BYTES), secrets.token_bytes(SECRET_ENTROPY_BYTES)
-    )
-    entry = KeyEntry(
-        id=key_id,
-        sha256=digest,
-        subject=subject,
-        scopes=scopes,
-        namespaces=namespaces,
-        not_after=not_after,
-    )
-    return text, entry
 
 
 def _key(entry: KeyEntry) -> _Key:

@@ -1,6 +1,7 @@
 """What the tests of the HTTP edge share: an edge on doubles, and requests without a socket."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,9 @@ import msgspec
 import yaml
 from multidict import CIMultiDict
 
+from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
 from spine_core.sessions import derive_key
-from spine_node.http.auth import Credentials, new_key
+from spine_node.http.auth import Credentials
 from spine_node.http.boundary import Boundary
 from spine_node.http.call import Edge
 from spine_node.http.identity import Scope
@@ -120,9 +122,18 @@ class Keyring:
         rate: dict[str, float] | None = None,
     ) -> str:
         """Add a key and write the file; return the key's text."""
-        text, entry = new_key(subject, scopes, namespaces, not_after)
-        plain = msgspec.to_builtins(entry, builtin_types=(datetime,))
-        self.entries.append(plain | ({"rate": rate} if rate else {}))
+        text, key_id, sha256 = make_key(
+            os.urandom(ID_ENTROPY_BYTES), os.urandom(SECRET_ENTROPY_BYTES)
+        )
+        entry: dict[str, Any] = {
+            "id": key_id,
+            "sha256": sha256,
+            "subject": subject,
+            "scopes": [str(scope) for scope in scopes],
+            "namespaces": namespaces,
+            "not_after": not_after,
+        }
+        self.entries.append(entry | ({"rate": rate} if rate else {}))
         self.file.write_text(yaml.safe_dump({"keys": self.entries}))
         return text
 
