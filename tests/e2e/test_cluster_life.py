@@ -167,5 +167,5 @@ def versions(spine: Resource) -> dict[str, str]:
 
 
 def lease_version(cluster: Cluster) -> str:
-    lease = cluster.kubectl.get("lease", "memory-spine-operator", "-n", SYSTEM)
+    lease = cluster.kubectl.get("lease", "memory-spine", "-n", SYSTEM)  # called as the release
     return str(lease["metadata"]["resourceVersion"])
