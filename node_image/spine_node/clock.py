@@ -10,6 +10,7 @@ import os
 import random
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 Member = TypeVar("Member")
@@ -52,5 +53,9 @@ class Clock:
 
 def rfc3339(ms: int) -> str:
     """Write milliseconds since 1970 as RFC 3339 in UTC with milliseconds."""
-    at = datetime.fromtimestamp(ms / 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)  # many records and log lines of the same seconds
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -3,13 +3,14 @@
 import msgspec
 
 from spine_core.sessions import seal
+from spine_node.clock import rfc3339
 from spine_node.http import data, limits
 from spine_node.http.bodies import decode
 from spine_node.http.call import Call
 from spine_node.http.headers import merge_tokens
 from spine_node.http.messages import Response
 from spine_node.http.queries import includes
-from spine_node.http.render import JSON, encode_json, time_text
+from spine_node.http.render import JSON, encode_json
 from spine_node.http.schema import SessionMerge
 
 _session_merge = msgspec.json.Decoder(SessionMerge)
@@ -29,7 +30,7 @@ async def whoami(call: Call) -> Response:
         "auth": who.auth,
         "scopes": sorted(who.scopes),
         "namespaces": who.namespaces,
-        "not_after": None if who.not_after_ms is None else time_text(who.not_after_ms),
+        "not_after": None if who.not_after_ms is None else rfc3339(who.not_after_ms),
     }
     if who.key_id is not None:
         facts["key_id"] = who.key_id

@@ -3,15 +3,13 @@
 Sources: api.md §1.2 and §3.1; performance.md (GET never decodes).
 """
 
-from datetime import UTC, datetime
-from functools import lru_cache
-
 import msgspec
 
 from spine_core.consistency import Model
 from spine_core.records import Record
 from spine_core.sessions import Session, seal
 from spine_core.versions import etag_of, hlc_of, ms_of
+from spine_node.clock import rfc3339
 from spine_node.http.call import Edge
 from spine_node.server_fields import read_body
 
@@ -56,11 +54,6 @@ def without_embedding(kept: bytes) -> bytes:
     return kept if start < 0 else kept[:start] + b"}"
 
 
-def time_text(ms: int) -> str:
-    """Return milliseconds since 1970 as RFC 3339 UTC."""
-    return f"{_second_text(ms // 1000)}.{ms % 1000:03d}Z"
-
-
 def common_headers(edge: Edge, session: Session, model: Model) -> dict[str, str]:
     """Return the headers of every answer about records."""
     return {
@@ -74,10 +67,5 @@ def etag_header(record: Record) -> str:
     return f'"{etag_of(record.version)}"'
 
 
-@lru_cache(maxsize=4096)
-def _second_text(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def _time_json(ms: int) -> bytes:
-    return f'"{time_text(ms)}"'.encode()
+    return f'"{rfc3339(ms)}"'.encode()

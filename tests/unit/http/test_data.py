@@ -9,7 +9,8 @@ import pytest
 from spine_core.errors import ProblemError
 from spine_core.records import split_body
 from spine_core.sessions import Session, open_session, seal
-from spine_node.http.render import time_text, without_embedding
+from spine_node.clock import rfc3339
+from spine_node.http.render import without_embedding
 from spine_node.ports import ReadRequest, WriteRequest
 from unit.http.edges import MEMORIES, SESSION_KEY, Desk
 from unit.http.memory_engine import START_MS
@@ -263,5 +264,5 @@ async def test_a_usable_request_id_is_kept(desk: Desk) -> None:
 
 
 def test_times_have_milliseconds_and_are_utc() -> None:
-    assert time_text(START_MS + 7) == "2027-01-15T08:00:00.007Z"
-    assert time_text(0) == "1970-01-01T00:00:00.000Z"
+    assert rfc3339(START_MS + 7) == "2027-01-15T08:00:00.007Z"
+    assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
