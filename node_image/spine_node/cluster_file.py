@@ -24,7 +24,7 @@ Strategy = Literal["hash", "agent", "tag"]
 PORT = 8788
 FACTOR = 3
 _LOOPBACK = ("localhost", "127.", "::1")
-_SHARED = ("replication", "consistency", "retention")  # also in config.yaml
+_SHARED = ("replication", "consistency")  # also in config.yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +163,8 @@ def _node(fields: Fields) -> NodeEntry:
 
 
 def _configuration(fields: Fields) -> Configuration:
-    replication, retention = _section(fields, "replication"), _section(fields, "retention")
+    replication = _section(fields, "replication")
     replication.only("factor", "write_quorum", "read_quorum", "zone_policy")
-    retention.only("tombstone_grace")
     return Configuration(
         consistency=_consistency(_section(fields, "consistency")),
         read_quorum=_whole(replication, "read_quorum", 1, 1, FACTOR_MAX),

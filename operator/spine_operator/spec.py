@@ -231,7 +231,6 @@ def _config(spec: Json) -> Json:
             "default": spec["consistency"]["default"],
             "overrides": spec["consistency"]["overrides"],
         },
-        "retention": {"tombstone_grace": spec["retention"]["tombstoneGrace"]},
     }
 
 

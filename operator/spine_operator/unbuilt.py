@@ -23,6 +23,7 @@ UNBUILT: Final[Mapping[str, tuple[object, ...]]] = {
     "repair.timeZone": ("Etc/UTC",),
     "repair.suspend": (False, True),
     "repair.maxAge": ("240h",),
+    "retention.tombstoneGrace": ("24h",),
     "retention.pruning.mode": ("Disabled",),
     "retention.consolidation.mode": ("Disabled",),
     "retention.compactionSchedule": ("",),

@@ -68,7 +68,6 @@ def test_the_operators_config_has_the_same_sections(tmp_path: Path) -> None:
     text = """
 replication: {read_quorum: 2}
 consistency: {default: causal, overrides: [{tags: [x], model: strong}]}
-retention: {tombstone_grace: 24h}
 """
     configuration = load_configuration(_written(tmp_path, text))
     assert configuration.read_quorum == 2
