@@ -5,6 +5,7 @@ no process is in it.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,18 +35,23 @@ def create(root: Path, node: str) -> None:
 
 def processes(directory: Path) -> Iterator[int]:
     """Yield the process ids in a directory and below it, as this PID namespace counts them."""
-    for file in directory.rglob("cgroup.procs"):
+    for below in tree(directory):
         try:
-            yield from map(int, file.read_text().split())
+            yield from map(int, (below / "cgroup.procs").read_text().split())
         except OSError:  # the directory went away while we looked
             continue
+
+
+def tree(directory: Path) -> Iterator[Path]:
+    """Yield all directories below one, the deepest first, and itself; those that go away are left out."""
+    for path, _, _ in os.walk(directory, topdown=False):  # unlike rglob, it minds no such race
+        yield Path(path)
 
 
 def remove(root: Path, node: str = "") -> bool:
     """Remove what no process is in, of a cluster or of one node; tell whether nothing is left."""
     for top in directories(root, node):
-        below = sorted(filter(Path.is_dir, top.rglob("*")), key=lambda d: -len(d.parts))
-        for directory in [*below, top]:
+        for directory in tree(top):
             try:
                 directory.rmdir()
             except OSError:  # still in use: the caller asks again

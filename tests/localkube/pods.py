@@ -31,10 +31,10 @@ def main_process(root: Path, identity: str) -> int:
         LocalKubeError: the container has ended.
     """
     for top in cgroups.directories(root):
-        for directory in top.rglob(identity):
-            for pid in cgroups.processes(directory):
-                if _is_first(pid):
-                    return pid
+        for directory in cgroups.tree(top):
+            pids = cgroups.processes(directory) if directory.name == identity else ()
+            for pid in filter(_is_first, pids):
+                return pid
     raise LocalKubeError(f"container {identity} has no process")
 
 
