@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spine_core.errors import InvalidInputError
-from spine_operator.decisions import DeleteChild
+from spine_operator.decisions import ApplyChild, DeleteChild
 from spine_operator.manifests.budget import disruption_budget
 from spine_operator.manifests.config import config_map
 from spine_operator.manifests.naming import CLUSTER_LABEL, MANIFEST_ANNOTATION, digest
@@ -23,38 +23,31 @@ from spine_operator.ports import Json, Kind, kind_of
 from spine_operator.spec import Cluster, Identity, Zone
 
 
-def simple_children(cluster: Cluster) -> Mapping[ChildKey, Manifest]:
-    """Return every child that follows from the spec alone."""
-    policy = (network_policy(cluster),) if cluster.spec.access.network_policy else ()
+def simple_children(cluster: Cluster) -> Mapping[ChildKey, Manifest | None]:
+    """Return every child that follows from the spec alone; None is one that it does without."""
     manifests = (
         headless_service(cluster),
         client_service(cluster),
         config_map(cluster),
         disruption_budget(cluster),
-        *policy,
     )
-    return {(kind_of(one), one["metadata"]["name"]): one for one in manifests}
+    policy = network_policy(cluster) if cluster.spec.access.network_policy else None
+    return {
+        **{(kind_of(one), one["metadata"]["name"]): one for one in manifests},
+        (Kind.NETWORK_POLICY, cluster.key.name): policy,
+    }
 
 
-def children_of(cluster: Cluster) -> tuple[ChildKey, ...]:
-    """Return the names of all those children, also of one that this spec does without."""
-    policy = (Kind.NETWORK_POLICY, cluster.key.name)
-    return tuple(dict.fromkeys((*simple_children(cluster), policy)))
-
-
-def stale_children(observed: Observed) -> Iterator[Manifest]:
-    """Yield the manifests that have to be applied."""
-    for key, manifest in simple_children(observed.cluster).items():
-        live = observed.children.get(key)
-        if live is None or differs(live, stamped(manifest)):
-            yield stamped(manifest)
-
-
-def unwanted_children(observed: Observed) -> Iterator[DeleteChild]:
-    """Yield the children that the spec does without."""
-    for kind, name in observed.children.keys() - simple_children(observed.cluster).keys():
-        uid = observed.children[kind, name]["metadata"]["uid"]
-        yield DeleteChild(kind=kind, name=name, uid=uid, step="children")
+def child_acts(observed: Observed) -> Iterator[ApplyChild | DeleteChild]:
+    """Yield what makes those children what the spec says."""
+    for (kind, name), manifest in simple_children(observed.cluster).items():
+        live = observed.children.get((kind, name))
+        if manifest is not None:
+            if live is None or differs(live, stamped(manifest)):
+                yield ApplyChild(stamped(manifest))
+        elif live is not None:
+            uid = live["metadata"]["uid"]
+            yield DeleteChild(kind=kind, name=name, uid=uid, step="children")
 
 
 def stale_statefulset(observed: Observed, zone: Zone, *, pods: int) -> Manifest | None:

@@ -14,7 +14,7 @@ from spine_core.errors import InvalidInputError
 from spine_core.members import Reports
 from spine_core.reports import Report
 from spine_core.topology import Seat, Zone
-from spine_operator.children import children_of, is_ours, simple_children
+from spine_operator.children import is_ours, simple_children
 from spine_operator.manifests.secret import secret_name
 from spine_operator.manifests.statefulset import image_of
 from spine_operator.measures import quantity_of
@@ -116,10 +116,9 @@ class _Look:
         return None
 
     async def children(self) -> dict[ChildKey, Json]:
-        wanted, found = simple_children(self.cluster), {}
-        for kind, name in children_of(self.cluster):
-            needed = (kind, name) in wanted
-            live = await self.named(kind, name, owned=True, needed=needed)
+        found = {}
+        for (kind, name), manifest in simple_children(self.cluster).items():
+            live = await self.named(kind, name, owned=True, needed=manifest is not None)
             if live is not None:
                 found[kind, name] = live
         return found

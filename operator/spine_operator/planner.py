@@ -12,7 +12,7 @@ from spine_core.topology import Document
 from spine_core.wanted import Wanted
 from spine_operator.certificates import LEAF_LIFE, stands_for
 from spine_operator.changes import is_quiet, next_step
-from spine_operator.children import stale_children, stale_statefulset, unwanted_children
+from spine_operator.children import child_acts, stale_statefulset
 from spine_operator.decisions import (
     Act,
     Apply,
@@ -72,9 +72,7 @@ def _gate(observed: Observed) -> Wait | Blocked | None:
 
 
 def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
-    for manifest in stale_children(observed):
-        yield ApplyChild(manifest)
-    yield from unwanted_children(observed)
+    yield from child_acts(observed)
     for zone in _zones(observed):
         pods = pods_of_new_set(observed, wanted, zone.name)
         statefulset = stale_statefulset(observed, zone, pods=pods)
