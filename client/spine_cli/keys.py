@@ -11,7 +11,7 @@ from memory_spine.errors import ConfigError
 from spine_cli.app import say
 from spine_cli.output import FactsOutput, show_record
 from spine_cli.runtime import runtime_of
-from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
+from spine_core.api_keys import new_key
 from spine_core.ids import check_namespace
 
 EVERY_NAMESPACE = "*"
@@ -50,16 +50,8 @@ def new(
         if name != EVERY_NAMESPACE:
             check_namespace(name)
     ambience = runtime_of(ctx).ambience
-    text, key_id, sha256 = make_key(
-        ambience.entropy(ID_ENTROPY_BYTES), ambience.entropy(SECRET_ENTROPY_BYTES)
-    )
-    entry: dict[str, object] = {
-        "id": key_id,
-        "sha256": sha256,
-        "subject": subject,
-        "scopes": scope or [Scope.READ, Scope.WRITE],
-        "namespaces": namespace,
-    }
+    scopes = scope or [Scope.READ, Scope.WRITE]
+    text, entry = new_key(ambience.entropy, subject=subject, scopes=scopes, namespaces=namespace)
     if days is not None:
         ends = datetime.fromtimestamp(ambience.unix_ms() // 1000, UTC) + timedelta(days=days)
         entry["not_after"] = f"{ends:%Y-%m-%dT%H:%M:%SZ}"

@@ -10,6 +10,7 @@ import hashlib
 import re
 import zlib
 from base64 import b32encode
+from collections.abc import Callable, Iterable
 
 from spine_core.errors import InvalidInputError
 
@@ -39,6 +40,25 @@ def make_key(id_entropy: bytes, secret_entropy: bytes) -> tuple[str, str, str]:
     body = f"spine_{key_id}_{_base32(secret_entropy)}"
     text = f"{body}_{_check_sum(body)}"
     return text, key_id, _sha256(text)
+
+
+def new_key(
+    entropy: Callable[[int], bytes],
+    *,
+    subject: str,
+    scopes: Iterable[str],
+    namespaces: Iterable[str],
+) -> tuple[str, dict[str, object]]:
+    """Return (key text, to be shown once; its entry for `keys.yaml`); `entropy(n)` gives n bytes."""
+    text, key_id, sha256 = make_key(entropy(ID_ENTROPY_BYTES), entropy(SECRET_ENTROPY_BYTES))
+    entry: dict[str, object] = {
+        "id": key_id,
+        "sha256": sha256,
+        "subject": subject,
+        "scopes": list(scopes),
+        "namespaces": list(namespaces),
+    }
+    return text, entry
 
 
 def parse_key(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
+from spine_core.api_keys import new_key
 from spine_operator.certificates import KeyPair, make_authority, make_leaf
 from spine_operator.manifests.naming import PORT
 from spine_operator.spec import Cluster
@@ -77,14 +77,7 @@ def _leaf(cluster: Cluster, authority: Values, now_ms: int) -> Values:
 
 
 def _client(cluster: Cluster, authority: Values, entropy: Entropy) -> Values:
-    text, key_id, sha256 = make_key(entropy(ID_ENTROPY_BYTES), entropy(SECRET_ENTROPY_BYTES))
-    entry = {
-        "id": key_id,
-        "sha256": sha256,
-        "subject": "generated",
-        "scopes": list(SCOPES),
-        "namespaces": ["*"],
-    }
+    text, entry = new_key(entropy, subject="generated", scopes=SCOPES, namespaces=["*"])
     scheme = "https" if cluster.spec.access.tls else "http"
     return {
         "api-key": text,

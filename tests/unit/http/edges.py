@@ -11,7 +11,7 @@ import msgspec
 import yaml
 from multidict import CIMultiDict
 
-from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
+from spine_core.api_keys import new_key
 from spine_core.sessions import derive_key
 from spine_node.http.auth import Credentials
 from spine_node.http.boundary import Boundary
@@ -122,18 +122,10 @@ class Keyring:
         rate: dict[str, float] | None = None,
     ) -> str:
         """Add a key and write the file; return the key's text."""
-        text, key_id, sha256 = make_key(
-            os.urandom(ID_ENTROPY_BYTES), os.urandom(SECRET_ENTROPY_BYTES)
-        )
-        entry: dict[str, Any] = {
-            "id": key_id,
-            "sha256": sha256,
-            "subject": subject,
-            "scopes": [str(scope) for scope in scopes],
-            "namespaces": namespaces,
-            "not_after": not_after,
-        }
-        self.entries.append(entry | ({"rate": rate} if rate else {}))
+        plain = [str(scope) for scope in scopes]
+        text, entry = new_key(os.urandom, subject=subject, scopes=plain, namespaces=namespaces)
+        limits = {"not_after": not_after} | ({"rate": rate} if rate else {})
+        self.entries.append(entry | limits)
         self.file.write_text(yaml.safe_dump({"keys": self.entries}))
         return text
 
