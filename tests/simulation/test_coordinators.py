@@ -188,7 +188,7 @@ def test_a_create_that_comes_too_late_is_stamped_anew(calm: Callable[[Steps], No
         issue = a.node.stamps.version
         late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), 1)
 
-        async def issued_long_ago(_store: int) -> Version:
+        async def issued_long_ago(_store: int, _left_s: float) -> Version:
             a.node.stamps.version = issue  # type: ignore[method-assign]
             return late
 

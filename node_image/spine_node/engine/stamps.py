@@ -57,15 +57,18 @@ class Stamps:
         """Issue a time that becomes no version: the start of a pull."""
         return self._hlc.tick(self._clock.physical_ms())
 
-    async def version(self, store: int) -> Version:
-        """Issue the version of a new write of ours.
+    async def version(self, store: int, left_s: float | None = None) -> Version:
+        """Issue the version of a new write of ours; None waits for the disk as long as it takes.
 
         Raises:
             StorageError: the mark cannot be moved now.
+            TimeoutError: it was not moved within `left_s` seconds.
         """
         hlc = self.tick()
-        while hlc >= self._mark:
-            await self._move()
+        if hlc >= self._mark:
+            async with asyncio.timeout(left_s):
+                while hlc >= self._mark:
+                    await self._move()
         if hlc + hlc_from_ms(RENEW_MS) >= self._mark:
             self._start()
         return make_version(hlc, store)

@@ -229,9 +229,9 @@ class Writing:
         """Give the next attempt its version, unless it repeats the one before."""
         if effort.version is not ABSENT:
             return effort
+        left_s = draft.deadline - self._clock.now()
         try:
-            async with asyncio.timeout(draft.deadline - self._clock.now()):
-                return replace(effort, version=await self._stamps.version(store))
+            return replace(effort, version=await self._stamps.version(store, left_s))
         except (StorageError, TimeoutError) as error:
             detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise effort.problem("quorum-unavailable", detail) from error
