@@ -14,6 +14,7 @@ from pathlib import Path
 from memory_spine.errors import SpineError
 from spine_core.errors import InvalidInputError
 from spine_core.topology import Document
+from spine_node.store.opening import sync_directory
 
 
 class DocumentChanged(SpineError):  # noqa: N818 - said to a person
@@ -61,14 +62,7 @@ class DocumentFile:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)
-            self._sync_name()
-
-    def _sync_name(self) -> None:
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            sync_directory(self.path.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
