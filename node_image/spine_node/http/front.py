@@ -58,8 +58,7 @@ async def serve(
 ) -> HttpServer:
     """Listen; port 0 takes a free one. `link_handler` gets the WebSockets of other nodes."""
     loop = asyncio.get_running_loop()
-    server = _Server(partial(_serve_one, boundary, link_handler))
-    server.head_s = head_s
+    server = _Server(partial(_serve_one, boundary, link_handler), head_s)
     listener = await loop.create_server(server, host, port, ssl=tls, backlog=BACKLOG)
     return HttpServer(listener, server)
 
@@ -129,7 +128,9 @@ def _sent(response: Response) -> web.Response:
 class _Server(web.Server):
     """aiohttp's server, with our connections."""
 
-    head_s = HEAD_S
+    def __init__(self, handler: LinkHandler, head_s: float) -> None:
+        super().__init__(handler)
+        self._head_s = head_s
 
     def __call__(self) -> "_Connection":
         connection = _Connection(
@@ -141,14 +142,14 @@ class _Server(web.Server):
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
         )
-        connection.head_s = self.head_s
+        connection.head_s = self._head_s
         return connection
 
 
 class _Connection(web.RequestHandler):
     """One connection: closed when it asks for nothing, its protocol errors are problems as well."""
 
-    head_s = HEAD_S
+    head_s: float  # told by the server
     waiting: asyncio.TimerHandle  # for the first request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
