@@ -16,15 +16,20 @@ from spine_node.store import StoreBusyError
 Steps = Callable[[World], Awaitable[None]]
 
 
+async def grow(cluster: World) -> None:
+    """Fill the cluster, and let d join; all know of it in the end."""
+    await fill(cluster)
+    cluster.want("a b c d")
+    cluster.machines["d"].start()
+    await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+    await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
+
+
 def test_lost_slots_are_dropped_after_a_while_and_no_others(
     calm: Callable[[Steps], None],
 ) -> None:
     async def steps(cluster: World) -> None:
-        await fill(cluster)
-        cluster.want("a b c d")
-        cluster.machines["d"].start()
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-        await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
+        await grow(cluster)
         settled_s, lost = cluster.now_s, held_of_others(cluster)
         assert lost
         await cluster.until(lambda: held_of_others(cluster) != lost, "a lost slot is dropped")
@@ -37,11 +42,7 @@ def test_lost_slots_are_dropped_after_a_while_and_no_others(
 
 def test_a_lost_slot_is_kept_while_its_replicas_differ(calm: Callable[[Steps], None]) -> None:
     async def steps(cluster: World) -> None:
-        await fill(cluster)
-        cluster.want("a b c d")
-        cluster.machines["d"].start()
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-        await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
+        await grow(cluster)
         pulls = {node: node.pulling.pull_slots for node in cluster.nodes}
         for node in cluster.nodes:
             node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]

@@ -191,6 +191,15 @@ async def joining_slowly(cluster: World, bytes_per_s: int = 20_000) -> Machine:
     return d
 
 
+async def joiner(cluster: World) -> Machine:
+    """Let d begin to join; return it once it knows the change."""
+    cluster.want("a b c d")
+    d = cluster.machines["d"]
+    d.start()
+    await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+    return d
+
+
 def pulled(machine: Machine) -> frozenset[int]:
     """Return the gained slots that a joiner reports as pulled."""
     progress = machine.node.joining._gains.follow(machine.node.membership.view)
@@ -258,10 +267,7 @@ def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], N
             cluster.network.cuts.clear()
             await cluster.sleep(1.0)
         cluster.bytes_per_s = 0
-        cluster.want("a b c d")
-        d = cluster.machines["d"]
-        d.start()
-        await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+        d = await joiner(cluster)
         await c.crash()
         d.node.set_pace(bytes_per_s=1 << 30, slots=4)
         placement = d.node.membership.member_view().placement
@@ -286,10 +292,7 @@ def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
         await fill(cluster)
         for number in range(RECORDS):
             damage(cluster.machines["a"], f"filler-{number}")
-        cluster.want("a b c d")
-        d = cluster.machines["d"]
-        d.start()
-        await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+        d = await joiner(cluster)
         placement = d.node.membership.member_view().placement
         gained = placement.gained()[4]
         await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
@@ -314,10 +317,7 @@ def test_a_source_that_hangs_holds_up_the_slots_of_no_other(calm: Callable[[Step
             return Answer.ERROR, pack(None)
 
         hanging.handlers["page"] = hang
-        cluster.want("a b c d")
-        d = cluster.machines["d"]
-        d.start()
-        await cluster.until(lambda: d.node.membership.epoch == 2, "d knows the change")
+        d = await joiner(cluster)
         placement = d.node.membership.member_view().placement
         gained = placement.gained()[4]
         others = {slot for slot in gained if displaced_by(placement, slot, 4) != 1}
