@@ -12,9 +12,9 @@ from memory_spine.core import failure_of
 from memory_spine.effects import Answer, Request, Transport
 from memory_spine.errors import SpineError, UnexpectedAnswer
 from spine_core.errors import InvalidInputError
-from spine_core.members import Reports
-from spine_core.reports import Report
-from spine_core.topology import Document, Seat
+from spine_core.planning.observed_stores import Reports
+from spine_core.planning.reports import Report
+from spine_core.topology.document import Document, Seat
 
 TIMEOUT_S = 2.0  # a node that needs longer for its status is not well
 ASKED_AT_ONCE = 16

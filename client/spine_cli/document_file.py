@@ -13,7 +13,7 @@ from pathlib import Path
 
 from memory_spine.errors import SpineError
 from spine_core.errors import InvalidInputError
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_node.store.opening import sync_directory
 
 

@@ -12,7 +12,7 @@ from spine_cli.app import say
 from spine_cli.output import FactsOutput, show_record
 from spine_cli.runtime import runtime_of
 from spine_core.api_keys import new_key
-from spine_core.ids import check_namespace
+from spine_core.records.ids import check_namespace
 
 EVERY_NAMESPACE = "*"
 

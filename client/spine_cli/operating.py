@@ -1,6 +1,6 @@
 """Plays the operator for a static cluster: look, take the one next action, look again.
 
-The decision is `spine_core.next_action`, the same as the operator's. Nothing is remembered between
+The decision is `spine_core.planning.next_action`, the same as the operator's. Nothing is remembered between
 turns but the document file and where nodes that left can still be reached, so a run may be
 interrupted anywhere. Persist first, push second. Source: operator.md §13.
 """
@@ -13,13 +13,22 @@ from memory_spine.errors import SpineError
 from spine_cli.admin import Nodes
 from spine_cli.clock import Ambience
 from spine_cli.document_file import DocumentChanged, DocumentFile
-from spine_core.actions import Action, Blocked, Done, Publish, Push, RemoveSeats, Step, Wait
-from spine_core.guards import Unknown
-from spine_core.members import Reports
-from spine_core.next_action import next_action
-from spine_core.placement import Placement
-from spine_core.topology import Document, Seat
-from spine_core.wanted import Wanted
+from spine_core.planning.actions import (
+    Action,
+    Blocked,
+    Done,
+    Publish,
+    Push,
+    RemoveSeats,
+    Step,
+    Wait,
+)
+from spine_core.planning.guards import Unknown
+from spine_core.planning.next_action import next_action
+from spine_core.planning.observed_stores import Reports
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Document, Seat
+from spine_core.topology.placement import Placement
 
 LOOK_AGAIN_S = 0.5
 HUMAN_GUARDS = frozenset(

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from spine_core.errors import InvalidInputError
-from spine_core.hlc import HybridClock
+from spine_core.records.hlc import HybridClock
 from spine_node.clock import Clock
 from spine_node.engine.node import Node
 from spine_node.founding import check_owner, found

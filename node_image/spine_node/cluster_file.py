@@ -11,13 +11,13 @@ from typing import Literal, cast, get_args
 
 import yaml
 
-from spine_core.consistency import ORDER, SEED, Consistency, Model, Override
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
-from spine_core.ring import VIRTUAL_NODES, Seat, Zone, ZonePolicy
-from spine_core.spread import DEFAULT_ZONE, placeable
-from spine_core.topology import FACTOR_MAX, VIRTUAL_NODES_MAX
-from spine_node.engine.configuration import Configuration
+from spine_core.records.consistency import ORDER, SEED, Consistency, Model, Override
+from spine_core.topology.document import FACTOR_MAX, VIRTUAL_NODES_MAX
+from spine_core.topology.ring import VIRTUAL_NODES, Seat, Zone, ZonePolicy
+from spine_core.topology.seats import DEFAULT_ZONE, placeable
+from spine_node.engine.cluster.configuration import Configuration
 
 Strategy = Literal["hash", "agent", "tag"]
 

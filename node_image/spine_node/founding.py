@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from spine_core.actions import Action, Blocked, Publish, Wait
 from spine_core.errors import InvalidInputError
-from spine_core.next_action import next_action
-from spine_core.reports import Report
-from spine_core.topology import Seat
-from spine_core.wanted import Place, Wanted
-from spine_node.engine.membership import View
+from spine_core.planning.actions import Action, Blocked, Publish, Wait
+from spine_core.planning.next_action import next_action
+from spine_core.planning.reports import Report
+from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.topology.document import Seat
+from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.engine.node import Node
 
 logger = logging.getLogger("spine.node")
@@ -24,7 +24,7 @@ logger = logging.getLogger("spine.node")
 LOOK_S = 0.25
 ALONE = Wanted(
     name="spine",
-    seats={"local": Place(zone="default", url="127.0.0.1:8788")},
+    seats={"local": SeatAddress(zone="default", url="127.0.0.1:8788")},
     factor=1,
     write_quorum=1,
     zone_policy="none",
@@ -33,7 +33,7 @@ ALONE = Wanted(
 Ask = Callable[[], Awaitable[Mapping[str, Report | None]]]
 
 
-def check_owner(view: View | None, seat: Seat, data: Path) -> None:
+def check_owner(view: TopologyView | None, seat: Seat, data: Path) -> None:
     """Refuse a store that another node has filled: it would serve that node's cluster, not ours.
 
     Raises:

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from spine_core.errors import InvalidInputError
-from spine_core.reports import Report
-from spine_core.wanted import Place, Wanted
+from spine_core.planning.reports import Report
+from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_node.cluster_file import ClusterFile, Strategy, load_cluster_file, load_configuration
 from spine_node.cluster_secret import (
     ENTROPY_BYTES,
@@ -20,9 +20,9 @@ from spine_node.cluster_secret import (
     load_secrets,
     make_secret,
 )
-from spine_node.engine.configuration import Configuration, LiveConfiguration
+from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
+from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import Plan
-from spine_node.engine.secrets import Secrets
 from spine_node.founding import ALONE, Ask, nobody_else
 from spine_node.links.admin import fetch_reports
 from spine_node.links.tls import TlsContexts
@@ -136,7 +136,7 @@ def wanted_of(file: ClusterFile) -> Wanted:
     """Return what a cluster file asks for, as `next_action` reads it."""
     return Wanted(
         name=file.name,
-        seats={node.id: Place(zone=node.zone, url=node.address) for node in file.nodes},
+        seats={node.id: SeatAddress(zone=node.zone, url=node.address) for node in file.nodes},
         factor=file.factor,
         write_quorum=file.write_quorum,
         zone_policy=file.zone_policy,

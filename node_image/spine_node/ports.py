@@ -10,10 +10,10 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from spine_core.consistency import Model
-from spine_core.filters import Filter
-from spine_core.records import Record
-from spine_core.sessions import Session
+from spine_core.records.consistency import Model
+from spine_core.records.encoding import Record
+from spine_core.records.filters import Filter
+from spine_core.records.sessions import Session
 
 
 class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):

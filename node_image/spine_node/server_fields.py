@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from spine_core.records import split_body
+from spine_core.records.encoding import split_body
 
 
 class ServerFields(msgspec.Struct):

@@ -1,10 +1,10 @@
-"""The document's part of a plan: `spine_core.next_action`, said in the operator's words. Pure."""
+"""The document's part of a plan: `spine_core.planning.next_action`, said in the operator's words. Pure."""
 
 from typing import Final
 
-from spine_core import next_action as core
-from spine_core.guards import Block, Pass, barrier, document_whole
-from spine_core.wanted import Wanted
+from spine_core.planning import next_action as core
+from spine_core.planning.guards import Block, Pass, barrier, document_whole
+from spine_core.planning.wanted import Wanted
 from spine_operator.decisions import Blocked, Decision, Done, Publish, Push, Wait
 from spine_operator.observed import Observed
 from spine_operator.pods import shrink

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from spine_core.topology import Document, Seat, Zone
+from spine_core.topology.document import Document, Seat, Zone
 from spine_operator.manifests.objects import Manifest
 from spine_operator.ports import Kind
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spine_core.next_action import Step
+from spine_core.planning.next_action import Step
 from spine_operator.decisions import Act, Blocked, DeleteClaim, Plan, Publish, RemoveFinalizer
 from spine_operator.manifests.naming import FIELD_MANAGER, digest
 from spine_operator.manifests.objects import API_VERSION, KIND

@@ -1,16 +1,16 @@
 """How well the slots are kept: what the conditions of the status are made of. Pure.
 
 This is for people, so it does not dip while a new epoch is on its way: a store counts from when it
-serves, whichever epoch it is at. The guards, which let steps pass, are stricter (spine_core.guards).
+serves, whichever epoch it is at. The guards, which let steps pass, are stricter (spine_core.planning.guards).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spine_core.members import SYNC_AGE_MAX_S
-from spine_core.quorums import majority
-from spine_core.reports import Report
-from spine_core.topology import Phase, StoreNumber
+from spine_core.planning.observed_stores import SYNC_AGE_MAX_S
+from spine_core.planning.reports import Report
+from spine_core.replication.quorums import majority
+from spine_core.topology.document import Phase, StoreNumber
 from spine_operator.observed import Observed
 
 Replicas = frozenset[StoreNumber]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from spine_core.topology import Seat
-from spine_core.wanted import Wanted
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Seat
 from spine_operator.observed import Observed
 from spine_operator.seating import named_seats
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.ports import Door, Json, NodeError
 
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=2)

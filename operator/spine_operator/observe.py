@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from spine_core.errors import InvalidInputError
-from spine_core.members import Reports
-from spine_core.reports import Report
-from spine_core.topology import Seat, Zone
+from spine_core.planning.observed_stores import Reports
+from spine_core.planning.reports import Report
+from spine_core.topology.document import Seat, Zone
 from spine_operator.children import is_ours, simple_children
 from spine_operator.manifests.secret import secret_name
 from spine_operator.manifests.statefulset import image_of

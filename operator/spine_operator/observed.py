@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from spine_core.members import Members, Reports
-from spine_core.placement import Placement
-from spine_core.topology import Document, Seat, Zone
+from spine_core.planning.observed_stores import ObservedStores, Reports
+from spine_core.topology.document import Document, Seat, Zone
+from spine_core.topology.placement import Placement
 from spine_operator.ports import Json, Kind
 from spine_operator.secrets import SecretValues
 from spine_operator.spec import Cluster
@@ -89,7 +89,7 @@ class Observed:
         return Placement(self.document)
 
     @cached_property
-    def members(self) -> Members:
+    def members(self) -> ObservedStores:
         """The document's stores as the reports show them; asked only when there is one."""
         assert self.document is not None, "no document, no members"
-        return Members(self.document, self.reports)
+        return ObservedStores(self.document, self.reports)

@@ -1,4 +1,4 @@
-"""The plan of one turn: `spine_core.next_action` in a frame that knows pods and volumes. Pure.
+"""The plan of one turn: `spine_core.planning.next_action` in a frame that knows pods and volumes. Pure.
 
 The order is the argument: what nobody may touch, then what must exist, then pods, then the document
 and its change, then volumes. State is derived from the observation each time and remembered by
@@ -8,8 +8,8 @@ nobody. Invariants I2-I5, I11, I12 and I14 of operator.md §9 are tested on this
 from collections.abc import Iterator
 from typing import get_args
 
-from spine_core.topology import Document
-from spine_core.wanted import Wanted
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Document
 from spine_operator.certificates import LEAF_LIFE, stands_for
 from spine_operator.changes import is_quiet, next_step
 from spine_operator.children import child_acts, stale_statefulset

@@ -6,9 +6,9 @@ Invariant (I4): never fewer than the highest seat of current ∪ target needs.
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
-from spine_core.spread import seat_name
-from spine_core.topology import Seat
-from spine_core.wanted import Wanted
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Seat
+from spine_core.topology.seats import seat_name
 from spine_operator.decisions import DeleteChild, Resize, Wait
 from spine_operator.observed import Observed
 from spine_operator.ports import Kind

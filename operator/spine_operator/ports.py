@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from spine_core.errors import SpineError
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.secrets import Entropy
 
 Json = Mapping[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spine_core.errors import InvalidInputError
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.certificates import expires_ms
 from spine_operator.manifests.document import DOCUMENT_KEY
 from spine_operator.manifests.naming import (

@@ -5,9 +5,9 @@ Invariant (I4): a zone never gets fewer pods than its highest seat of current âˆ
 
 from collections.abc import Callable, Iterable, Mapping
 
-from spine_core.spread import ordinal_of, wanted_seats
-from spine_core.topology import Document, Seat, Zone
-from spine_core.wanted import Place, Wanted
+from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.topology.document import Document, Seat, Zone
+from spine_core.topology.seats import ordinal_of, wanted_seats
 from spine_operator.manifests.naming import PORT
 from spine_operator.spec import Cluster
 
@@ -33,7 +33,8 @@ def wanted_by(cluster: Cluster, address_of: AddressOf) -> Wanted:
     return Wanted(
         name=cluster.key.name,
         seats={
-            seat: Place(zone=zone, url=host_port(cluster, seat, address_of)) for seat, zone in seats
+            seat: SeatAddress(zone=zone, url=host_port(cluster, seat, address_of))
+            for seat, zone in seats
         },
         factor=spec.replication.factor,
         write_quorum=spec.replication.write_quorum,

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from spine_core.reports import Report
-from spine_core.topology import Document
-from spine_core.wanted import Wanted
+from spine_core.planning.reports import Report
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Document
 from spine_operator.conditions import Condition, conditions_of, outdated_pods, stalled_conditions
 from spine_operator.decisions import Blocked, Done, Plan
 from spine_operator.health import Health, health_of

@@ -7,9 +7,9 @@ still at an older document. Whoever asks has checked the first.
 
 from collections.abc import Iterator
 
-from spine_core.spread import ordinal_of
-from spine_core.topology import Document, Seat
-from spine_core.wanted import Wanted
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Document, Seat
+from spine_core.topology.seats import ordinal_of
 from spine_operator.decisions import Blocked, DeleteClaim, LabelClaim, Resize, Wait
 from spine_operator.manifests.naming import DELETE_AFTER_LABEL, STORE_LABEL
 from spine_operator.observed import Claim, Observed

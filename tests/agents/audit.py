@@ -19,9 +19,9 @@ import aiohttp
 from agents.clock import pause
 from agents.fleet import NAMESPACE
 from agents.messages import Message
-from spine_core.ids import slot_of
-from spine_core.placement import Placement
-from spine_core.topology import Document
+from spine_core.records.ids import slot_of
+from spine_core.topology.document import Document
+from spine_core.topology.placement import Placement
 
 AT_ONCE = 32
 ROUND_S = 2.0

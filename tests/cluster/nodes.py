@@ -18,8 +18,8 @@ import aiohttp
 import yaml
 
 from agents.clock import until
-from spine_core.sessions import derive_key
-from spine_core.topology import Document
+from spine_core.records.sessions import derive_key
+from spine_core.topology.document import Document
 
 DEADLINE_S = 60.0
 PORTS = (16_384, 32_768)  # outgoing connections begin at 32768, ip(7)

@@ -13,7 +13,7 @@ from agents.clock import until
 from agents.fleet import Fleet, Workload
 from agents.messages import made_up_messages
 from cluster.nodes import StaticCluster, running
-from spine_core.placement import Placement
+from spine_core.topology.placement import Placement
 
 SEATS = ("spine-1", "spine-2", "spine-3", "spine-4")
 THREE = SEATS[:3]

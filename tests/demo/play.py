@@ -22,8 +22,8 @@ from localkube.jobs import Job
 from localkube.plan import ClusterPlan
 from localkube.processes import run
 from localkube.tools import ensure, program
-from spine_core.placement import Placement
-from spine_core.topology import Document
+from spine_core.topology.document import Document
+from spine_core.topology.placement import Placement
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d")
 QUICKSTART = REPOSITORY / "examples" / "quickstart.yaml"

@@ -13,7 +13,7 @@ from localkube import Cluster
 from localkube.api import Json, is_ready
 from localkube.clock import pause
 from localkube.errors import CommandError
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 
 POLL_S = 0.5
 

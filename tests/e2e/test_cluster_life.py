@@ -18,7 +18,7 @@ from localkube import Cluster, leftovers, running, tools
 from localkube.api import Json, is_ready
 from localkube.clock import now_s, until
 from localkube.jobs import Job, outcome
-from spine_core.topology import Phase
+from spine_core.topology.document import Phase
 
 CHANGE_S = 120.0
 AUDIT_S = 150.0

@@ -9,7 +9,7 @@ from typing import TypeVar
 from kubedouble.double import KubeDouble
 from kubedouble.nodes import NodesDouble
 from kubedouble.watchdog import Watchdog
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.ports import Door, Json, Kind, KubeError, NodeError, NotFoundError
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spine_core.placement import Placement
-from spine_core.reports import slots_to_hex
-from spine_core.topology import Document, Phase
+from spine_core.planning.reports import slots_to_hex
+from spine_core.topology.document import Document, Phase
+from spine_core.topology.placement import Placement
 from spine_operator.ports import Door, Json, NodeError
 
 

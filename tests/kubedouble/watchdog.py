@@ -9,10 +9,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spine_core.placement import Placement
-from spine_core.quorums import barrier_met
-from spine_core.spread import ordinal_of
-from spine_core.topology import Document, Phase
+from spine_core.replication.quorums import barrier_met
+from spine_core.topology.document import Document, Phase
+from spine_core.topology.placement import Placement
+from spine_core.topology.seats import ordinal_of
 from spine_operator.manifests.document import DOCUMENT_KEY
 from spine_operator.ports import Json, Kind, kind_of
 from spine_operator.readings import read_document

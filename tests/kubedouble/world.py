@@ -16,7 +16,7 @@ from kubedouble.faults import Faults, FaultyKube, FaultyNodes
 from kubedouble.nodes import NodesDouble, Store
 from kubedouble.watchdog import Watchdog
 from spine_core.errors import SpineError
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.decisions import Blocked, Done
 from spine_operator.manifests.naming import FINALIZER, ClusterKey
 from spine_operator.ports import Kind, KubePort, NodesPort, Ports

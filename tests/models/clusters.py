@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from spine_core.members import Reports
-from spine_core.placement import Placement
-from spine_core.reports import ChangeProgress, PeerView, Report
-from spine_core.topology import Document, Seat, StoreInfo, StoreNumber
-from spine_core.wanted import Place, Wanted
+from spine_core.planning.observed_stores import Reports
+from spine_core.planning.reports import ChangeProgress, PeerView, Report
+from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.topology.document import Document, Seat, StoreInfo, StoreNumber
+from spine_core.topology.placement import Placement
 
 CLUSTER = str(UUID(int=0xC1))
 SLOTS = 64
@@ -56,7 +56,7 @@ def draining(before: Document, seats: str, *, now_ms: int = 0) -> Document:
 
 
 def wanted(seats: str = "a0 b0 c0", **fields: Any) -> Wanted:
-    places = {seat: Place(zone=seat[0], url=f"{seat}:8788") for seat in seats.split()}
+    places = {seat: SeatAddress(zone=seat[0], url=f"{seat}:8788") for seat in seats.split()}
     defaults: dict[str, Any] = {"slots": SLOTS, "virtual_nodes": VIRTUAL_NODES}
     return Wanted(name="spine", seats=places, **defaults | fields)
 

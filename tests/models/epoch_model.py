@@ -16,12 +16,12 @@ from itertools import combinations
 from typing import NamedTuple
 
 from models.clusters import document, joining, store
-from spine_core.placement import Placement
-from spine_core.quorums import barrier_met, read_done, write_done
-from spine_core.replicas import EpochVerdict, PutVerdict, judge_epoch, judge_put
-from spine_core.sources import sources_of
-from spine_core.topology import Document, Phase, StoreNumber
-from spine_core.versions import make_version
+from spine_core.records.versions import make_version
+from spine_core.replication.pull_sources import sources_of
+from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.replication.quorums import barrier_met, read_done, write_done
+from spine_core.topology.document import Document, Phase, StoreNumber
+from spine_core.topology.placement import Placement
 
 SLOT = 0
 VERSION = make_version(1, 1)

@@ -9,10 +9,10 @@ from collections.abc import Set as AbstractSet
 import pytest
 
 from models.epoch_model import SLOT, Model, Rules, before_a_join, drain, join, replacement
-from spine_core.placement import Placement
-from spine_core.quorums import barrier_met, barrier_size
-from spine_core.replicas import EpochVerdict
-from spine_core.topology import Document, StoreNumber
+from spine_core.replication.put_rules import EpochVerdict
+from spine_core.replication.quorums import barrier_met, barrier_size
+from spine_core.topology.document import Document, StoreNumber
+from spine_core.topology.placement import Placement
 
 Acks = AbstractSet[StoreNumber]
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from models.topology_world import World, wanted_of
-from spine_core.actions import Action, Done, Wait
-from spine_core.topology import Document, Phase
+from spine_core.planning.actions import Action, Done, Wait
+from spine_core.topology.document import Document, Phase
 
 ZONES = ("a", "b", "c", "d")
 TURNS_TO_REST = 300  # a few changes of at most a dozen turns each, pauses after stalls included

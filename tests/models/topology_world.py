@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.clusters import CLUSTER, SLOTS, VIRTUAL_NODES, store_id
-from spine_core.actions import Action, Publish, Push, RemoveSeats
-from spine_core.next_action import next_action
-from spine_core.placement import Placement
-from spine_core.reports import ChangeProgress, PeerView, Report, Status
-from spine_core.sources import sources_of
-from spine_core.spread import wanted_seats
-from spine_core.topology import Document, Phase, Seat, Slot, StoreNumber
-from spine_core.wanted import Place, Wanted
+from spine_core.planning.actions import Action, Publish, Push, RemoveSeats
+from spine_core.planning.next_action import next_action
+from spine_core.planning.reports import ChangeProgress, PeerView, Report, Status
+from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.replication.pull_sources import sources_of
+from spine_core.topology.document import Document, Phase, Seat, Slot, StoreNumber
+from spine_core.topology.placement import Placement
+from spine_core.topology.seats import wanted_seats
 
 Fault = Literal["none", "lost"]
 
@@ -237,7 +237,7 @@ class World:
 def wanted_of(zones: tuple[str, ...], replicas: int) -> Wanted:
     """Return what a spec of so many nodes in these zones asks for."""
     seats = wanted_seats("s", zones, replicas)
-    places = {seat: Place(zone=zone, url=f"{seat}:8788") for seat, zone in seats}
+    places = {seat: SeatAddress(zone=zone, url=f"{seat}:8788") for seat, zone in seats}
     return Wanted(name="s", seats=places, slots=SLOTS, virtual_nodes=VIRTUAL_NODES)
 
 

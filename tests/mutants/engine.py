@@ -3,13 +3,13 @@
 from mutants.mutant import Mutant
 
 NODE = "node_image/spine_node"
-TALLY = "tests/unit/core/test_tally.py"
-STAMPS = "tests/unit/engine/test_stamps.py"
-MEMBERS = "tests/unit/engine/test_membership.py"
-HEALTH = "tests/unit/engine/test_health.py"
-GAINS = "tests/unit/engine/test_gains.py"
-STABLE = "tests/unit/engine/test_stable_times.py"
-PACE = "tests/unit/engine/test_pace.py"
+TALLY = "tests/unit/core/replication/test_write_tally.py"
+STAMPS = "tests/unit/engine/cluster/test_timestamps.py"
+MEMBERS = "tests/unit/engine/cluster/test_topology_view.py"
+HEALTH = "tests/unit/engine/upkeep/test_health.py"
+GAINS = "tests/unit/engine/replication/test_transfer_progress.py"
+STABLE = "tests/unit/engine/cluster/test_stable_time.py"
+PACE = "tests/unit/engine/replication/test_throttle.py"
 COORDINATORS = "tests/simulation/test_coordinators.py"
 READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
@@ -20,7 +20,10 @@ GOSSIP = "tests/simulation/test_gossiping.py"
 
 def _tally(old: str, new: str, killed_by: str) -> Mutant:
     return Mutant(
-        file="node_image/spine_core/tally.py", old=old, new=new, killed_by=f"{TALLY}::{killed_by}"
+        file="node_image/spine_core/replication/write_tally.py",
+        old=old,
+        new=new,
+        killed_by=f"{TALLY}::{killed_by}",
     )
 
 
@@ -62,119 +65,119 @@ MUTANTS = [
     ),
     # stamps: each version below a durable mark, and not carried away by restarts
     _engine(
-        "stamps",
+        "cluster/timestamps",
         "        if hlc >= self._mark:\n",
         "        if False:\n",
         f"{STAMPS}::test_no_version_is_issued_before_a_mark_above_it_is_durable",
     ),
     _engine(
-        "stamps",
+        "cluster/timestamps",
         "await self._store.submit(Reserve(mark))",
         "self._store.submit(Reserve(mark))",
         f"{STAMPS}::test_a_version_waits_for_the_commit_of_its_mark",
     ),
     _engine(
-        "stamps",
+        "cluster/timestamps",
         "max(ahead, self._hlc.last + hlc_from_ms(1))",
         "self.now() + hlc_from_ms(AHEAD_MS)",
         f"{STAMPS}::test_many_quick_restarts_carry_the_clock_no_further_than_one",
     ),
     _engine(
-        "stamps",
+        "cluster/timestamps",
         "async with asyncio.timeout(left_s):",
         "async with asyncio.timeout(None):",
         f"{COORDINATORS}::test_a_write_is_answered_in_time_though_the_disk_of_its_node_hangs",
     ),
     # membership: durable before it is shown, ours, only forward; a joiner leaves nothing behind
     _engine(
-        "membership",
+        "cluster/topology_view",
         "        self._check(view)\n",
         "        self._check(view)\n        self.view = view\n",
         f"{MEMBERS}::test_a_document_is_not_shown_before_it_is_durable",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "await asyncio.shield(self._adopting.get(raw) or self._begin(raw))",
         "await self._adopt(raw)",
         f"{MEMBERS}::test_a_durable_document_is_shown_though_its_bringer_went_away",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "self._adopting.get(raw) or self._begin(raw)",
         "self._begin(raw)",
         f"{MEMBERS}::test_a_document_that_many_bring_at_once_is_read_once",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "if self.view is None and view.number is None:",
         "if False:",
         f"{MEMBERS}::test_a_first_document_that_does_not_name_us_is_refused",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "if known is not None and known != view.document.cluster_id:",
         "if False:",
         f"{MEMBERS}::test_a_document_of_another_cluster_is_refused_for_good",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "if self.view is None or self.view.epoch < view.epoch:",
         "if True:",
         f"{MEMBERS}::test_the_same_document_again_changes_nothing_and_calls_nobody",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "            await self._drop_everything(view)\n",
         "            pass\n",
         f"{MEMBERS}::test_a_joiner_that_is_no_longer_named_drops_what_it_pulled",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "and before is not None and _only_joining(before)",
         "and before is not None",
         f"{MEMBERS}::test_a_member_that_is_no_longer_named_keeps_everything",
     ),
     _engine(
-        "membership",
+        "cluster/topology_view",
         "if self.view is None or self.view.number is None:",
         "if self.view is None:",
         f"{MEMBERS}::test_a_member_that_is_no_longer_named_keeps_everything",
     ),
     # replica and peers: no request of another epoch, no data without a document that names us
     _engine(
-        "replica",
+        "cluster/replica",
         "judge_epoch(epoch, view.epoch)",
         "judge_epoch(view.epoch, view.epoch)",
         f"{EPOCHS}::test_a_request_of_an_older_epoch_is_answered_with_the_document",
     ),
     _engine(
-        "replica",
+        "cluster/replica",
         "if view is None or view.number is None:",
         "if view is None:",
         f"{EPOCHS}::test_a_node_that_its_document_no_longer_names_gives_no_data",
     ),
     _engine(
-        "peers",
+        "cluster/replica_client",
         "            if view is not self._membership.view:\n"
         "                raise CallError(store, Answer.STALE_EPOCH, pack(None))\n",
         "",
         f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
     ),
     _engine(
-        "peers",
+        "cluster/replica_client",
         "        except CorruptRecordError as error:\n",
         "        except KeyError as error:\n",
         f"{READS}::test_a_damaged_copy_sends_the_read_elsewhere",
     ),
     _engine(
-        "peers",
+        "cluster/replica_client",
         "            if answer is Answer.STALE_EPOCH:\n"
         "                self._membership.offer(unpack(reply))\n",
         "            if answer is Answer.STALE_EPOCH:\n                pass\n",
         f"{EPOCHS}::test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds",
     ),
     _engine(
-        "peers",
+        "cluster/replica_client",
         "            elif answer is Answer.NEED_DOCUMENT:\n"
         "                self.push_document(store)\n",
         "            elif answer is Answer.NEED_DOCUMENT:\n                pass\n",
@@ -182,190 +185,190 @@ MUTANTS = [
     ),
     # writing: stamped above what is held, one operation through all attempts, no false "no"
     _engine(
-        "writing",
+        "coordinator/write",
         "            self._stamps.see(hlc_of(held))\n",
         "            pass\n",
         f"{COORDINATORS}::test_a_write_waits_for_its_clock_below_a_version_too_far_ahead",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "version=version, op=self.op,",
         "version=version, op=0,",
         f"{COORDINATORS}::test_a_key_that_was_used_with_another_body_is_refused",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "await self._created_before(draft, effort) if issued else None",
         "None",
         f"{COORDINATORS}"
         "::test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "                if found is not None:\n                    return found, tally\n",
         "                assert found is not None\n                return found, tally\n",
         f"{COORDINATORS}::test_a_create_that_comes_too_late_is_stamped_anew",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "self.may_have_applied or tally.may_have_applied",
         "tally.may_have_applied",
         f"{COORDINATORS}::test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "        if left_s > 0:\n",
         "        if True:\n",
         f"{COORDINATORS}::test_a_write_whose_deadline_has_passed_was_not_applied",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "if effort.version is not ABSENT:",
         "if False:",
         f"{COORDINATORS}::test_an_attempt_that_nothing_superseded_is_repeated_with_its_version",
     ),
     _engine(
-        "writing",
+        "coordinator/write",
         "        self._stamps.follow(session.t)\n",
         "",
         f"{COORDINATORS}::test_a_write_is_stamped_above_all_that_its_session_has_seen",
     ),
     # writing at the model `strong` waits for registers: never a weaker promise instead
     _engine(
-        "writing",
+        "coordinator/write",
         "if model is Model.STRONG:",
         "if request.model is Model.STRONG:",
         f"{COORDINATORS}::test_a_write_that_must_be_strong_is_refused_and_applied_nowhere",
     ),
     # pages and pulling: all of it, of one epoch, and stable time no earlier than that
     _engine(
-        "pages",
+        "replication/pull_server",
         "return self._replica.refuse(request.epoch)",
         "return None",
         f"{EPOCHS}::test_a_request_of_an_older_epoch_is_answered_with_the_document",
     ),
     _engine(
-        "pages",
+        "replication/pull_server",
         "await self._store.submit(Reserve(request.hlc))",
         "await self._store.submit(Barrier())",
         f"{COORDINATORS}"
         "::test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is_too_late",
     ),
     _engine(
-        "pulling",
+        "replication/anti_entropy",
         "            if after is None:\n                return applied\n",
         "            return applied\n",
         f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
     ),
     _engine(
-        "pulling",
+        "replication/anti_entropy",
         "            keys = keys[len(raws) :]\n",
         "            keys = []\n",
         f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
     ),
     _engine(
-        "pulling",
+        "replication/anti_entropy",
         "            return False\n        self._metrics.digest_mismatches",
         "            differing = []\n        self._metrics.digest_mismatches",
         f"{PULLS}::test_a_pull_that_is_cut_moves_no_row",
     ),
     _engine(
-        "pulling",
+        "replication/anti_entropy",
         "            self._note(view, peer, began)\n",
         "            self._note(view, peer, self._stamps.now())\n",
         f"{PULLS}::test_a_row_says_when_the_pull_began_not_when_it_ended",
     ),
     _engine(
-        "pulling",
+        "replication/anti_entropy",
         "        if len(slots) == len(shared):\n",
         "        if True:\n",
         f"{CHANGES}::test_a_fourth_node_joins_under_load",
     ),
     _engine(
-        "pulling",
+        "replication/anti_entropy",
         "(CallError, PullCutError, StorageError) as error",
         "(CallError, PullCutError) as error",
         f"{PULLS}::test_a_full_queue_of_the_writer_ends_nothing",
     ),
     _engine(
-        "stable",
+        "cluster/stable_time",
         "return row if of_epoch == epoch else {}",
         "return row",
         f"{STABLE}::test_a_row_counts_only_under_the_epoch_in_which_it_was_pulled",
     ),
     _engine(
-        "gossiping",
+        "upkeep/gossip",
         "    except msgspec.ValidationError:\n        return {}\n",
         "    except ZeroDivisionError:\n        return {}\n",
         f"{PULLS}::test_a_row_of_another_version_counts_as_none",
     ),
     # joining: pulled means durable, of this change, from sources that have it all
     _engine(
-        "joining",
+        "replication/slot_transfer",
         "        began = self._stamps.tick()\n",
         "        began = self._stamps.tick()\n"
         "        await self._finish(view, progress, sources, slot)\n",
         f"{PULLS}::test_a_joiner_that_restarts_goes_on_from_its_durable_marks",
     ),
     _engine(
-        "joining",
+        "replication/slot_transfer",
         "        for source in sources:\n            try:\n",
         "        for source in sources[:1]:\n            try:\n",
         f"{PULLS}::test_two_others_stand_in_for_a_source_that_is_down",
     ),
     _engine(
-        "joining",
+        "replication/slot_transfer",
         "Merge(slot, view.epoch, (), floor, bootstrap=True)",
         "Merge(slot, view.epoch, (), bootstrap=True)",
         f"{PULLS}::test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them",
     ),
     _engine(
-        "joining",
+        "replication/slot_transfer",
         " if (source, slot) not in self._damaged}",
         "}",
         f"{PULLS}::test_two_others_stand_in_for_a_source_whose_copy_is_damaged",
     ),
     _engine(
-        "gains",
+        "replication/transfer_progress",
         "mark is not None and msgspec.msgpack.decode(mark)[0] == change",
         "mark is not None",
         f"{GAINS}::test_a_mark_of_another_change_counts_for_nothing",
     ),
     _engine(
-        "cleaning",
+        "upkeep/slot_gc",
         "if len(seen) == 1]",
         "]",
         "tests/simulation/test_lost_slots.py::test_a_lost_slot_is_kept_while_its_replicas_differ",
     ),
     _engine(
-        "cleaning",
+        "upkeep/slot_gc",
         "            and self._clock.now() - self._since >= self.drop_after_s\n",
         "",
         "tests/simulation/test_lost_slots.py"
         "::test_lost_slots_are_dropped_after_a_while_and_no_others",
     ),
     _engine(
-        "pace",
+        "replication/throttle",
         "min(max(missing_s, TICK_S), LOOK_S)",
         "min(missing_s, LOOK_S)",
         f"{PACE}::test_no_wait_is_too_short_to_end",
     ),
     # health: a full restart can end, a minority turns clients away
     _engine(
-        "health",
+        "upkeep/health",
         "self.pulled_once or self.clock.now() - self.started_at > FIRST_ROUND_S",
         "self.pulled_once",
         f"{HEALTH}::test_a_node_that_cannot_pull_is_ready_after_a_while",
     ),
     _engine(
-        "health",
+        "upkeep/health",
         "if 2 * reached > len(members):",
         "if 3 * reached >= len(members):",
         f"{HEALTH}::test_a_node_without_a_majority_turns_clients_away_in_two_steps",
     ),
     # gossiping: old news that others repeat are no alarm
     _engine(
-        "gossiping",
+        "upkeep/gossip",
         "            own = state.store == said_by\n",
         "            own = True\n",
         f"{GOSSIP}::test_only_what_a_store_says_of_itself_shows_its_disk",

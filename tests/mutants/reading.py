@@ -7,7 +7,7 @@ READS = "tests/simulation/test_reads.py"
 
 def _reading(old: str, new: str, killed_by: str) -> Mutant:
     return Mutant(
-        file="node_image/spine_node/engine/reading.py",
+        file="node_image/spine_node/engine/coordinator/read.py",
         old=old,
         new=new,
         killed_by=f"{READS}::{killed_by}",

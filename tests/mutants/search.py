@@ -10,16 +10,16 @@ _EPOCHS = "tests/simulation/test_epochs.py"
 MUTANTS = [
     # A missing field matches only what asks for its absence, and true is not 1.
     Mutant(
-        file="node_image/spine_core/filter_tree.py",
+        file="node_image/spine_core/records/filter_tree.py",
         old='return test.op in ("$ne", "$nin") or',
         new='return test.op == "$ne" or',
-        killed_by="tests/unit/core/test_filters.py::test_a_filter_finds_the_memory_it_describes",
+        killed_by="tests/unit/core/records/test_filters.py::test_a_filter_finds_the_memory_it_describes",
     ),
     Mutant(
-        file="node_image/spine_core/filter_tree.py",
+        file="node_image/spine_core/records/filter_tree.py",
         old=" and not isinstance(value, bool)",
         new="",
-        killed_by="tests/unit/core/test_filters.py"
+        killed_by="tests/unit/core/records/test_filters.py"
         "::test_a_filter_leaves_out_what_it_does_not_describe",
     ),
     # The feed position moves in the transaction that writes the rows, not after it …
@@ -106,26 +106,26 @@ MUTANTS = [
     ),
     # A list for a session shows every own write.
     Mutant(
-        file="node_image/spine_node/engine/querying.py",
+        file="node_image/spine_node/engine/query/list_coordinator.py",
         old="            if not gathered.missing and not unmet:",
         new="            if not gathered.missing:",
         killed_by=f"{_QUERYING}::test_an_own_write_is_listed_on_a_node_that_missed_it",
     ),
     Mutant(
-        file="node_image/spine_node/engine/querying.py",
+        file="node_image/spine_node/engine/query/list_coordinator.py",
         old="return None if past.o else past.writes",
         new="return past.writes",
         killed_by=f"{_QUERYING}::test_a_session_that_forgot_some_of_its_writes_is_served_by_a_majority",
     ),
     # A union alone brings deleted records back.
     Mutant(
-        file="node_image/spine_node/engine/merging.py",
+        file="node_image/spine_node/engine/query/page_merge.py",
         old="agreed=agreed)",
         new="agreed=True)",
         killed_by=f"{_QUERYING}::test_a_record_deleted_on_a_quorum_is_not_brought_back",
     ),
     Mutant(
-        file="node_image/spine_node/engine/merging.py",
+        file="node_image/spine_node/engine/query/page_merge.py",
         old=" and len(versions) == 1",
         new="",
         killed_by=f"{_QUERYING}::test_replicas_that_agree_cost_no_quorum_read",
@@ -138,41 +138,41 @@ MUTANTS = [
         killed_by=f"{_QUERYING}::test_a_damaged_copy_is_no_gap_in_a_list",
     ),
     Mutant(
-        file="node_image/spine_node/engine/merging.py",
+        file="node_image/spine_node/engine/query/page_merge.py",
         old=" and newest.raw != DAMAGED",
         new="",
         killed_by=f"{_QUERYING}::test_a_damaged_copy_is_no_gap_in_a_list",
     ),
     # Nothing behind the first end of a page is decided yet.
     Mutant(
-        file="node_image/spine_node/engine/merging.py",
+        file="node_image/spine_node/engine/query/page_merge.py",
         old="    first = max if order",
         new="    first = min if order",
         killed_by=f"{_QUERYING}::test_pages_of_many_stores_join_without_gap_or_overlap",
     ),
     # No store is asked twice for one slot.
     Mutant(
-        file="node_image/spine_node/engine/covering.py",
+        file="node_image/spine_node/engine/query/coverage.py",
         old=" & ~self._asked.get(store, 0)",
         new="",
         killed_by="tests/unit/search/test_covering.py::test_who_failed_is_not_asked_again",
     ),
     # A page is gathered under one epoch, at home and elsewhere.
     Mutant(
-        file="node_image/spine_node/engine/query_peers.py",
+        file="node_image/spine_node/engine/query/query_peers.py",
         old="return page if view is self._membership.view else None",
         new="return page",
         killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",
     ),
     Mutant(
-        file="node_image/spine_node/engine/query_peers.py",
+        file="node_image/spine_node/engine/query/query_peers.py",
         old="return self._replica.refuse(request.epoch) or (Answer.OK, pack(page))",
         new="return Answer.OK, pack(page)",
         killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",
     ),
     # A page token is of one list.
     Mutant(
-        file="node_image/spine_node/engine/page_tokens.py",
+        file="node_image/spine_node/engine/query/page_tokens.py",
         old="    if token.of != _list_of(request):",
         new="    if token.of.order != request.order:",
         killed_by=f"{_QUERYING}::test_a_page_token_is_refused_by_any_other_list",

@@ -7,7 +7,7 @@ import pytest
 
 from kubedouble.faults import Fault, Faults
 from kubedouble.world import KEY, ZONES, World, is_blocked_by
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.acts import OutdatedError, apply, perform
 from spine_operator.decisions import Publish, Resize
 from spine_operator.manifests.naming import STORE_LABEL

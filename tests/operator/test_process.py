@@ -12,8 +12,8 @@ from aiohttp import web
 
 from kubedouble.double import KubeDouble
 from kubedouble.nodes import NodesDouble, Store
-from spine_core.reports import Report
-from spine_core.topology import Document, StoreInfo
+from spine_core.planning.reports import Report
+from spine_core.topology.document import Document, StoreInfo
 from spine_operator import clock
 from spine_operator.certificates import make_authority, make_leaf
 from spine_operator.daemon import pause_after

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kubedouble.world import KEY, ZONES, World, is_blocked_by, is_done
-from spine_core.topology import Phase
+from spine_core.topology.document import Phase
 from spine_operator.ports import Kind
 
 THREE: dict[str, Any] = {"replicas": 3, "topology": {"zones": ZONES}}

@@ -9,7 +9,7 @@ import pytest
 from admission.crd import SCHEMA
 from admission.structural import schema_errors
 from kubedouble.world import ZONES, World, is_done
-from spine_core.reports import Status
+from spine_core.planning.reports import Status
 from spine_operator.events import SPELL_MS
 from spine_operator.observe import observe
 from spine_operator.observed import Observed

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from simulation.clients import KEYS, NAMESPACE, Client, History
 from simulation.world import World
-from spine_core.consistency import Model
-from spine_core.ids import slot_of
-from spine_core.placement import Placement
-from spine_core.records import decode, split_body, version_in
-from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_core.records.consistency import Model
+from spine_core.records.encoding import decode, split_body, version_in
+from spine_core.records.ids import slot_of
+from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
+from spine_core.topology.placement import Placement
 from spine_node.engine.node import Node
 from spine_node.store import checksum, key_of
 
@@ -144,10 +144,13 @@ class StableTimeCheck:
 
     def _compare(self, slot: int) -> None:
         held = {
-            seat: (believed, {key: version_in(raw) for key, raw in _records(machine.node, slot)})
+            seat: (
+                discard_implausible,
+                {key: version_in(raw) for key, raw in _records(machine.node, slot)},
+            )
             for seat, machine in self._world.machines.items()
             if machine.process is not None
-            and (believed := self._believed.get((slot, machine.node.store_id())))
+            and (discard_implausible := self._believed.get((slot, machine.node.store_id())))
         }
         for there, (stable, records) in held.items():
             for key, version in records.items():

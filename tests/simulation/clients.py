@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from simulation.world import CrashedError, Process, World
-from spine_core.consistency import ORDER, Model
 from spine_core.errors import ProblemError
-from spine_core.records import Record
-from spine_core.sessions import Session
-from spine_core.versions import ABSENT, Version
+from spine_core.records.consistency import ORDER, Model
+from spine_core.records.encoding import Record
+from spine_core.records.sessions import Session
+from spine_core.records.versions import ABSENT, Version
 from spine_node.ports import ReadRequest, WriteRequest
 
 NAMESPACE = "sim"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from spine_core.tally import Answer
-from spine_core.topology import StoreInfo
+from spine_core.replication.write_tally import Answer
+from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Body, Reply, Request
 from spine_node.links.hello import Identity, check_greeting

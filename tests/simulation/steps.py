@@ -6,14 +6,14 @@ from typing import cast
 from simulation.clients import NAMESPACE, TIMEOUT_S, memory
 from simulation.disk import VirtualWriter
 from simulation.world import SLOTS, Machine, World
-from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.ids import slot_of
-from spine_core.records import FLAG_TOMBSTONE, Record, encode, version_in
-from spine_core.sessions import Session
-from spine_core.tally import Answer
-from spine_core.topology import Phase
-from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_core.records.consistency import Model
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode, version_in
+from spine_core.records.ids import slot_of
+from spine_core.records.sessions import Session
+from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.replication.write_tally import Answer
+from spine_core.topology.document import Phase
 from spine_node.links.frames import Body, Request, pack
 from spine_node.links.server import Calls
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest

@@ -11,8 +11,8 @@ from simulation.loop import run
 from simulation.runs import fill, founded, load
 from simulation.seeds import SEEDS
 from simulation.world import SLOTS, World, world
-from spine_core.placement import Placement
-from spine_core.topology import Phase
+from spine_core.topology.document import Phase
+from spine_core.topology.placement import Placement
 
 SIZES = ("abc", "abcd", "abce", "abcde")
 SLOW_BYTES_PER_S = 30_000  # a change then takes some seconds, in which things can go wrong

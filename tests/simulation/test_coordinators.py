@@ -18,13 +18,13 @@ from simulation.steps import (
     write,
 )
 from simulation.world import Machine, World
-from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
-from spine_core.records import encode, version_in
-from spine_core.sessions import Session
-from spine_core.tally import Answer
-from spine_core.versions import Version, hlc_from_ms, hlc_of, make_version
+from spine_core.records.consistency import Model
+from spine_core.records.encoding import encode, version_in
+from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
+from spine_core.records.sessions import Session
+from spine_core.records.versions import Version, hlc_from_ms, hlc_of, make_version
+from spine_core.replication.write_tally import Answer
 from spine_node.links.frames import EMPTY, Request, unpack
 from spine_node.links.server import Outcome
 from spine_node.store import StoreBusyError, checksum

@@ -10,11 +10,11 @@ import pytest
 from simulation.clients import NAMESPACE, TIMEOUT_S
 from simulation.steps import answer_of, call, held, place_of, problem_of, read, write
 from simulation.world import SLOTS, Machine, World
-from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.records import Record, encode
-from spine_core.topology import Document, Phase, StoreInfo
-from spine_core.versions import make_version
+from spine_core.records.consistency import Model
+from spine_core.records.encoding import Record, encode
+from spine_core.records.versions import make_version
+from spine_core.topology.document import Document, Phase, StoreInfo
 from spine_node.links.frames import unpack
 from spine_node.links.mesh import CallError
 from spine_node.search.messages import QueryCall, QueryPage, slots_to_bytes

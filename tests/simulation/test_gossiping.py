@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from simulation.world import Machine, World
-from spine_core.gossip import NodeState
+from spine_core.replication.gossip import NodeState
 
 Steps = Callable[[World], Awaitable[None]]
 

@@ -8,8 +8,8 @@ from simulation.checks import is_settled
 from simulation.runs import fill
 from simulation.steps import in_phase, plant, pull_nothing
 from simulation.world import DROP_AFTER_S, World
-from spine_core.topology import Phase
-from spine_node.engine.health import SILENCED_S
+from spine_core.topology.document import Phase
+from spine_node.engine.upkeep.health import SILENCED_S
 from spine_node.search.index import IndexUnreadableError
 from spine_node.store import StoreBusyError
 

@@ -10,11 +10,11 @@ from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
 from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, pull_nothing, write
 from simulation.world import Machine, World
-from spine_core.sources import displaced_by
-from spine_core.tally import Answer
-from spine_core.topology import Phase
-from spine_core.versions import hlc_from_ms, hlc_of
-from spine_node.engine.pulling import CALL_TIMEOUT_S, ROUND_S, PullCutError
+from spine_core.records.versions import hlc_from_ms, hlc_of
+from spine_core.replication.pull_sources import displaced_by
+from spine_core.replication.write_tally import Answer
+from spine_core.topology.document import Phase
+from spine_node.engine.replication.anti_entropy import CALL_TIMEOUT_S, ROUND_S, PullCutError
 from spine_node.links.frames import Request, pack
 from spine_node.links.server import Outcome
 from spine_node.ports import WriteOutcome
@@ -42,7 +42,7 @@ def test_a_pull_of_many_answers_brings_every_record(
     calm: Callable[[Steps], None], monkeypatch: pytest.MonkeyPatch, limit: str, size: int
 ) -> None:
     async def steps(cluster: World) -> None:
-        monkeypatch.setattr(f"spine_node.engine.pages.{limit}", size)
+        monkeypatch.setattr(f"spine_node.engine.replication.pull_server.{limit}", size)
         a, b = cluster.machines["a"], cluster.machines["b"]
         await plant(a, 100)
         before = row(b)[1]

@@ -16,13 +16,13 @@ from simulation.steps import (
     write,
 )
 from simulation.world import World
-from spine_core.consistency import ORDER, Consistency, Model, Override
 from spine_core.errors import ProblemError
-from spine_core.records import FLAG_TOMBSTONE, Record
-from spine_core.sessions import Session
-from spine_core.tally import Answer
-from spine_core.versions import hlc_from_ms, hlc_of, make_version
-from spine_node.engine.configuration import Configuration
+from spine_core.records.consistency import ORDER, Consistency, Model, Override
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record
+from spine_core.records.sessions import Session
+from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
+from spine_core.replication.write_tally import Answer
+from spine_node.engine.cluster.configuration import Configuration
 from spine_node.links.frames import EMPTY
 from spine_node.store.operations import RaiseFloor
 

@@ -11,7 +11,7 @@ from simulation.network import CALM
 from simulation.runs import founded, load
 from simulation.seeds import SEEDS
 from simulation.world import world
-from spine_node.engine.pulling import ROUND_S
+from spine_node.engine.replication.anti_entropy import ROUND_S
 
 VIRTUAL_S = 40.0
 

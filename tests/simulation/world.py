@@ -20,16 +20,16 @@ from simulation.clock import MachineClock
 from simulation.disk import VirtualWriter
 from simulation.loop import OWNER, Tasks
 from simulation.network import CALM, Network
-from spine_core.actions import Action, Publish, Push, RemoveSeats
 from spine_core.errors import ProblemError
-from spine_core.hlc import HybridClock
-from spine_core.next_action import next_action
-from spine_core.reports import Report
-from spine_core.topology import Document
-from spine_core.wanted import Place, Wanted
-from spine_node.engine.configuration import Configuration, LiveConfiguration
+from spine_core.planning.actions import Action, Publish, Push, RemoveSeats
+from spine_core.planning.next_action import next_action
+from spine_core.planning.reports import Report
+from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.records.hlc import HybridClock
+from spine_core.topology.document import Document
+from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
+from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import Node, Plan
-from spine_node.engine.secrets import Secrets
 from spine_node.links.server import LinkServer
 from spine_node.store import open_store
 
@@ -171,7 +171,7 @@ class World:
                 self.machines[seat] = Machine(self, seat, Random(self.random.random()))
         self.wanted = Wanted(
             name="simulated",
-            seats={s: Place(zone=s, url=self.machines[s].url) for s in seats.split()},
+            seats={s: SeatAddress(zone=s, url=self.machines[s].url) for s in seats.split()},
             factor=self._factor,
             write_quorum=self._factor // 2 + 1,
             zone_policy="none",

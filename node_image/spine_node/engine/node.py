@@ -14,35 +14,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from spine_core.consistency import Consistency
 from spine_core.errors import ClockSkewError, ProblemError
-from spine_core.hlc import HybridClock
-from spine_core.ids import slot_of
-from spine_core.records import header_of, split_body
-from spine_core.versions import etag_of
+from spine_core.records.consistency import Consistency
+from spine_core.records.encoding import header_of, split_body
+from spine_core.records.hlc import HybridClock
+from spine_core.records.ids import slot_of
+from spine_core.records.versions import etag_of
 from spine_node.clock import Clock
-from spine_node.engine.cleaning import Cleaning
-from spine_node.engine.configuration import LiveConfiguration
-from spine_node.engine.context import Context
-from spine_node.engine.gains import Gains
-from spine_node.engine.gossiping import Gossiping
-from spine_node.engine.health import Health
-from spine_node.engine.joining import Joining
-from spine_node.engine.membership import Membership, View
-from spine_node.engine.pace import Pace
-from spine_node.engine.pages import Pages
-from spine_node.engine.peers import Peers
-from spine_node.engine.pulling import Pulling
-from spine_node.engine.query_peers import ClusterQueryPeers
-from spine_node.engine.querying import Querying
-from spine_node.engine.reading import Reading
-from spine_node.engine.replica import Replica
-from spine_node.engine.reporting import Reporting
-from spine_node.engine.secrets import Secrets
-from spine_node.engine.stable import StableTimes
-from spine_node.engine.stamps import Stamps
-from spine_node.engine.upkeep import Upkeep
-from spine_node.engine.writing import Writing
+from spine_node.engine.cluster.configuration import LiveConfiguration
+from spine_node.engine.cluster.context import Context
+from spine_node.engine.cluster.replica import Replica
+from spine_node.engine.cluster.replica_client import ReplicaClient
+from spine_node.engine.cluster.secrets import Secrets
+from spine_node.engine.cluster.stable_time import StableTimes
+from spine_node.engine.cluster.timestamps import HlcAllocator
+from spine_node.engine.cluster.topology_view import Membership, TopologyView
+from spine_node.engine.coordinator.read import ReadCoordinator
+from spine_node.engine.coordinator.write import WriteCoordinator
+from spine_node.engine.query.list_coordinator import ListCoordinator
+from spine_node.engine.query.query_peers import ClusterQueryPeers
+from spine_node.engine.replication.anti_entropy import AntiEntropy
+from spine_node.engine.replication.pull_server import Pages
+from spine_node.engine.replication.slot_transfer import SlotTransfer
+from spine_node.engine.replication.throttle import Pace
+from spine_node.engine.replication.transfer_progress import TransferTracker
+from spine_node.engine.upkeep.gossip import GossipLoop
+from spine_node.engine.upkeep.health import Health
+from spine_node.engine.upkeep.report import ReportBuilder
+from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
+from spine_node.engine.upkeep.timers import Upkeep
 from spine_node.links.frames import EMPTY, Request, pack, unpack
 from spine_node.links.hello import Identity
 from spine_node.links.mesh import Mesh, MeshSettings
@@ -94,7 +94,7 @@ class Node:
         self.configuration = plan.configuration
         secrets, tls = plan.secrets, plan.tls
         self.registry = Metrics()
-        self.stamps = Stamps(store, hlc, clock)
+        self.stamps = HlcAllocator(store, hlc, clock)
         self.membership = Membership(store)
         me = Identity(
             cluster_id=lambda: self.membership.cluster_id,
@@ -104,7 +104,7 @@ class Node:
         )
         self.mesh = mesh_of(self._mesh_settings(me), clock)
         self.replica = Replica(store, self.membership)
-        self.peers = Peers(self.mesh, self.replica, self.membership, store, clock)
+        self.peers = ReplicaClient(self.mesh, self.replica, self.membership, store, clock)
         context = Context(
             store=store,
             membership=self.membership,
@@ -115,27 +115,27 @@ class Node:
         )
         self.stable = StableTimes()
         self.pace = Pace(clock, bytes_per_s=plan.pull_bytes_per_s, slots=PULL_SLOTS)
-        self.reading = Reading(context, self.stable, lambda: self.configuration.now)
-        self.writing = Writing(context, self.reading, lambda: self.configuration.now)
+        self.reading = ReadCoordinator(context, self.stable, lambda: self.configuration.now)
+        self.writing = WriteCoordinator(context, self.reading, lambda: self.configuration.now)
         self.writing.strategy = plan.strategy
-        gains = Gains(store, clock)
-        self.pulling = Pulling(context, self.stable, gains, self.pace)
-        self.joining = Joining(context, self.pulling, gains, self.pace)
+        gains = TransferTracker(store, clock)
+        self.pulling = AntiEntropy(context, self.stable, gains, self.pace)
+        self.joining = SlotTransfer(context, self.pulling, gains, self.pace)
         self.index = QueryIndex(store, plan.index_file, physical_ms=clock.physical_ms)
         query_peers = ClusterQueryPeers(
             context, self.stable, self.reading, self.replica, self.index
         )
         page_keys = partial(secrets.keys, "page")
-        self.querying = Querying(query_peers, clock, page_keys, lambda: self.consistency)
+        self.querying = ListCoordinator(query_peers, clock, page_keys, lambda: self.consistency)
         self.health = Health(self.membership, self.peers, clock, clock.now())
-        self.gossiping = Gossiping(context, self.stable, self.pulling, self.health)
+        self.gossiping = GossipLoop(context, self.stable, self.pulling, self.health)
         self.upkeep = Upkeep(
             context=context,
             health=self.health,
             pulling=self.pulling,
             stable=self.stable,
             index=self.index,
-            cleaning=Cleaning(context, self.gossiping, plan.drop_after_s),
+            cleaning=SlotGarbageCollector(context, self.gossiping, plan.drop_after_s),
             refreshers=[self.configuration.refresh, *([tls.refresh] if tls else [])],
         )
         self.reporting = self._reporting(gains)
@@ -152,8 +152,8 @@ class Node:
             see=self.stamps.see,
         )
 
-    def _reporting(self, gains: Gains) -> Reporting:
-        return Reporting(
+    def _reporting(self, gains: TransferTracker) -> ReportBuilder:
+        return ReportBuilder(
             seat=self.plan.seat,
             version=self.plan.version,
             quota_bytes=self.plan.quota_bytes,
@@ -324,7 +324,7 @@ class Node:
         document = self.store.document
         return ("ok", pack(document)) if document else ("need-document", EMPTY)
 
-    def _entered(self, view: View) -> None:
+    def _entered(self, view: TopologyView) -> None:
         """A document has come into force."""
         named = view.document.named()
         self.mesh.follow(

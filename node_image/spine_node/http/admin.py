@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from spine_core.errors import ProblemError
-from spine_core.ids import check_id, check_namespace
+from spine_core.records.ids import check_id, check_namespace
 from spine_node.http import data
 from spine_node.http.bodies import decode
 from spine_node.http.call import Call

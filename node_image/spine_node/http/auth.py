@@ -18,7 +18,7 @@ import yaml
 from multidict import MultiMapping
 
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.ids import check_namespace
+from spine_core.records.ids import check_namespace
 from spine_node.http.headers import single
 from spine_node.http.identity import ALL_NAMESPACES, ANONYMOUS, OPERATOR, Identity, Scope
 from spine_node.http.rate import TokenBucket

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.ids import check_id
-from spine_core.records import Record
-from spine_core.sessions import Session, merge, seal
+from spine_core.records.encoding import Record
+from spine_core.records.ids import check_id
+from spine_core.records.sessions import Session, merge, seal
 from spine_node.http import audit, data, headers
 from spine_node.http.bodies import decode, decode_create, decode_put
 from spine_node.http.call import Call

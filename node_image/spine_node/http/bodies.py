@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.ids import check_id
+from spine_core.records.ids import check_id
 from spine_node.http import limits
 from spine_node.http.schema import (
     NAME_PATTERN,

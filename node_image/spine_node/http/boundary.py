@@ -12,7 +12,7 @@ from secrets import token_hex
 from multidict import MultiMapping
 
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.ids import check_id, check_namespace
+from spine_core.records.ids import check_id, check_namespace
 from spine_node.http import audit, headers
 from spine_node.http.auth import identify_operator
 from spine_node.http.call import Call, Edge

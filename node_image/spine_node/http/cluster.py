@@ -2,7 +2,7 @@
 
 import msgspec
 
-from spine_core.sessions import seal
+from spine_core.records.sessions import seal
 from spine_node.clock import rfc3339
 from spine_node.http import data, limits
 from spine_node.http.bodies import decode

@@ -5,10 +5,10 @@ A handler parses, asks the engine, renders. Source: api.md §2.
 
 import msgspec
 
-from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.records import FLAG_TOMBSTONE, Record, is_absent
-from spine_core.sessions import Session
+from spine_core.records.consistency import Model
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent
+from spine_core.records.sessions import Session
 from spine_node.http import audit, headers
 from spine_node.http.bodies import decode_create, decode_put, kept_json
 from spine_node.http.call import Call

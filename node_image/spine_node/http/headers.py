@@ -9,9 +9,9 @@ from typing import NoReturn
 
 from multidict import MultiMapping
 
-from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.sessions import Session, merge, open_session
+from spine_core.records.consistency import Model
+from spine_core.records.sessions import Session, merge, open_session
 from spine_node.http.limits import (
     SESSION_CHARS_MAX,
     SESSION_TOKENS_MAX,
@@ -39,7 +39,7 @@ def single(headers: Headers, name: str) -> str | None:
     if values is None:
         return None
     if len(values) > 1:
-        _refuse(name, "must be sent once")
+        _reject_unsupported(name, "must be sent once")
     return values[0]
 
 
@@ -49,7 +49,7 @@ def timeout_s(headers: Headers) -> float:
     if text is None:
         return TIMEOUT_MS / 1000
     if not _TIMEOUT.fullmatch(text) or not TIMEOUT_MS_MIN <= int(text) <= TIMEOUT_MS_MAX:
-        _refuse("Spine-Timeout-Ms", f"must be {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
+        _reject_unsupported("Spine-Timeout-Ms", f"must be {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
     return int(text) / 1000
 
 
@@ -61,7 +61,7 @@ def wanted_model(headers: Headers) -> Model | None:
     try:
         return Model(text)
     except ValueError:
-        _refuse("Spine-Consistency", f"must be one of {', '.join(Model)}")
+        _reject_unsupported("Spine-Consistency", f"must be one of {', '.join(Model)}")
 
 
 def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
@@ -75,7 +75,7 @@ def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
         return None
     tokens = [token.strip() for value in values for token in value.split(",")]
     if len(tokens) > SESSION_TOKENS_MAX:
-        _refuse("Spine-Session", f"may hold {SESSION_TOKENS_MAX} tokens")
+        _reject_unsupported("Spine-Session", f"may hold {SESSION_TOKENS_MAX} tokens")
     return merge_tokens(tokens, keys)
 
 
@@ -106,7 +106,9 @@ def check_unconditional(headers: Headers) -> None:
     """
     for name in ("If-Match", "If-None-Match", "Spine-Fence"):
         if name in headers:
-            _refuse(name, "is for one memory by its id; in a batch it stands in the operation")
+            _reject_unsupported(
+                name, "is for one memory by its id; in a batch it stands in the operation"
+            )
 
 
 def fence(headers: Headers) -> str | None:
@@ -138,10 +140,10 @@ def check_media_type(headers: Headers) -> None:
 def _matching(headers: Headers, name: str, pattern: re.Pattern[str], rule: str) -> str | None:
     text = single(headers, name)
     if text is not None and not pattern.fullmatch(text):
-        _refuse(name, f"must be {rule}")
+        _reject_unsupported(name, f"must be {rule}")
     return text
 
 
-def _refuse(name: str, message: str) -> NoReturn:
+def _reject_unsupported(name: str, message: str) -> NoReturn:
     detail = f"the header {name} {message}"
     raise ProblemError("invalid-request", detail, errors=((name, message),))

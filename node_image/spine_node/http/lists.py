@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.filters import EMPTY, Filter, canonical, parse_filter
+from spine_core.records.filters import EMPTY, Filter, canonical, parse_filter
 from spine_node.http import data
 from spine_node.http.bodies import check_json, decode
 from spine_node.http.call import Call

@@ -39,7 +39,7 @@ def choice(query: Mapping[str, str], name: str, choices: Collection[str], defaul
     """Return a parameter that is one of a few words."""
     value = query.get(name, default)
     if value not in choices:
-        _refuse(name, f"must be one of {', '.join(choices)}")
+        _reject_unsupported(name, f"must be one of {', '.join(choices)}")
     return value
 
 
@@ -50,7 +50,7 @@ def integer(query: Mapping[str, str], name: str, default: int, bounds: tuple[int
         return default
     low, high = bounds
     if not (value.isascii() and value.isdigit() and len(value) < 10 and low <= int(value) <= high):
-        _refuse(name, f"must be {low} to {high}")
+        _reject_unsupported(name, f"must be {low} to {high}")
     return int(value)
 
 
@@ -65,10 +65,10 @@ def includes(query: Mapping[str, str], word: str) -> bool:
     if value is None:
         return False
     if any(item != word for item in value.split(",")):
-        _refuse("include", f"knows only {word}")
+        _reject_unsupported("include", f"knows only {word}")
     return True
 
 
-def _refuse(name: str, message: str) -> NoReturn:
+def _reject_unsupported(name: str, message: str) -> NoReturn:
     detail = f"the parameter {name} {message}"
     raise ProblemError("invalid-request", detail, errors=((name, message),))

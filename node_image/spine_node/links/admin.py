@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from spine_core.errors import InvalidInputError
-from spine_core.reports import Report
+from spine_core.planning.reports import Report
 
 TIMEOUT_S = 2.0
 

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from spine_core.tally import Answer
-from spine_core.topology import StoreInfo
+from spine_core.replication.write_tally import Answer
+from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import Body, pack
 from spine_node.links.hello import Identity

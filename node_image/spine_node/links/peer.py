@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from spine_core.errors import ClockSkewError
-from spine_core.tally import Answer
+from spine_core.replication.write_tally import Answer
 from spine_node.clock import Clock
 from spine_node.links.frames import (
     EMPTY,

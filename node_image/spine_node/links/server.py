@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from spine_core.errors import ClockSkewError, ProblemError, SpineError
-from spine_core.tally import Answer
+from spine_core.replication.write_tally import Answer
 from spine_node.links.frames import (
     EMPTY,
     MESSAGE_BYTES_MAX,

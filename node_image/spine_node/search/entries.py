@@ -3,9 +3,9 @@
 import msgspec
 
 from spine_core.errors import CorruptRecordError
-from spine_core.ids import key_hash
-from spine_core.records import FLAG_TOMBSTONE, Record, decode
-from spine_core.versions import ABSENT, Version, hlc_of, ms_of
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, decode
+from spine_core.records.ids import key_hash
+from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
 from spine_node.server_fields import read_body
 from spine_node.store import checksum, split_key
 

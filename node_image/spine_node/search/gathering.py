@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from spine_core.errors import CorruptRecordError
-from spine_core.filters import Filter, matches
-from spine_core.records import decode, is_absent
+from spine_core.records.encoding import decode, is_absent
+from spine_core.records.filters import Filter, matches
 from spine_node.search.entries import memory_of
 from spine_node.search.messages import (
     DAMAGED,

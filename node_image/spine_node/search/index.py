@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from spine_core.errors import ProblemError, SpineError
-from spine_core.filters import DEPTH_MAX, parse_filter
-from spine_core.records import version_in
-from spine_core.versions import ms_of
+from spine_core.records.encoding import version_in
+from spine_core.records.filters import DEPTH_MAX, parse_filter
+from spine_core.records.versions import ms_of
 from spine_node.search.gathering import Gathering
 from spine_node.search.indexer import Indexer
 from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes

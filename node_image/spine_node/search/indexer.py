@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from spine_core.ids import SLOTS
+from spine_core.records.ids import SLOTS
 from spine_node.search.entries import Entry
 from spine_node.search.index_file import IndexFile, entries_of
 from spine_node.search.recent import Recent

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from spine_core.filters import Ago, Filter, Instant, Test, conjuncts, point_in_time
+from spine_core.records.filters import Ago, Filter, Instant, Test, conjuncts, point_in_time
 from spine_node.search.messages import Order
 
 _TERM: Final = "coalesce((SELECT number FROM term WHERE text = ?), 0)"  # numbers begin at 1

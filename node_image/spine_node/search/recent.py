@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from spine_core.versions import Version
+from spine_core.records.versions import Version
 from spine_node.search.entries import Entry
 
 REMEMBERED_MAX: Final = 50_000  # records, some 12 MB: 10 s of a replica's heaviest writing

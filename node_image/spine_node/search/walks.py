@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from spine_core.versions import Version
+from spine_core.records.versions import Version
 from spine_node.search.messages import Position, position_of
 from spine_node.search.plan import AFTER_ANY_ID, Pick, Plan, Sql
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import lmdb
 
-from spine_core.hlc import HybridClock
+from spine_core.records.hlc import HybridClock
 from spine_node.store.draft import Draft, Effects
 from spine_node.store.errors import StorageError, StorageFullError
 from spine_node.store.execution import execute

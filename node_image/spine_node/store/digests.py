@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
 
-from spine_core.records import header_of, is_absent, version_in
-from spine_core.versions import Version, hlc_of, ms_of
+from spine_core.records.encoding import header_of, is_absent, version_in
+from spine_core.records.versions import Version, hlc_of, ms_of
 
 BUCKETS = 64
 DIGEST_BYTES = 16

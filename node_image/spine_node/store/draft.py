@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from spine_core.records import version_in
-from spine_core.versions import Version, hlc_of
+from spine_core.records.encoding import version_in
+from spine_core.records.versions import Version, hlc_of
 from spine_node.store.digests import Change, bucket_of, change_of, fingerprint, is_buried
 from spine_node.store.feed import ROW_ENTRIES, append_hlc_of, pack_row
 from spine_node.store.layout import (

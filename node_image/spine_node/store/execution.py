@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, assert_never
 
 from spine_core.errors import CorruptRecordError
-from spine_core.records import FLAG_TOMBSTONE, decode, header_of, version_in
-from spine_core.replicas import EpochVerdict, PutVerdict, judge_epoch, judge_put
-from spine_core.versions import WEAK, hlc_of, kind_of
+from spine_core.records.encoding import FLAG_TOMBSTONE, decode, header_of, version_in
+from spine_core.records.versions import WEAK, hlc_of, kind_of
+from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
 from spine_node.store.digests import is_buried
 from spine_node.store.draft import Draft, Room
 from spine_node.store.layout import checksum, slot_of_key

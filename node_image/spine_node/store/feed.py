@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from spine_core.versions import VERSION_BYTES, Version
+from spine_core.records.versions import VERSION_BYTES, Version
 
 ROW_ENTRIES = 512  # bounds what a reader unpacks for one entry: about 40 KB
 

@@ -1,6 +1,6 @@
 """How a store lies in LMDB: the tables, and every key and fixed-width value in them.
 
-rec   slot u16 ‖ namespace ‖ 0x00 ‖ id  → record (spine_core.records)
+rec   slot u16 ‖ namespace ‖ 0x00 ‖ id  → record (spine_core.records.encoding)
 reg   same key                          → acceptor state of a register
 feed  last seq u64                      → the entries of one commit (feed.py)
 slot  slot u16 ‖ kind u8                → floor u64 | pull mark

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import lmdb
 
-from spine_core.hlc import HybridClock
-from spine_core.records import version_in
-from spine_core.versions import Version
+from spine_core.records.encoding import version_in
+from spine_core.records.hlc import HybridClock
+from spine_core.records.versions import Version
 from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of

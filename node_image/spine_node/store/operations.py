@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from spine_core.versions import Version
+from spine_core.records.versions import Version
 
 EpochStatus = Literal["stale-epoch", "need-document", "misdirected"]
 PutStatus = Literal["ok", "superseded", "strong", "late", "full"] | EpochStatus

@@ -1,6 +1,6 @@
 """The ConfigMap that holds the topology document. It has no owner: it outlives the custom resource."""
 
-from spine_core.topology import Document
+from spine_core.topology.document import Document
 from spine_operator.manifests.naming import PUBLISHED_ANNOTATION
 from spine_operator.manifests.objects import Manifest, child
 from spine_operator.spec import Cluster

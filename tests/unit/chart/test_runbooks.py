@@ -23,7 +23,7 @@ TYPES = {
 STATUSES = {"True", "False", "Unknown"}
 PLANNING = (
     *(OPERATOR / f"{name}.py" for name in ("planner", "changes", "volumes")),
-    *(CORE / f"{name}.py" for name in ("planning", "next_action", "bootstrap")),
+    *(CORE / "planning" / f"{name}.py" for name in ("changes", "next_action", "bootstrap")),
 )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from memory_spine.effects import Answer, Request
 from memory_spine.errors import ConnectionFailed
-from spine_core.placement import Placement
-from spine_core.reports import slots_to_hex
-from spine_core.topology import Document
+from spine_core.planning.reports import slots_to_hex
+from spine_core.topology.document import Document
+from spine_core.topology.placement import Placement
 from spine_node.cluster_secret import admin_token
 
 SECRET = b"ab" * 32

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spine_core.consistency import SEED, Model, Override
 from spine_core.errors import InvalidInputError
+from spine_core.records.consistency import SEED, Model, Override
 from spine_node.cluster_file import load_cluster_file, load_configuration
 from spine_node.cluster_secret import (
     admin_token,

@@ -16,9 +16,9 @@ from spine_cli.exits import Exit
 from spine_cli.main import app
 from spine_cli.operating import Steward, describe
 from spine_cli.runtime import Runtime
-from spine_core.actions import Blocked, Done, Publish, RemoveSeats, Wait
-from spine_core.topology import Document, StoreInfo
-from spine_core.wanted import Place, Wanted
+from spine_core.planning.actions import Blocked, Done, Publish, RemoveSeats, Wait
+from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.topology.document import Document, StoreInfo
 from unit.cli.nodes import SECRET, TOKEN, FakeNode, FakeNodes, store_id_of
 
 THREE = ("n-1", "n-2", "n-3")
@@ -50,7 +50,7 @@ def _first_document(*, slots: int = SLOTS, virtual_nodes: int = 20) -> Document:
 
 
 def _wanted(seats: tuple[str, ...], factor: int) -> Wanted:
-    places = {seat: Place(zone=seat, url=_address(seat)) for seat in seats}
+    places = {seat: SeatAddress(zone=seat, url=_address(seat)) for seat in seats}
     return Wanted(name="test", seats=places, factor=factor, virtual_nodes=20, slots=SLOTS)
 
 

@@ -1,11 +1,11 @@
 """Asks for the next action, and says which kind it must be."""
 
 from models.clusters import CLUSTER
-from spine_core.actions import Action, Blocked, Publish
-from spine_core.members import Reports
-from spine_core.next_action import next_action
-from spine_core.topology import Document
-from spine_core.wanted import Wanted
+from spine_core.planning.actions import Action, Blocked, Publish
+from spine_core.planning.next_action import next_action
+from spine_core.planning.observed_stores import Reports
+from spine_core.planning.wanted import Wanted
+from spine_core.topology.document import Document
 
 
 def act(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from models.clusters import CLUSTER, SLOTS, VIRTUAL_NODES
-from spine_core.topology import Document, StoreInfo
+from spine_core.topology.document import Document, StoreInfo
 from spine_node.clock import Clock
 from spine_node.store import Store
 

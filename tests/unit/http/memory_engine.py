@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from spine_core.consistency import SEED, Model
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.filters import matches
-from spine_core.ids import key_hash, keyed_name, ulid
-from spine_core.records import FLAG_TOMBSTONE, Record, is_absent, join_body, split_body
-from spine_core.sessions import Session
-from spine_core.versions import hlc_from_ms, hlc_of, make_version, ms_of
+from spine_core.records.consistency import SEED, Model
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent, join_body, split_body
+from spine_core.records.filters import matches
+from spine_core.records.ids import key_hash, keyed_name, ulid
+from spine_core.records.sessions import Session
+from spine_core.records.versions import hlc_from_ms, hlc_of, make_version, ms_of
 from spine_node.clock import Clock
 from spine_node.ports import (
     ListItem,

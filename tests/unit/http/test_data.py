@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from spine_core.errors import ProblemError
-from spine_core.records import split_body
-from spine_core.sessions import Session, open_session, seal
+from spine_core.records.encoding import split_body
+from spine_core.records.sessions import Session, open_session, seal
 from spine_node.clock import rfc3339
 from spine_node.http.render import without_embedding
 from spine_node.ports import ReadRequest, WriteRequest

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from msgspec.structs import replace
 
-from spine_core.filters import parse_filter
+from spine_core.records.filters import parse_filter
 from spine_node.ports import ListOutcome, ListRequest
 from unit.http.edges import MEMORIES, Desk
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spine_core.sessions import Session, open_session, seal
+from spine_core.records.sessions import Session, open_session, seal
 from unit.http.edges import SESSION_KEY, Desk
 
 MERGE = "/v1/session:merge"

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from spine_core.errors import ClockSkewError
-from spine_core.tally import Answer
+from spine_core.replication.write_tally import Answer
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Body, Request, pack, unpack
 from spine_node.links.hello import Identity

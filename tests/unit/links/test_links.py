@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from spine_core.errors import ProblemError
-from spine_core.tally import Answer
+from spine_core.replication.write_tally import Answer
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Request, messages, pack, requests_in, unpack
 from spine_node.links.hello import Identity

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from spine_core.tally import Answer
-from spine_core.topology import StoreInfo
+from spine_core.replication.write_tally import Answer
+from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY
 from spine_node.links.mesh import CallError, Mesh, MeshSettings, Method

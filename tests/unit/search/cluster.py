@@ -7,18 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spine_core.consistency import Consistency, Model
 from spine_core.errors import ProblemError
-from spine_core.filters import canonical, parse_filter
-from spine_core.ids import slot_of
-from spine_core.placement import Placement
-from spine_core.quorums import majority
-from spine_core.records import Record
-from spine_core.sessions import Session
-from spine_core.topology import Document, StoreInfo
-from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_core.records.consistency import Consistency, Model
+from spine_core.records.encoding import Record
+from spine_core.records.filters import canonical, parse_filter
+from spine_core.records.ids import slot_of
+from spine_core.records.sessions import Session
+from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.replication.quorums import majority
+from spine_core.topology.document import Document, StoreInfo
+from spine_core.topology.placement import Placement
 from spine_node.clock import Clock
-from spine_node.engine.querying import Querying
+from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.ports import ListOutcome, ListRequest
 from spine_node.search.messages import Order, QueryCall, QueryPage
 from spine_node.store import key_of
@@ -137,7 +137,7 @@ class Cluster:
     ) -> ListOutcome:
         """List as a client of the node `here` does."""
         parsed = parse_filter(where or {})
-        querying = Querying(self, StillClock(), lambda: PAGE_KEYS, Consistency)
+        querying = ListCoordinator(self, StillClock(), lambda: PAGE_KEYS, Consistency)
         return await querying.list(
             ListRequest(
                 namespace="team",

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 
 from spine_core.errors import CorruptRecordError
-from spine_core.filters import canonical, parse_filter
-from spine_core.hlc import HybridClock
-from spine_core.ids import slot_of
-from spine_core.records import FLAG_TOMBSTONE, Record, decode, encode, join_body
-from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, decode, encode, join_body
+from spine_core.records.filters import canonical, parse_filter
+from spine_core.records.hlc import HybridClock
+from spine_core.records.ids import slot_of
+from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_node.search.index import QueryIndex
 from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
 from spine_node.store import Store, checksum, key_of, open_store

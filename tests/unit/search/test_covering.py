@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine_node.engine.covering import Coverage, slots_read_from
+from spine_node.engine.query.coverage import Coverage, slots_read_from
 from unit.search.cluster import placed
 from unit.search.rig import ALL_SLOTS, SLOTS
 

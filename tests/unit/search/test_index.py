@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from spine_core.ids import key_hash, slot_of
-from spine_core.versions import make_version
+from spine_core.records.ids import key_hash, slot_of
+from spine_core.records.versions import make_version
 from spine_node.search import gathering, recent
 from spine_node.search.index import IndexUnreadableError
 from spine_node.search.walks import Row

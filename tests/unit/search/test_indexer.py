@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from spine_core.errors import ProblemError
-from spine_core.ids import slot_of
-from spine_core.versions import make_version
+from spine_core.records.ids import slot_of
+from spine_core.records.versions import make_version
 from spine_node.search import indexer
 from spine_node.search.entries import Entry
 from spine_node.search.index import QueryIndex

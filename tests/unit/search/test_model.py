@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spine_core.filters import matches, parse_filter
-from spine_core.ids import slot_of
+from spine_core.records.filters import matches, parse_filter
+from spine_core.records.ids import slot_of
 from spine_node.search.messages import Order, Position, comes_before, position_of
 from unit.search.rig import ALL_SLOTS, NOW_MS, SLOTS, Shelf, asking, opened_shelf
 

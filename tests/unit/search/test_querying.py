@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spine_core.consistency import Model
 from spine_core.errors import ProblemError
-from spine_core.ids import key_hash
-from spine_core.sessions import Session
-from spine_core.versions import Version, hlc_of
+from spine_core.records.consistency import Model
+from spine_core.records.ids import key_hash
+from spine_core.records.sessions import Session
+from spine_core.records.versions import Version, hlc_of
 from spine_node.search import gathering
 from spine_node.search.messages import Order
 from unit.search.cluster import Cluster, ids, opened_cluster, placed

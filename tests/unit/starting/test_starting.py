@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from localkube.pki import Pki
-from spine_core.actions import Blocked, Step, Wait
 from spine_core.errors import InvalidInputError
-from spine_core.guards import Block
-from spine_core.hlc import HybridClock
+from spine_core.planning.actions import Blocked, Step, Wait
+from spine_core.planning.guards import Block
+from spine_core.records.hlc import HybridClock
 from spine_node import founding
 from spine_node.clock import Clock
 from spine_node.engine.node import Node

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spine_core.hlc import HybridClock
-from spine_core.records import FLAG_TOMBSTONE, Record, encode
-from spine_core.versions import Version, hlc_from_ms, make_version
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
+from spine_core.records.hlc import HybridClock
+from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_node.store import Store, checksum, key_of, open_store
 from spine_node.store.layout import MAP_BYTES
 from spine_node.store.operations import Adopt, Barrier, Operation, Put

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spine_core.versions import hlc_of
+from spine_core.records.versions import hlc_of
 from unit.store import victim
 from unit.store.rig import Rig, at, key, put, rows
 

@@ -1,4 +1,4 @@
-from spine_core.versions import STRONG
+from spine_core.records.versions import STRONG
 from spine_node.store import Store
 from spine_node.store.operations import Merge, RaiseFloor
 from unit.store.rig import (

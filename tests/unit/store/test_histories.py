@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from spine_core.records import FLAG_TOMBSTONE, header_of
-from spine_core.versions import Version, hlc_of
+from spine_core.records.encoding import FLAG_TOMBSTONE, header_of
+from spine_core.records.versions import Version, hlc_of
 from spine_node.store import StorageFullError
 from spine_node.store.digests import Digests, change_of
 from spine_node.store.operations import Merge, Operation, PutReply, RaiseFloor

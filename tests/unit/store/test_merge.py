@@ -1,6 +1,6 @@
 import pytest
 
-from spine_core.versions import STRONG
+from spine_core.records.versions import STRONG
 from spine_node.store import Store
 from spine_node.store.operations import MarkPull, Merge, MergeReply, RaiseFloor
 from unit.store.rig import EPOCH, SLOTS, Rig, at, damaged, hlc, key, put, record, rows, tombstone

@@ -4,7 +4,7 @@ import stat
 import lmdb
 import pytest
 
-from spine_core.hlc import HybridClock
+from spine_core.records.hlc import HybridClock
 from spine_node.store import StoreFormatError, StoreLockedError, open_store
 from spine_node.store.layout import FORMAT, open_tables, pack_u64
 from spine_node.store.operations import Merge, Reserve

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from spine_core.hlc import MAX_WRITE_MS
-from spine_core.versions import STRONG
+from spine_core.records.hlc import MAX_WRITE_MS
+from spine_core.records.versions import STRONG
 from spine_node.store import Store, StoreClosedError
 from spine_node.store.operations import Barrier, Merge, Put, PutReply, RaiseFloor
 from unit.store.rig import EPOCH, SLOTS, Rig, at, hlc, key, put, record, rows, tombstone

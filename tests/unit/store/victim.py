@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from spine_core.hlc import HybridClock
+from spine_core.records.hlc import HybridClock
 from spine_node.store import open_store
 from unit.store.rig import DOCUMENT, NOW_MS, at, put
 

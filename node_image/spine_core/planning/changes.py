@@ -1,0 +1,192 @@
+"""Which change to begin: drain before join, as many nodes at once as may be lost. Pure.
+
+Nodes leave first, because a spec that is smaller wants less data to move; where the ones that stay
+would be too few or too full, others join before.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
+
+from spine_core.planning.actions import Action, Blocked, Publish, Step, Wait
+from spine_core.planning.guards import (
+    Block,
+    Pass,
+    Verdict,
+    fully_replicated,
+    members_visible,
+    peers_agree,
+    placement_possible,
+    room_for,
+    sources,
+    tolerable,
+)
+from spine_core.planning.planning_input import PlanningInput, first_blocked
+from spine_core.planning.reports import Report
+from spine_core.topology.document import Document, Seat, StoreInfo, Zone
+from spine_core.topology.placement import Placement
+from spine_core.topology.seats import leaving_order, placeable
+
+JOIN_PATIENCE_S = 120.0  # a pod that is not up by then joins with a later change
+BACK_OFF_MAX_MIN = 60  # after 2, 4, 8, 16, 32 minutes
+
+
+def plan(turn: PlanningInput) -> Action | None:
+    """Return the change that brings the document nearer to what is wanted, None when it is that."""
+    if not turn.joining() and not turn.leaving():
+        return None
+    return _back_off(turn) or _drain(turn) or _join(turn)
+
+
+def _back_off(turn: PlanningInput) -> Wait | None:
+    """Wait after changes that stalled: twice as long after each."""
+    stalled = list(
+        takewhile(
+            lambda entry: entry.result == "reverted" and entry.automatic,
+            reversed(turn.document.history),
+        )
+    )
+    if not stalled:
+        return None
+    pause_s = 60 * min(2 ** len(stalled), BACK_OFF_MAX_MIN)
+    passed_s = (turn.now_ms - (stalled[0].ended_ms or 0)) // 1000
+    if passed_s >= pause_s:
+        return None
+    message = f"{stalled[0].id} stalled and was taken back; the next change comes later"
+    return Wait(step=Step.PLAN, message=message, done=max(passed_s, 0), total=pause_s)
+
+
+def _drain(turn: PlanningInput) -> Action | None:
+    """Begin a drain; None when nobody leaves, or others have to join first.
+
+    The dead leave before the living: in the target of another's drain they would have to pull.
+    """
+    if not turn.leaving():
+        return None
+    stores = turn.document.stores
+    zones = {seat: stores[number].zone for seat, number in turn.document.current.items()}
+    order = sorted(
+        leaving_order(zones, turn.leaving(), turn.wanted.zones()),
+        key=lambda seat: turn.document.current[seat] in turn.members.live,
+    )
+    candidate = _largest(
+        ((seat, zones[seat]) for seat in order),
+        turn.wanted.max_nodes_per_change,
+        lambda batch: turn.document.with_change(
+            "drain", leaving=frozenset(batch), now_ms=turn.now_ms
+        ),
+    )
+    action = _no_room(turn) if candidate is None else _begin(turn, candidate)
+    others_help = candidate is None or (isinstance(action, Blocked) and action.guard == "RoomFor")
+    return None if others_help and turn.joining() else action
+
+
+def _join(turn: PlanningInput) -> Action | None:
+    """Begin a join with the nodes that are there."""
+    ready = {seat: report for seat in turn.joining() if (report := _newcomer(turn, seat))}
+    missing = [seat for seat in turn.joining() if seat not in ready]
+    if missing and max((report.up_s for report in ready.values()), default=0.0) < JOIN_PATIENCE_S:
+        return _wait_for_stores(turn, missing, len(ready))
+    places = turn.wanted.seats
+    joining = {
+        seat: StoreInfo(id=report.store_id, seat=seat, zone=places[seat].zone, url=places[seat].url)
+        for seat, report in ready.items()
+    }
+    candidate = _largest(
+        ((seat, places[seat].zone) for seat in joining),
+        turn.wanted.max_nodes_per_change,
+        lambda batch: turn.document.with_change(
+            "join", joining=tuple(joining[seat] for seat in batch), now_ms=turn.now_ms
+        ),
+    )
+    return _begin(turn, candidate) if candidate is not None else _no_room(turn)
+
+
+def _newcomer(turn: PlanningInput, seat: Seat) -> Report | None:
+    """Return the report of a node with an empty store that has never belonged to a cluster."""
+    report = turn.reports.get(seat)
+    if report is None or report.status != "unjoined" or report.cluster_id is not None:
+        return None
+    used = {store.id for store in turn.document.stores.values()}
+    used |= set(turn.document.retired.values())
+    return None if report.store_id in used else report
+
+
+def _wait_for_stores(turn: PlanningInput, missing: list[Seat], ready: int) -> Action:
+    used = ", ".join(seat for seat in missing if turn.reports.get(seat) is not None)
+    if used:
+        message = f"{used} must come with an empty store, not with one that was used before"
+        return Blocked(guard="VolumeFree", verdict=Block(message), step=Step.STORES)
+    message = f"waiting for an empty store on {', '.join(missing)}"
+    return Wait(step=Step.STORES, message=message, done=ready, total=ready + len(missing))
+
+
+def _largest(
+    places: Iterable[tuple[Seat, Zone]], limit: int, change: Callable[[tuple[Seat, ...]], Document]
+) -> Placement | None:
+    """Return the change with the most of the seats, in their order, that stays tolerable.
+
+    A single seat goes even if it is not. Where no seat can go alone, all go at once or none. The
+    first refusal of a zone stands for the zone: its seats hold copies of the same slots.
+    """
+    listed = tuple(places)
+    taken: tuple[Seat, ...] = ()
+    best: Placement | None = None
+    full: set[Zone] = set()
+    for seat, zone in listed:
+        if zone in full or len(taken) == limit:
+            continue
+        attempt = _placed(change((*taken, seat)))
+        if attempt and (best is None or isinstance(tolerable(attempt), Pass)):
+            taken, best = (*taken, seat), attempt
+        else:
+            full.add(zone)
+    return best or _placed(change(tuple(seat for seat, _ in listed[:limit])))
+
+
+def _placed(document: Document) -> Placement | None:
+    zones = {seat: document.stores[number].zone for seat, number in document.target.items()}
+    room = placeable(zones, factor=document.factor, zone_policy=document.zone_policy)
+    return Placement(document) if room else None
+
+
+def _begin(turn: PlanningInput, candidate: Placement) -> Action:
+    """Publish the change when its guards pass."""
+    blocked = first_blocked(_checks(turn, candidate), Step.PLAN)
+    if blocked:
+        return blocked
+    change = candidate.document.change
+    assert change is not None, "a candidate begins a change"
+    moving = sorted(change.target.keys() ^ turn.document.current.keys())
+    slots = sum(len(gained) for gained in candidate.gained().values())
+    why = f"{change.kind} of {', '.join(moving)}: {slots} copies of slots move"
+    risk = tolerable(candidate)
+    if not isinstance(risk, Pass):
+        why = f"{why}; writes and the way back need the joining stores: {risk.message}"
+    return Publish(document=candidate.document, step=Step.PREPARE, why=why)
+
+
+def _checks(turn: PlanningInput, candidate: Placement) -> Iterator[tuple[str, Verdict]]:
+    """Ask the guards of a join or a drain, the cheapest first.
+
+    Seats that nobody wants may be dead, whether they leave with this change or with a later one.
+    """
+    leaving = frozenset(turn.document.current[seat] for seat in turn.leaving())
+    yield "MembersVisible", members_visible(turn.members, targets=leaving)
+    yield "PeersAgree", peers_agree(turn.members, targets=leaving)
+    change = candidate.document.change
+    if change is not None and change.kind == "drain":
+        verdict = fully_replicated(turn.placement, turn.members, excepted=leaving)
+        yield "FullyReplicated", verdict
+    yield "Sources", sources(candidate, turn.members)
+    percent = turn.wanted.min_free_disk_percent
+    yield "RoomFor", room_for(candidate, turn.reports, min_free_percent=percent)
+
+
+def _no_room(turn: PlanningInput) -> Blocked | None:
+    """Say why the wanted seats cannot hold the replicas."""
+    verdict = placement_possible(
+        {seat: place.zone for seat, place in turn.wanted.seats.items()},
+        factor=turn.document.factor,
+        zone_policy=turn.document.zone_policy,
+    )
+    return first_blocked([("PlacementPossible", verdict)], Step.PLAN)

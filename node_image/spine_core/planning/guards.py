@@ -1,0 +1,222 @@
+"""The guards of a topology change: each one answers whether a step may be taken now. Pure.
+
+Unknown is an answer of its own and blocks like Block: only proof lets a step pass. No guard ever
+relaxes with time. The *candidate* is the placement of the document that would be published.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from spine_core.planning.observed_stores import ObservedStores, Reports
+from spine_core.planning.reports import Report
+from spine_core.replication.pull_sources import sources_of
+from spine_core.replication.quorums import barrier_missing, barrier_size
+from spine_core.topology.document import Document, Seat, Slot, StoreNumber
+from spine_core.topology.placement import Placement
+from spine_core.topology.ring import Zone, ZonePolicy
+from spine_core.topology.seats import placeable
+
+NOBODY: frozenset[StoreNumber] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The step may be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The step must not be taken."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the step may be taken, so it must not."""
+
+    message: str
+
+
+Verdict = Pass | Block | Unknown
+
+
+def document_whole(document: Document, reports: Reports) -> Verdict:
+    """Pass when no store of the cluster knows of anything newer than, or other than, this document.
+
+    A document restored from an old backup, or written by two writers, is found here.
+    """
+    expected = {document.epoch: document.digest(), document.epoch - 1: document.previous}
+    for report in _present(reports):
+        if report.cluster_id != document.cluster_id or report.epoch is None:
+            continue
+        if report.epoch > document.epoch:
+            return Block(f"{report.seat} is at epoch {report.epoch}, later than {document.epoch}")
+        if report.digest != expected.get(report.epoch, report.digest):
+            return Block(f"{report.seat} holds another document of epoch {report.epoch}")
+    return Pass()
+
+
+def barrier(placement: Placement, members: ObservedStores) -> Verdict:
+    """Pass when enough stores of every slot have durably adopted this epoch."""
+    missing = barrier_missing(placement, members.acked)
+    if not missing:
+        return Pass()
+    message = f"epoch {placement.epoch} lacks the barrier of {missing} slots"
+    return _blame(members, members.document.named() - members.acked, message)
+
+
+def slots_left(placement: Placement, members: ObservedStores) -> dict[StoreNumber, frozenset[Slot]]:
+    """Return store → gained slots that it has not reported pulled in this change."""
+    change = placement.document.change
+    assert change is not None, "only a change moves slots"
+    left: dict[StoreNumber, frozenset[Slot]] = {}
+    for number, gained in placement.gained().items():
+        report = members.known(number)
+        progress = report.change if report else None
+        left[number] = gained - progress.pulled if progress and progress.id == change.id else gained
+    return {number: slots for number, slots in left.items() if slots}
+
+
+def pulled(placement: Placement, members: ObservedStores) -> Verdict:
+    """Pass when every gained (slot, store) is reported pulled under this change's id."""
+    left = slots_left(placement, members)
+    if not left:
+        return Pass()
+    count = sum(len(slots) for slots in left.values())
+    return _blame(members, left.keys(), f"{count} slots are not pulled yet")
+
+
+def sources(candidate: Placement, members: ObservedStores) -> Verdict:
+    """Pass when every gained slot has its displaced store live, or RF - W + 1 other live ones."""
+    short: set[StoreNumber] = set()
+    slots = 0
+    for (a, b), group in candidate.groups.items():
+        gained = set(b) - set(a)
+        if any(sources_of(candidate, group[0], store, members.live) is None for store in gained):
+            short |= set(a) - members.live
+            slots += len(group)
+    if not slots:
+        return Pass()
+    return _blame(members, short, f"{slots} slots have too few live stores to pull from")
+
+
+def members_visible(
+    members: ObservedStores, *, targets: AbstractSet[StoreNumber] = NOBODY
+) -> Verdict:
+    """Pass when every store that the document names reports, the targets excepted."""
+    unseen = _without_report(members, members.document.named() - targets)
+    return Unknown(f"no report from {unseen}") if unseen else Pass()
+
+
+def peers_agree(members: ObservedStores, *, targets: AbstractSet[StoreNumber] = NOBODY) -> Verdict:
+    """Pass when every live member sees every other live member up, the targets excepted."""
+    live = sorted(members.live - targets)
+    unknown: Verdict | None = None
+    for reader in live:
+        report = members.known(reader)
+        assert report is not None, "a live member reports"
+        for other in live:
+            view = report.peers.get(other)
+            if other == reader or (view is not None and view.state == "up"):
+                continue
+            if view is not None:
+                return Block(f"store {reader} sees store {other} {view.state}")
+            unknown = unknown or Unknown(f"store {reader} says nothing about store {other}")
+    return unknown or Pass()
+
+
+def fully_replicated(
+    placement: Placement, members: ObservedStores, *, excepted: AbstractSet[StoreNumber] = NOBODY
+) -> Verdict:
+    """Pass when all replicas of every slot, of A and of B, are synced, the excepted ones aside."""
+    short: set[StoreNumber] = set()
+    slots = 0
+    for (a, b), group in placement.groups.items():
+        behind = {
+            store
+            for replicas in {frozenset(a), frozenset(b)}
+            for store in replicas - excepted - members.synced(replicas, excepted)
+        }
+        if behind:
+            short |= behind
+            slots += len(group)
+    if not slots:
+        return Pass()
+    return _blame(members, short, f"{slots} slots have too few replicas in step")
+
+
+def placement_possible(
+    seats: Mapping[Seat, Zone], *, factor: int, zone_policy: ZonePolicy
+) -> Verdict:
+    """Pass when the zones leave room for `factor` replicas of a slot."""
+    if placeable(seats, factor=factor, zone_policy=zone_policy):
+        return Pass()
+    return Block(
+        f"{len(seats)} nodes in {len(set(seats.values()))} zones cannot hold {factor} replicas"
+        f" under zone policy {zone_policy}"
+    )
+
+
+def tolerable(candidate: Placement) -> Verdict:
+    """Pass when every slot keeps a barrier's worth of its present stores.
+
+    Then the loss of all joiners stops neither writes nor the way back.
+    """
+    needed = barrier_size(candidate)
+    short = sum(
+        len(slots) for (a, b), slots in candidate.groups.items() if len(set(a) & set(b)) < needed
+    )
+    if not short:
+        return Pass()
+    return Block(f"{short} slots would keep fewer than {needed} of their present stores")
+
+
+def room_for(candidate: Placement, reports: Reports, *, min_free_percent: int) -> Verdict:
+    """Pass when every receiver has room for what it gains and keeps its share of free disk."""
+    stores = candidate.document.stores
+    by_id = {report.store_id: report for report in _present(reports)}
+    known = {number: by_id[store.id] for number, store in stores.items() if store.id in by_id}
+    for number, gained in candidate.gained().items():
+        report = known.get(number)
+        sizes = [_slot_bytes(candidate, slot, known) for slot in gained]
+        if report is None or None in sizes:
+            return Unknown(f"the disk of {stores[number].seat}, or what it gains, is not known")
+        needed = report.disk_used + sum(size for size in sizes if size is not None)
+        allowed = report.disk_quota * (100 - min_free_percent) // 100
+        if needed > allowed:
+            return Block(f"{stores[number].seat} would hold {needed} of {allowed} bytes allowed")
+    return Pass()
+
+
+def _slot_bytes(
+    candidate: Placement, slot: Slot, known: Mapping[StoreNumber, Report]
+) -> int | None:
+    """Return the largest copy of a slot; a store that lists no sizes counts with its mean."""
+    sizes = [
+        known[store].slot_bytes.get(slot, 0)
+        if known[store].slot_bytes
+        else -(-known[store].disk_used // len(candidate.slots_of(store)))
+        for store in candidate.current(slot)
+        if store in known
+    ]
+    return max(sizes, default=None)
+
+
+def _present(reports: Reports) -> tuple[Report, ...]:
+    return tuple(report for report in reports.values() if report is not None)
+
+
+def _without_report(members: ObservedStores, stores: AbstractSet[StoreNumber]) -> str:
+    document = members.document
+    silent = sorted(number for number in stores if members.known(number) is None)
+    return ", ".join(f"{document.stores[number].seat} (store {number})" for number in silent)
+
+
+def _blame(
+    members: ObservedStores, stores: AbstractSet[StoreNumber], message: str
+) -> Block | Unknown:
+    """Return Unknown when the missing piece may stand in a report that did not come."""
+    silent = _without_report(members, stores)
+    return Unknown(f"{message}; no report from {silent}") if silent else Block(message)

@@ -1,0 +1,70 @@
+"""What the reports say about the stores that a document names. Pure.
+
+A report counts for a store only if it comes from that very store id in this cluster; a missing one
+leaves the store unknown, never gone.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from spine_core.planning.reports import Report
+from spine_core.topology.document import Document, Seat, StoreNumber
+
+Reports = Mapping[Seat, Report | None]  # None: the seat exists, no usable answer came
+
+SYNC_AGE_MAX_S = 60.0  # six rounds of anti-entropy; older proves nothing about today
+_SERVING = ("ok", "draining")
+
+
+class ObservedStores:
+    """The stores of one document, seen through one set of reports."""
+
+    def __init__(self, document: Document, reports: Reports) -> None:
+        self.document = document
+        digest = document.digest()
+        numbers = {store.id: number for number, store in document.stores.items()}
+        ours = [
+            (seat, report)
+            for seat, report in reports.items()
+            if report is not None and report.cluster_id in (None, document.cluster_id)
+        ]
+        self._known = {
+            numbers[report.store_id]: report for _, report in ours if report.store_id in numbers
+        }
+        self.acked = frozenset(
+            number
+            for number, report in self._known.items()
+            if (report.epoch, report.digest) == (document.epoch, digest)
+        )
+        self.live = frozenset(
+            number for number in self.acked if self._known[number].status in _SERVING
+        )
+        self.behind: Mapping[Seat, str] = {
+            seat: report.store_id
+            for seat, report in ours
+            if (report.store_id in numbers or report.cluster_id == document.cluster_id)
+            and (report.epoch or 0) < document.epoch
+        }
+
+    def known(self, number: StoreNumber) -> Report | None:
+        """Return the report of a store, None when it is unknown."""
+        return self._known.get(number)
+
+    def synced(
+        self, replicas: AbstractSet[StoreNumber], off: AbstractSet[StoreNumber] = frozenset()
+    ) -> frozenset[StoreNumber]:
+        """Return the replicas of a slot that have pulled from every other live one of late.
+
+        Those in `off` neither count nor have to be pulled from.
+        """
+        live = (replicas & self.live) - off
+        return frozenset(
+            store
+            for store in live
+            if all(self._has_pulled(store, other) for other in live if other != store)
+        )
+
+    def _has_pulled(self, store: StoreNumber, source: StoreNumber) -> bool:
+        reader, peer = self._known[store], self._known[source]
+        age_s = reader.pulls.get(source)
+        return age_s is not None and age_s < min(reader.up_s, peer.up_s, SYNC_AGE_MAX_S)

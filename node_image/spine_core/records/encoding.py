@@ -1,0 +1,116 @@
+"""The stored form of a record: a header of 41 bytes and an opaque body.
+
+`fmt u8 | flags u8 | version 14 | op u64 | expires_ms u48 | length u24 | checksum u64`, big-endian,
+then the body. The checksum covers the header before it and the body, so a flipped flag is seen as
+well as a flipped character; its function is an argument, because the rules have no xxhash.
+Anti-entropy, expiry and purge read headers only.
+
+The body is `u16 length | server fields | the client's JSON`; a tombstone has no JSON.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spine_core.errors import CorruptRecordError
+from spine_core.records.versions import VERSION_BYTES, Version
+
+Checksum = Callable[[bytes], int]  # of bytes → u64
+
+HEADER_BYTES = 41
+FLAG_TOMBSTONE = 1
+FLAG_PRUNED = 2
+FLAG_PINNED = 4
+
+_FORMAT = 1
+_PREFIX = struct.Struct(">BB14sQ9s")  # expires_ms and length share nine bytes
+_HEADER = struct.Struct(">BB14sQ9sQ")
+_CHECKSUM = struct.Struct(">Q")
+_LENGTH = struct.Struct(">H")
+_LENGTH_BITS = 24
+_VERSION = slice(2, 2 + VERSION_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What can be known of a record without its body."""
+
+    version: Version
+    op: int  # u64, the operation that made this value
+    expires_ms: int  # since 1970; 0 never
+    flags: int
+    length: int  # of the body, in bytes
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One value of one record."""
+
+    version: Version
+    op: int
+    expires_ms: int = 0  # since 1970; 0 never
+    flags: int = 0
+    body: bytes
+
+
+def encode(record: Record, checksum: Checksum) -> bytes:
+    """Return the stored form."""
+    prefix = _PREFIX.pack(
+        _FORMAT,
+        record.flags,
+        record.version,
+        record.op,
+        (record.expires_ms << _LENGTH_BITS | len(record.body)).to_bytes(9, "big"),
+    )
+    return prefix + _CHECKSUM.pack(checksum(prefix + record.body)) + record.body
+
+
+def version_in(buffer: bytes) -> Version:
+    """Return the version of a stored record."""
+    return Version(buffer[_VERSION])
+
+
+def header_of(buffer: bytes) -> Header:
+    """Return the header of a stored record, without a look at the checksum."""
+    _, flags, version, op, packed, checksum = _HEADER.unpack_from(buffer)
+    both = int.from_bytes(packed, "big")
+    expires_ms, length = both >> _LENGTH_BITS, both & (1 << _LENGTH_BITS) - 1
+    return Header(Version(version), op, expires_ms, flags, length, checksum)
+
+
+def decode(buffer: bytes, checksum: Checksum) -> Record:
+    """Return the record.
+
+    Raises:
+        CorruptRecordError: the bytes are not what `encode` made.
+    """
+    if len(buffer) < HEADER_BYTES or buffer[0] != _FORMAT:
+        raise CorruptRecordError("not a record of a known format")
+    header = header_of(buffer)
+    body = buffer[HEADER_BYTES:]
+    if checksum(buffer[: _PREFIX.size] + body) != header.checksum:
+        raise CorruptRecordError("the checksum does not match")
+    return Record(
+        version=header.version,
+        op=header.op,
+        expires_ms=header.expires_ms,
+        flags=header.flags,
+        body=body,
+    )
+
+
+def is_absent(record: Header | Record, now_ms: int) -> bool:
+    """Return whether readers see nothing: a tombstone, or expired."""
+    return bool(record.flags & FLAG_TOMBSTONE) or 0 < record.expires_ms <= now_ms
+
+
+def join_body(server_fields: bytes, client_json: bytes) -> bytes:
+    """Return the body; `client_json` is empty in a tombstone."""
+    return _LENGTH.pack(len(server_fields)) + server_fields + client_json
+
+
+def split_body(body: bytes) -> tuple[bytes, bytes]:
+    """Return (server fields, client JSON) of a body made by `join_body`."""
+    end = _LENGTH.size + int.from_bytes(body[: _LENGTH.size], "big")
+    return body[_LENGTH.size : end], body[end:]

@@ -1,0 +1,68 @@
+"""What one replica answers to a weak put; decided inside its writer, never before an `await`.
+
+The epoch check and the decision must be one atomic step with the write they allow: a check that
+waits before it applies loses acknowledged writes in a topology change.
+"""
+
+from enum import StrEnum
+
+from spine_core.records.hlc import MAX_WRITE_MS
+from spine_core.records.versions import STRONG, Version, hlc_from_ms, hlc_of, kind_of
+
+_MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
+
+
+class PutVerdict(StrEnum):
+    """What becomes of a weak put."""
+
+    APPLY = "apply"  # store it, then acknowledge
+    ALREADY = "already"  # this very version is held: acknowledge without a write
+    SUPERSEDED = "superseded"  # a newer weak version is held: stamp anew
+    STRONG = "strong"  # the record is a register: no acknowledgement, send it as a change
+    LATE = "late"  # too old to be taken by anyone
+
+
+class EpochVerdict(StrEnum):
+    """Whether a request belongs to the epoch of this replica."""
+
+    OK = "ok"
+    STALE_EPOCH = "stale-epoch"  # the sender has to adopt the newer document
+    NEED_DOCUMENT = "need-document"  # this replica has to
+
+
+def judge_put(
+    *,
+    version: Version,
+    held: Version | None,
+    has_register: bool,
+    floor: int,
+    now_hlc: int,
+    deadline_rule: bool,
+) -> PutVerdict:
+    """Return the answer to a put of a weak `version`.
+
+    Args:
+        version: what is put; a prune marker included.
+        held: the version in the store, None without a record.
+        has_register: acceptor state exists, be it only a promise.
+        floor: purge floor of the slot; at or below it "not held" may mean "purged".
+        now_hlc: the clock of this replica.
+        deadline_rule: off for a write-back, which renews no write but completes an old one.
+    """
+    hlc = hlc_of(version)
+    if deadline_rule and now_hlc > hlc + _MAX_WRITE:
+        return PutVerdict.LATE
+    if has_register or (held is not None and kind_of(held) == STRONG):
+        return PutVerdict.STRONG
+    if held is None:
+        return PutVerdict.LATE if hlc <= floor else PutVerdict.APPLY
+    if held == version:
+        return PutVerdict.ALREADY
+    return PutVerdict.APPLY if held < version else PutVerdict.SUPERSEDED
+
+
+def judge_epoch(request_epoch: int, my_epoch: int) -> EpochVerdict:
+    """Return whether a request may run here: only at exactly the same epoch."""
+    if request_epoch == my_epoch:
+        return EpochVerdict.OK
+    return EpochVerdict.STALE_EPOCH if request_epoch < my_epoch else EpochVerdict.NEED_DOCUMENT

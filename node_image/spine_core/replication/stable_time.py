@@ -1,0 +1,32 @@
+"""Stable time: up to which moment every replica of a slot has every write.
+
+One number of completed pulls drives purge, the trimming of session tokens and the lag metric. A
+replica that is down freezes it; purging then waits and nothing else does.
+"""
+
+from collections.abc import Collection, Mapping
+from itertools import permutations
+
+from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
+from spine_core.records.versions import hlc_from_ms
+
+# A write may first be applied MAX_WRITE_MS after its stamp, by a clock that is MAX_DRIFT_MS behind.
+_MARGIN = hlc_from_ms(MAX_WRITE_MS + MAX_DRIFT_MS)
+
+
+def stable_time(rows: Mapping[tuple[int, int], int], write_set: Collection[int]) -> int:
+    """Return F as HLC: every write stamped <= F that any replica ever applied is on all of them.
+
+    Args:
+        rows: (reader, source) → HLC of the reader just before its last completed pull from the
+            source began, under the present epoch. Further pairs do no harm.
+        write_set: the stores that the slot is written to. A single one has no peer to pull from:
+            its pair with itself stands for its own clock.
+
+    Returns:
+        0 as long as one ordered pair of the write set has not pulled.
+    """
+    stores = tuple(write_set)
+    pairs = list(permutations(stores, 2)) or [(store, store) for store in stores]
+    oldest = min((rows.get(pair, 0) for pair in pairs), default=0)
+    return max(0, oldest - _MARGIN)

@@ -1,0 +1,99 @@
+"""What the answers to one weak put amount to. Pure.
+
+Invariant: `ACKNOWLEDGED` only when replicas that fsynced the put cover the write quorum of the epoch
+in which every one of them was asked (protocol.md §4.2, R3). A missing answer is never a "no".
+"""
+
+from enum import StrEnum
+
+from spine_core.records.versions import ABSENT, Version
+from spine_core.replication.quorums import write_done, write_possible
+from spine_core.topology.placement import Placement
+
+
+class Answer(StrEnum):
+    """How one replica answered a put; the last two are made up by the caller's own link."""
+
+    OK = "ok"
+    SUPERSEDED = "superseded"
+    STRONG = "strong"
+    LATE = "late"
+    STALE_EPOCH = "stale-epoch"
+    NEED_DOCUMENT = "need-document"
+    MISDIRECTED = "misdirected"
+    FULL = "full"
+    CLOCK_SKEW = "clock-skew"
+    BUSY = "busy"
+    ERROR = "error"  # the replica failed in the middle: it may have applied
+    LOST = "lost"  # sent, and the link broke or the time ran out
+    UNREACHABLE = "unreachable"  # never sent
+
+
+MAY_HAVE_APPLIED = frozenset({Answer.OK, Answer.ERROR, Answer.LOST})
+
+
+class Verdict(StrEnum):
+    """What the coordinator does next."""
+
+    ACKNOWLEDGED = "acknowledged"
+    NEW_EPOCH = "new-epoch"  # adopt the newer document, then try again
+    REROUTE = "reroute"  # the record is a register: run the put as its change
+    RESTAMP = "restamp"  # a newer version is held: try again above it
+    FULL = "full"
+    UNAVAILABLE = "unavailable"
+
+
+class WriteTally:
+    """Collect the answers of one attempt: one put, one version, one epoch."""
+
+    __slots__ = ("_answers", "_placement", "_slot", "acks", "superseded_by")
+
+    def __init__(self, placement: Placement, slot: int) -> None:
+        self._placement = placement
+        self._slot = slot
+        self._answers: dict[int, Answer] = {}
+        self.acks: set[int] = set()
+        self.superseded_by: Version = ABSENT
+
+    def answer(self, store: int, answer: Answer, held: Version = ABSENT) -> None:
+        """Note the answer of a store; `held` is the newer version of a `superseded`."""
+        self._answers[store] = answer
+        if answer is Answer.OK:
+            self.acks.add(store)
+        self.superseded_by = max(self.superseded_by, held)
+
+    def asked(self) -> tuple[int, ...]:
+        """Return the stores of the write set."""
+        return self._placement.write_set(self._slot)
+
+    @property
+    def may_have_applied(self) -> bool:
+        """Whether some replica may hold the put now or later; who has not answered may."""
+        answers = self._answers
+        return any(answers.get(store, Answer.LOST) in MAY_HAVE_APPLIED for store in self.asked())
+
+    def verdict(self) -> Verdict | None:
+        """Return what follows from the answers so far, None while more can change it."""
+        if write_done(self._placement, self._slot, self.acks):
+            return Verdict.ACKNOWLEDGED
+        failed = self._answers.keys() - self.acks
+        if write_possible(self._placement, self._slot, failed):
+            return None
+        return self._refusal()
+
+    def expire(self) -> Verdict:
+        """End the attempt now: whoever has not answered may still apply the put."""
+        for store in self.asked():
+            if store not in self._answers:
+                self.answer(store, Answer.LOST)
+        return self.verdict() or Verdict.UNAVAILABLE
+
+    def _refusal(self) -> Verdict:
+        answers = set(self._answers.values())
+        if Answer.STALE_EPOCH in answers:
+            return Verdict.NEW_EPOCH
+        if Answer.STRONG in answers:
+            return Verdict.REROUTE
+        if answers & {Answer.SUPERSEDED, Answer.LATE}:
+            return Verdict.RESTAMP
+        return Verdict.FULL if Answer.FULL in answers else Verdict.UNAVAILABLE

@@ -1,0 +1,174 @@
+"""Calls to replicas, our own among them: the coordinator sees no difference.
+
+Also where epochs meet: a peer that is behind gets our document, one that is ahead gives us its own.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from spine_core.errors import CorruptRecordError
+from spine_core.records.encoding import Record, decode
+from spine_core.records.versions import ABSENT, Version
+from spine_core.replication.write_tally import Answer
+from spine_node.clock import Clock
+from spine_node.engine.cluster.replica import GET, Replica
+from spine_node.engine.cluster.topology_view import Membership, TopologyView
+from spine_node.links.frames import Body, pack, unpack
+from spine_node.links.mesh import AnswerT, CallError, Mesh, Method
+from spine_node.store import StorageError, Store, checksum
+from spine_node.store.operations import PutReply
+
+DOCUMENT_TIMEOUT_S = 1.0
+OnPut = Callable[[int, Answer, Version], None]
+
+logger = logging.getLogger("spine.engine")
+
+
+class Copy(NamedTuple):
+    """What one store holds under a key, its checksum found good."""
+
+    raw: bytes
+    record: Record
+
+    @property
+    def version(self) -> Version:
+        """The version of the record."""
+        return self.record.version
+
+
+class ReplicaClient:
+    """The replicas of the cluster by store number, as this node reaches them."""
+
+    def __init__(
+        self, mesh: Mesh, replica: Replica, membership: Membership, store: Store, clock: Clock
+    ) -> None:
+        self._mesh, self._replica, self._membership = mesh, replica, membership
+        self._store, self._clock = store, clock
+        self._latency_s: dict[int, float] = {}  # store → moving mean of its answers to `get`
+
+    def put(
+        self, view: TopologyView, stores: Iterable[int], put: tuple[bytes, int, bytes, bool],
+        left_s: float, on_put: OnPut,
+    ) -> None:  # fmt: skip
+        """Send one put to all stores at once; `on_put(store, answer, newer)` runs once for each."""
+        body: Body | None = None
+        for store in stores:
+            if store == view.number:
+                self._put_here(view, store, put, on_put)
+                continue
+            body = body or pack(put)
+            self._put_there(view, store, body, left_s, on_put)
+
+    def _put_here(
+        self, view: TopologyView, store: int, put: tuple[bytes, int, bytes, bool], on_put: OnPut
+    ) -> None:
+        key, slot, raw, write_back = put
+        try:
+            future = self._replica.put_local(
+                key, slot, raw, epoch=view.epoch, write_back=write_back
+            )
+        except StorageError:  # too many wait, or the disk failed: nothing was queued
+            on_put(store, Answer.BUSY, ABSENT)
+            return
+
+        def done(_: object) -> None:
+            if future.cancelled() or future.exception():
+                on_put(store, Answer.ERROR, ABSENT)
+                return
+            reply: PutReply = future.result()
+            on_put(store, Answer(reply.status), reply.version or ABSENT)
+
+        future.add_done_callback(done)
+
+    def _put_there(
+        self, view: TopologyView, store: int, body: Body, left_s: float, on_put: OnPut
+    ) -> None:
+        def on_reply(answer: Answer, reply: Body) -> None:
+            if answer is Answer.STALE_EPOCH:
+                self._membership.offer(unpack(reply))
+            elif answer is Answer.NEED_DOCUMENT:
+                self.push_document(store)
+            held = unpack(reply) if answer is Answer.SUPERSEDED else ABSENT
+            on_put(store, answer, held)
+
+        self._mesh.call(store, "put", view.epoch, body, left_s, on_reply)
+
+    async def get(
+        self, view: TopologyView, store: int, slot: int, key: bytes, left_s: float
+    ) -> tuple[Copy | None, int]:
+        """Read one key of one store: (its copy, the slot's floor there).
+
+        Raises:
+            CallError: the store did not answer with `ok`, is of another epoch, or its copy is
+                damaged, which is no absence: somebody else has to be asked.
+        """
+        if store == view.number:
+            if view is not self._membership.view:
+                raise CallError(store, Answer.STALE_EPOCH, pack(None))
+            raw, floor = self._store.get(key), self._store.floor(slot)
+        else:
+            began = self._clock.now()
+            raws, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
+            if len(raws) != 1:
+                raise CallError(store, Answer.ERROR, pack(None))
+            raw = raws[0]
+            self._note(store, self._clock.now() - began)
+        try:
+            return None if raw is None else Copy(raw, decode(raw, checksum)), floor
+        except CorruptRecordError as error:
+            logger.error("record_corrupt", extra={"store": store, "why": str(error)})
+            raise CallError(store, Answer.ERROR, pack(None)) from error
+
+    async def ask(
+        self, view: TopologyView, store: int, method: Method[AnswerT], body: Any, left_s: float
+    ) -> AnswerT:
+        """Call a peer under the epoch of a view.
+
+        Raises:
+            CallError: no `ok`; a newer or older document was passed on before it was raised.
+        """
+        try:
+            return await self._mesh.ask(store, method, view.epoch, body, left_s)
+        except CallError as error:
+            if error.status == Answer.STALE_EPOCH:
+                self._membership.offer(unpack(error.body))
+            elif error.status == Answer.NEED_DOCUMENT:
+                self.push_document(store)
+            raise
+
+    def push_document(self, store: int) -> None:
+        """Send our document to a peer that lacks it; nobody waits for the answer."""
+        view = self._membership.view
+        if view is not None:
+            body = pack(view.document.canonical())
+            self._mesh.call(
+                store, "topology", view.epoch, body, DOCUMENT_TIMEOUT_S, lambda _status, _body: None
+            )
+
+    def fetch_document(self, store: int) -> None:
+        """Ask a peer of a higher epoch for its document, and adopt it; nobody waits."""
+
+        def on_reply(answer: Answer, reply: Body) -> None:
+            if answer is Answer.OK:
+                self._membership.offer(unpack(reply))
+
+        self._mesh.call(
+            store, "topology", self._membership.epoch, pack(None), DOCUMENT_TIMEOUT_S, on_reply
+        )
+
+    def order(self, stores: Iterable[int], mine: int | None) -> list[int]:
+        """Return stores in the order to ask them: ours, then those that are up, quickest first."""
+
+        def rank(store: int) -> tuple[bool, bool, float]:
+            down = not self._mesh.is_up(store)
+            return store != mine, down, self._latency_s.get(store, 0.0)
+
+        return sorted(stores, key=rank)
+
+    def up(self) -> frozenset[int]:
+        """Return the peers with an open link."""
+        return self._mesh.up()
+
+    def _note(self, store: int, seconds: float) -> None:
+        self._latency_s[store] = 0.8 * self._latency_s.get(store, seconds) + 0.2 * seconds

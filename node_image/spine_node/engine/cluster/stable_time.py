@@ -1,0 +1,46 @@
+"""The sync matrix and the stable time that follows from it (protocol.md §9.2).
+
+Row M[reader]: store → when the reader last completed a pull from it (HLC, taken before the pull
+began), the worst of the slots they share. Ours is measured here, the others' come by gossip. A row
+counts only under the epoch in which its pulls were made.
+"""
+
+from collections.abc import Mapping
+
+from spine_core.replication.stable_time import stable_time
+from spine_node.engine.cluster.topology_view import TopologyView
+
+
+class StableTimes:
+    """The matrix as this node knows it."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[int, Mapping[int, int]]] = {}  # reader → (epoch, row)
+        self._known: dict[tuple[int, ...], int] = {}  # write set → F, until a row changes
+
+    def put_row(self, reader: int, epoch: int, row: Mapping[int, int]) -> None:
+        """Take over the newest row of a reader."""
+        if self._rows.get(reader) != (epoch, row):
+            self._rows[reader] = (epoch, dict(row))
+            self._known.clear()
+
+    def row(self, reader: int, epoch: int) -> Mapping[int, int]:
+        """Return a reader's row, empty when it is of another epoch."""
+        of_epoch, row = self._rows.get(reader, (epoch, {}))
+        return row if of_epoch == epoch else {}
+
+    def of(self, view: TopologyView, slot: int) -> int:
+        """Return F of a slot as HLC: all that was ever stamped up to it is on every replica."""
+        write_set = view.placement.write_set(slot)
+        if write_set not in self._known:
+            pairs = {
+                (reader, source): at
+                for reader in write_set
+                for source, at in self.row(reader, view.epoch).items()
+            }
+            self._known[write_set] = stable_time(pairs, write_set)
+        return self._known[write_set]
+
+    def forget(self) -> None:
+        """Drop what was derived: the epoch has changed."""
+        self._known.clear()

@@ -1,0 +1,227 @@
+"""The coordinator of lists: asks the query indexes of several stores and merges their pages.
+
+Eventual: one replica of every slot, as far as its index has come. Read-your-writes: the same from
+indexes brought to the head of their feeds, if they show every own write of the session; else as the
+stronger models. Causal and strong: a majority of the replicas of every slot, and whatever they do not
+agree on is read by quorum, because a union alone brings deleted records back (protocol.md §12.3).
+
+A session names its writes by key hash, which tells neither slot nor namespace. So an own write counts
+as shown when *some* answering store shows it, live or deleted, in a slot it answers for. A majority of
+every slot needs no such proof: it shares a replica with every acknowledged write.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from spine_core.errors import ProblemError
+from spine_core.records.consistency import Consistency, Model
+from spine_core.records.encoding import Record, decode, is_absent
+from spine_core.records.filters import Filter, Test, canonical, conjuncts, demanded_tags, matches
+from spine_core.records.ids import slot_of
+from spine_core.records.sessions import Session
+from spine_core.records.versions import hlc_of
+from spine_core.replication.quorums import majority
+from spine_node.clock import Clock
+from spine_node.engine.query.page_merge import Merged, frontier_of, merged, unknown_needs
+from spine_node.engine.query.page_tokens import position_of_token, token_after
+from spine_node.engine.query.scatter import Gathered, QueryPeers, Scatter
+from spine_node.ports import ListItem, ListOutcome, ListRequest
+from spine_node.search.entries import created_ms_of, memory_of
+from spine_node.search.messages import Position, QueryCall, comes_before, position_of
+from spine_node.store import checksum
+
+__all__ = ["ListCoordinator", "QueryPeers"]
+
+RETRY_S: Final = 0.05
+VERIFYING_MAX: Final = 32  # quorum reads of one page at the same time
+
+Needs = tuple[tuple[int, bytes], ...]  # (key hash, version)
+_Placed = tuple[Position, ListItem]
+
+
+class ListCoordinator:
+    """Coordinates lists on any node."""
+
+    def __init__(
+        self,
+        peers: QueryPeers,
+        clock: Clock,
+        page_keys: Callable[[], Sequence[bytes]],
+        consistency: Callable[[], Consistency],
+    ) -> None:
+        self._peers, self._clock = peers, clock
+        self._page_keys, self._consistency = page_keys, consistency
+
+    async def list(self, request: ListRequest) -> ListOutcome:
+        """Answer one page.
+
+        Raises:
+            ProblemError: `invalid-request` (page token), `coverage-incomplete`,
+                `session-unsatisfied`, `quorum-unavailable`, `not-ready`.
+        """
+        keys = self._page_keys()
+        session = request.session or Session()
+        self._peers.see(session.t)
+        model = self._consistency().resolve(request.model, demanded_tags(request.filter))
+        page = _Page(self._peers, self._clock, request, model, position_of_token(request, keys))
+        gathered = await page.gather()
+        items, end = await page.items_of(gathered)
+        slots = len(gathered.placement.slots)
+        return ListOutcome(
+            items=items,
+            next_page_token=token_after(request, end, keys) if end else None,
+            slots=slots,
+            answered=slots - gathered.missing.bit_count(),
+            model=model,
+            session=session.saw(max((hlc_of(item.record.version) for item in items), default=0)),
+            index_lag_ms=max(answer.page.lag_ms for answer in gathered.answers),
+        )
+
+
+class _Page:
+    """One page on its way: what was asked, where it begins, at which model."""
+
+    def __init__(
+        self,
+        peers: QueryPeers,
+        clock: Clock,
+        request: ListRequest,
+        model: Model,
+        after: Position | None,
+    ) -> None:
+        self._peers, self._clock, self._request = peers, clock, request
+        self._model, self._after = model, after
+        self._scattering = Scatter(peers, clock)
+        self._now_ms = clock.physical_ms()
+
+    async def gather(self) -> Gathered:
+        """Ask until the model is satisfied, or the deadline has come."""
+        while True:
+            gathered, problem = await self._attempt()
+            if problem is None:
+                return gathered
+            if self._request.deadline - self._clock.now() <= RETRY_S:
+                raise problem
+            await self._clock.sleep(RETRY_S)
+
+    async def items_of(self, gathered: Gathered) -> tuple[tuple[ListItem, ...], Position | None]:
+        """Return the records of the page, and where the next one begins: None at the end."""
+        order, size = self._request.order, self._request.page_size
+        frontier = frontier_of(gathered.answers, order)
+        found = merged(gathered.answers, order)
+        placed = [self._placed(each) for each in found if each.agreed]
+        placed += await self._verified([each for each in found if not each.agreed], frontier)
+        placed.sort(key=lambda each: each[0], reverse=order == "-created_at")
+        if len(placed) > size:
+            frontier = placed[size - 1][0]
+        return tuple(item for _, item in placed[:size]), frontier
+
+    async def _attempt(self) -> tuple[Gathered, ProblemError | None]:
+        """Make one pass, two if the session is not satisfied by one; say what is wrong with it."""
+        if self._model is Model.EVENTUAL:
+            gathered = await self._pass(copies=1)
+            partial = gathered.answers and gathered.placement is self._peers.placement()
+            return gathered, None if partial or not gathered.missing else _uncovered(gathered)
+        unmet = False
+        needs = self._needs() if self._model is Model.READ_YOUR_WRITES else None
+        if needs is not None:
+            gathered = await self._pass(copies=1, needs=needs)
+            unmet = not gathered.missing and bool(unknown_needs(gathered.answers))
+            if not gathered.missing and not unmet:
+                return gathered, None
+        gathered = await self._pass(copies=majority(self._peers.placement().factor))
+        if not gathered.missing:
+            return gathered, None
+        return gathered, _unsatisfied() if unmet else _uncovered(gathered)
+
+    def _needs(self) -> Needs | None:
+        """Return the own writes that some replica may lack; None if they are not all known."""
+        if self._request.session is None:
+            return None
+        past = self._request.session.trimmed(self._peers.stable())
+        return None if past.o else past.writes
+
+    async def _pass(self, *, copies: int, needs: Needs = ()) -> Gathered:
+        request = self._request
+        call = QueryCall(
+            namespace=request.namespace,
+            subtree=request.scope == "subtree",
+            filter=canonical(request.filter),
+            order=request.order,
+            after=self._after,
+            limit=request.page_size + 1,  # one more tells whether another page follows
+            slots=b"",  # told to each store by itself
+            needs=needs,
+            fresh=self._model is not Model.EVENTUAL,
+            now_ms=self._now_ms,
+        )
+        wanted = _slots_in_question(request, len(self._peers.placement().slots))
+        return await self._scattering.gather(call, wanted, copies=copies, deadline=request.deadline)
+
+    def _placed(self, found: Merged) -> _Placed:
+        record = decode(found.candidate.raw, checksum)
+        return found.candidate.position, ListItem(
+            namespace=found.namespace, memory_id=found.memory_id, record=record
+        )
+
+    async def _verified(
+        self, doubtful: Sequence[Merged], frontier: Position | None
+    ) -> list[_Placed]:
+        """Read by quorum what the replicas do not agree on; keep what belongs on this page."""
+        gate = asyncio.Semaphore(VERIFYING_MAX)
+
+        async def verify(found: Merged) -> _Placed | None:
+            async with gate:
+                record = await self._peers.quorum_read(
+                    found.namespace, found.memory_id, self._request.deadline
+                )
+            return None if record is None else self._matching(found, record, frontier)
+
+        checked = await asyncio.gather(*map(verify, doubtful))
+        return [each for each in checked if each is not None]
+
+    def _matching(self, found: Merged, record: Record, frontier: Position | None) -> _Placed | None:
+        if is_absent(record, self._now_ms):
+            return None
+        namespace, memory_id = found.namespace, found.memory_id
+        order = self._request.order
+        position = position_of(order, created_ms_of(record), namespace, memory_id)
+        if self._after is not None and not comes_before(order, self._after, position):
+            return None
+        if frontier is not None and comes_before(order, frontier, position):
+            return None  # it is found again by the page that reaches it
+        if not matches(self._request.filter, memory_of(namespace, memory_id, record), self._now_ms):
+            return None
+        return position, ListItem(namespace=namespace, memory_id=memory_id, record=record)
+
+
+def _uncovered(gathered: Gathered) -> ProblemError:
+    lacking, slots = gathered.missing.bit_count(), len(gathered.placement.slots)
+    detail = f"{lacking} of {slots} slots did not answer in time (Spine-Timeout-Ms)"
+    return ProblemError("coverage-incomplete", detail)
+
+
+def _unsatisfied() -> ProblemError:
+    detail = "a write of this session is not on the replicas that can be reached"
+    return ProblemError("session-unsatisfied", detail)
+
+
+def _slots_in_question(request: ListRequest, slots: int) -> int:
+    """Return the slots (bitmap) that can hold a match: one when the filter fixes the partition."""
+    if request.scope == "exact":
+        for part in conjuncts(request.filter):
+            routed = _fixed_id(part)
+            if routed is not None:
+                return 1 << slot_of(request.namespace, routed, slots)
+    return (1 << slots) - 1
+
+
+def _fixed_id(part: Filter) -> str | None:
+    """Return an id that shares its slot with every id the test lets through."""
+    match part:
+        case Test(field="id", op="$eq", operand=str(memory_id)):
+            return memory_id
+        case Test(field="id", op="$prefix", operand=str(prefix)) if "~" in prefix:
+            return prefix
+    return None

@@ -1,0 +1,53 @@
+"""Page tokens: where a list goes on. They name no node and no epoch, so they survive both."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from spine_core.errors import ProblemError
+from spine_core.records.sessions import open_page, seal_page
+from spine_node.ports import ListRequest
+from spine_node.search.messages import Order, Position
+
+
+class _List(msgspec.Struct, frozen=True, array_like=True):
+    """What makes two requests pages of one list."""
+
+    namespace: str
+    scope: str
+    order: Order
+    filter_hash: bytes
+
+
+class _Token(msgspec.Struct, frozen=True, array_like=True):
+    """A position in a list."""
+
+    of: _List
+    after: Position
+
+
+_token = msgspec.msgpack.Decoder(_Token)
+
+
+def token_after(request: ListRequest, after: Position, keys: Sequence[bytes]) -> str:
+    """Return the token of the page behind a position; the first key signs."""
+    return seal_page(msgspec.msgpack.encode(_Token(_list_of(request), after)), keys[0])
+
+
+def position_of_token(request: ListRequest, keys: Sequence[bytes]) -> Position | None:
+    """Return where the page asked for begins, None at the start of the list.
+
+    Raises:
+        ProblemError: `invalid-request`, the token is not ours or of another list.
+    """
+    if request.page_token is None:
+        return None
+    token = _token.decode(open_page(request.page_token, keys))
+    if token.of != _list_of(request):
+        errors = (("page_token", "belongs to another list"),)
+        raise ProblemError("invalid-request", "the page token is not of this list", errors=errors)
+    return token.after
+
+
+def _list_of(request: ListRequest) -> _List:
+    return _List(request.namespace, request.scope, request.order, request.filter_hash)

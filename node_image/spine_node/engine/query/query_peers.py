@@ -1,0 +1,93 @@
+"""The cluster as the coordinator of lists sees it, and the method `query` that it calls on others.
+
+Bodies: `query` `QueryCall` → `QueryPage` (spine_node.search.messages).
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from spine_core.errors import ProblemError
+from spine_core.records.encoding import Record
+from spine_core.replication.write_tally import Answer
+from spine_core.topology.document import StoreNumber
+from spine_core.topology.placement import Placement
+from spine_node.engine.cluster.context import Context
+from spine_node.engine.cluster.replica import Replica
+from spine_node.engine.cluster.stable_time import StableTimes
+from spine_node.engine.coordinator.read import ReadCoordinator
+from spine_node.links.frames import Request, pack
+from spine_node.links.mesh import CallError, Method
+from spine_node.links.server import Outcome
+from spine_node.search.index import QueryIndex
+from spine_node.search.messages import QueryCall, QueryPage
+
+QUERY = Method("query", QueryPage)
+
+_call = msgspec.msgpack.Decoder(QueryCall)
+
+
+class ClusterQueryPeers:
+    """`QueryPeers` over links, our own index among them."""
+
+    def __init__(
+        self, context: Context, stable: StableTimes, reading: ReadCoordinator, replica: Replica,
+        index: QueryIndex,
+    ) -> None:  # fmt: skip
+        self._membership, self._peers = context.membership, context.peers
+        self._stamps, self._clock = context.stamps, context.clock
+        self._stable, self._reading, self._replica = stable, reading, replica
+        self._index = index
+
+    def placement(self) -> Placement:
+        """Return the placement in force."""
+        return self._membership.member_view().placement
+
+    def live(self) -> Sequence[StoreNumber]:
+        """Return our own store, then those whose link is up, the quickest first."""
+        view = self._membership.member_view()
+        up = self._peers.up() | {view.number}
+        return self._peers.order((n for n in view.document.named() if n in up), view.number)
+
+    def stable(self) -> int:
+        """Return the lowest stable time of all slots."""
+        view = self._membership.member_view()
+        groups = view.placement.groups.values()  # all slots of one have the same replicas
+        return min(self._stable.of(view, slots[0]) for slots in groups)
+
+    def see(self, hlc: int) -> None:
+        """Move our clock to at least the time that a session has seen."""
+        self._stamps.follow(hlc)
+
+    async def query(
+        self, placement: Placement, store: StoreNumber, call: QueryCall, deadline: float
+    ) -> QueryPage | None:
+        """Ask a store's index; None without an answer under this epoch."""
+        view = self._membership.member_view()
+        if view.placement is not placement:
+            return None
+        try:
+            if store == view.number:
+                page = await self._index.answer(call, deadline)
+                return page if view is self._membership.view else None
+            left_s = deadline - self._clock.now()
+            return await self._peers.ask(view, store, QUERY, call, left_s)
+        except (CallError, ProblemError):
+            return None
+
+    async def quorum_read(self, namespace: str, memory_id: str, deadline: float) -> Record | None:
+        """Return the latest acknowledged version of a record."""
+        return await self._reading.quorum(namespace, memory_id, deadline)
+
+    async def serve(self, request: Request) -> Outcome:
+        """Serve `query`.
+
+        The epoch is checked before the index is brought to the feed's head, and again behind the
+        page: an adoption in between may have dropped the slots that it was gathered from.
+        """
+        refusal = self._replica.refuse(request.epoch)
+        if refusal:
+            return refusal
+        deadline = self._clock.now() + request.left_ms / 1000
+        page = await self._index.answer(_call.decode(request.body), deadline)
+        return self._replica.refuse(request.epoch) or (Answer.OK, pack(page))

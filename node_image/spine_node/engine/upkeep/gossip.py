@@ -1,0 +1,169 @@
+"""Tells peers about this node and hears about them (protocol.md §11).
+
+Gossip carries beats, epochs and rows of the sync matrix. It never decides ownership: a higher epoch
+heard of only makes this node fetch the document, a lower one makes it send its own. Body of
+`gossip`: [state, {store: [boot, beat]}], the caller's own state and what it knows → the states
+that are news to the caller.
+"""
+
+import logging
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from spine_core.replication.gossip import GossipView, Liveness, NodeState
+from spine_core.replication.write_tally import Answer
+from spine_node.engine.cluster.context import Context
+from spine_node.engine.cluster.stable_time import StableTimes
+from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.replication.anti_entropy import AntiEntropy
+from spine_node.engine.upkeep.health import Health
+from spine_node.links.frames import Request, pack, unpack
+from spine_node.links.mesh import CallError, Method
+from spine_node.links.server import Outcome
+
+logger = logging.getLogger("spine.engine")
+
+ROUND_S = 0.5
+CALL_TIMEOUT_S = 1.0
+GOSSIP = Method("gossip", list[NodeState])
+
+
+class GossipLoop:
+    """Keeps the gossip view of one node, from the moment a document names it."""
+
+    def __init__(
+        self, context: Context, stable: StableTimes, pulling: AntiEntropy, health: Health
+    ) -> None:
+        self._stable, self._pulling, self._health = stable, pulling, health
+        self._membership, self._peers = context.membership, context.peers
+        self._clock, self._metrics = context.clock, context.metrics
+        self._boot = context.store.identity.boot
+        self._beat = 0
+        self._known: GossipView | None = None
+        seed = context.clock.entropy(8)
+        self._random = random.Random(seed)  # noqa: S311 - who is asked next is no secret
+
+    async def run(self) -> None:
+        """Gossip every half second, for ever."""
+        while True:
+            view = self._membership.view
+            if view is not None and view.number is not None:
+                await self._round(view, self._view_of(view))
+            await self._clock.sleep(self._clock.jittered(ROUND_S))
+
+    def serve(self, request: Request) -> Outcome:
+        """Serve `gossip`."""
+        if self._known is None:
+            return Answer.MISDIRECTED, pack(None)
+        state, digests = unpack(request.body)
+        caller = msgspec.convert(state, NodeState)
+        self._merge([caller], said_by=caller.store)
+        return Answer.OK, pack(self._known.missing(_digests_in(digests)))
+
+    def status(self, store: int) -> str:
+        """Return how a peer is: what it says of itself while it is heard, else suspect or down."""
+        known = self._known
+        if known is None:
+            return Liveness.DOWN
+        liveness = known.liveness(store, self._now_ms())
+        state = known.states.get(store)
+        return state.status if liveness is Liveness.UP and state else str(liveness)
+
+    def live(self) -> frozenset[int]:
+        """Return the peers that are heard of, without ourselves."""
+        if self._known is None:
+            return frozenset()
+        now_ms, known = self._now_ms(), self._known
+        return frozenset(s for s in known.states if known.liveness(s, now_ms) is Liveness.UP)
+
+    def epochs(self) -> dict[int, int]:
+        """Return the epoch that each store says it has adopted, of those that are heard."""
+        live = self.live()
+        states = self._known.states if self._known else {}
+        return {store: state.epoch for store, state in states.items() if store in live}
+
+    def peers(self) -> dict[str, dict[str, Any]]:
+        """Return what the report says about each peer."""
+        known, view = self._known, self._membership.view
+        if known is None or view is None:
+            return {}
+        now_ms = self._now_ms()
+        return {
+            str(store): {
+                "state": str(known.liveness(store, now_ms)),
+                "boot": max(1, known.boots.get(store, 1)),
+                "silent_s": round(known.silent_ms(store, now_ms) / 1000, 1),
+            }
+            for store in sorted(view.document.named())
+            if store != view.number
+        }
+
+    def _view_of(self, view: TopologyView) -> GossipView:
+        """Say how we are now, and return all that is known."""
+        assert view.number is not None
+        self._beat += 1
+        own = NodeState(
+            store=view.number,
+            boot=self._boot,
+            beat=self._beat,
+            epoch=view.epoch,
+            status=self._health.status(),
+            in_flight=self._health.in_flight,
+            data={"row": self._pulling.row()},
+        )
+        if self._known is None or view.number not in self._known.states:
+            self._known = GossipView(own, started_ms=self._now_ms())
+        else:
+            self._known.announce(own)
+            self._known.retain(view.document.named())
+        return self._known
+
+    async def _round(self, view: TopologyView, known: GossipView) -> None:
+        assert view.number is not None
+        own = known.states[view.number]
+        partners = known.partners(view.document.named(), self._now_ms(), self._random)
+        for store in partners:
+            body = [own, known.digests()]
+            try:
+                states = await self._peers.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
+            except CallError as error:
+                if error.status == Answer.MISDIRECTED:  # it waits for its first document
+                    self._peers.push_document(store)
+                continue
+            self._merge(states, said_by=store)
+
+    def _merge(self, states: Iterable[NodeState], *, said_by: int) -> None:
+        """Take news in. Only what a store says of itself shows its disk: others repeat old news."""
+        assert self._known is not None
+        for state in states:
+            own = state.store == said_by
+            if own and self._known.is_rolled_back(state.store, state.boot):
+                self._metrics.boot_rollbacks.inc()
+                logger.error("peer_rolled_back", extra={"store": state.store, "boot": state.boot})
+        for state in self._known.merge(states, self._now_ms()):
+            self._stable.put_row(state.store, state.epoch, _row_of(state))
+            self._compare_epochs(state)
+
+    def _compare_epochs(self, state: NodeState) -> None:
+        if state.epoch > self._membership.epoch:
+            self._peers.fetch_document(state.store)
+        elif state.epoch < self._membership.epoch:
+            self._peers.push_document(state.store)
+
+    def _now_ms(self) -> int:
+        return round(self._clock.now() * 1000)
+
+
+def _row_of(state: NodeState) -> dict[int, int]:
+    """Return a peer's row of the sync matrix, empty when it is laid out otherwise."""
+    try:
+        return msgspec.convert(state.data.get("row"), dict[int, int])
+    except msgspec.ValidationError:
+        return {}
+
+
+def _digests_in(values: Any) -> dict[int, tuple[int, int]]:
+    return msgspec.convert(values, dict[int, tuple[int, int]])

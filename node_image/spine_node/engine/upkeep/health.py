@@ -1,0 +1,81 @@
+"""Whether this node may serve, and what state it calls itself (protocol.md §4.3 R10, §15).
+
+Readiness never needs a quorum at start, or a full restart could not end. A node that has lost touch
+with a majority of `current` turns clients away: its reads may be old, and it cannot write.
+"""
+
+from dataclasses import dataclass, field
+
+from spine_core.planning.reports import Status
+from spine_node.clock import Clock
+from spine_node.engine.cluster.replica_client import ReplicaClient
+from spine_node.engine.cluster.topology_view import Membership, MemberStatus
+
+FIRST_ROUND_S = 30.0  # how long readiness waits for the first round of pulls
+ISOLATED_S = 10.0  # without a majority for so long: not ready
+SILENCED_S = 60.0  # and reads are refused
+
+
+@dataclass(slots=True)
+class Health:
+    """The running judgement of one node about itself."""
+
+    membership: Membership
+    peers: ReplicaClient
+    clock: Clock
+    started_at: float
+    pulled_once: bool = False
+    draining: bool = False
+    stopping: bool = False  # not ready any more, but whoever still comes is served
+    resigned: bool = False
+    in_flight: int = 0
+    majority_at: float = field(init=False)  # when a majority was last in reach
+
+    def __post_init__(self) -> None:
+        self.majority_at = self.started_at  # peers get the time of an isolation to appear
+
+    def look(self) -> None:
+        """Note whether a majority of the current members is in reach now."""
+        view = self.membership.view
+        if view is None or view.number is None:
+            self.majority_at = self.clock.now()
+            return
+        members = set(view.document.current.values())
+        reached = len(members & (self.peers.up() | {view.number}))
+        if 2 * reached > len(members):
+            self.majority_at = self.clock.now()
+
+    def isolated_s(self) -> float:
+        """Return for how long no majority was in reach."""
+        return self.clock.now() - self.majority_at
+
+    def status(self) -> Status:
+        """Return the state as the operator reads it."""
+        standing = self.membership.standing
+        if standing is not MemberStatus.MEMBER:
+            return "retired" if standing is MemberStatus.RETIRED else "unjoined"
+        if self.draining:
+            return "draining"
+        if self.isolated_s() > ISOLATED_S:
+            return "isolated"
+        return "ok" if self._caught_up() else "starting"
+
+    def unready(self) -> str | None:
+        """Return why clients may not come, None when they may."""
+        if self.resigned or self.stopping:
+            return "this node is stopping"
+        status = self.status()
+        return None if status == "ok" else f"this node is {status}"
+
+    def refusal(self) -> str | None:
+        """Return why a client that came all the same is turned away, None when it is served."""
+        if self.resigned:
+            return "this node has resigned"
+        if self.draining:
+            return "this node is draining"
+        if self.isolated_s() > SILENCED_S:
+            return "this node has not reached a majority of the cluster for a minute"
+        return None
+
+    def _caught_up(self) -> bool:
+        return self.pulled_once or self.clock.now() - self.started_at > FIRST_ROUND_S

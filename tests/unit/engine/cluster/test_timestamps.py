@@ -1,0 +1,124 @@
+"""Versions are issued once, whatever the clock does, and only below a durable mark."""
+
+import asyncio
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from spine_core.errors import ProblemError
+from spine_core.records.hlc import MAX_DRIFT_MS
+from spine_core.records.versions import Version, hlc_from_ms, hlc_of, ms_of
+from spine_node.engine.cluster.timestamps import AHEAD_MS, HlcAllocator
+from spine_node.store import StorageFullError, Store
+from unit.engine.rig import NOW_MS, ManualClock
+from unit.store.rig import Rig
+
+
+class Lives:
+    """One store, opened again and again as after a power cut, and the clock it stamps by."""
+
+    def __init__(self, path: Path) -> None:
+        self.rig, self.clock = Rig(path), ManualClock()
+
+    def begin(self) -> tuple[Store, HlcAllocator]:
+        self.rig.physical_ms = self.clock.wall_ms
+        store = self.rig.open()
+        return store, HlcAllocator(store, self.rig.clock, self.clock)
+
+    async def durable_mark(self, store: Store) -> int:
+        """End a life at this instant; return what the disk says of its clock."""
+        await store.close(clean=False)
+        again = self.rig.open()
+        await again.close(clean=False)
+        return again.hlc_mark
+
+
+@pytest.fixture
+def lives(tmp_path: Path) -> Lives:
+    return Lives(tmp_path / "store")
+
+
+async def test_no_version_is_issued_before_a_mark_above_it_is_durable(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    version = await stamps.version(1)
+    assert await lives.durable_mark(store) > hlc_of(version)
+
+
+async def test_a_version_waits_for_the_commit_of_its_mark(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    lives.rig.leash.hold()
+    issuing = asyncio.create_task(stamps.version(1))
+    await lives.rig.leash.arrived()
+    assert not issuing.done()
+    lives.rig.leash.release()
+    await issuing
+    await store.close(clean=False)
+
+
+async def test_the_mark_stays_ahead_of_a_clock_that_runs(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    for _ in range(200):
+        lives.clock.wall_ms += 13
+        version = await stamps.version(1)
+    assert await lives.durable_mark(store) > hlc_of(version)
+
+
+async def test_the_mark_stays_ahead_of_what_is_seen_of_faster_clocks(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    stamps.see(hlc_from_ms(NOW_MS + MAX_DRIFT_MS))
+    version = await stamps.version(1)
+    assert hlc_of(version) > hlc_from_ms(NOW_MS + MAX_DRIFT_MS)
+    assert await lives.durable_mark(store) > hlc_of(version)
+
+
+@pytest.mark.parametrize("back_ms", [0, 1, 400, 60_000, 10**9])
+async def test_a_restart_with_the_clock_set_back_issues_no_version_again(
+    lives: Lives, back_ms: int
+) -> None:
+    issued: list[Version] = []
+    for _ in range(3):
+        store, stamps = lives.begin()
+        issued += [await stamps.version(1) for _ in range(20)]
+        await store.close(clean=False)
+        lives.clock.wall_ms -= back_ms
+    assert issued == sorted(set(issued))
+
+
+async def test_many_quick_restarts_carry_the_clock_no_further_than_one(lives: Lives) -> None:
+    for _ in range(30):
+        store, stamps = lives.begin()
+        version = await stamps.version(1)
+        await store.close(clean=False)
+    assert ms_of(hlc_of(version)) - NOW_MS < AHEAD_MS + 50
+
+
+async def test_writes_do_not_wait_for_a_mark_that_is_moved_in_time(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    await stamps.version(1)
+    lives.rig.leash.hold()
+    lives.clock.wall_ms += AHEAD_MS - 100
+    await stamps.version(1)  # asks for the next mark
+    await lives.rig.leash.arrived()
+    await stamps.version(1)  # and does not wait for it
+    lives.rig.leash.release()
+    await store.close(clean=False)
+
+
+async def test_a_disk_that_takes_no_mark_stops_the_stamps_and_tells_why(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    lives.rig.leash.failures[1] = lmdb.MapFullError("full")
+    with pytest.raises(StorageFullError):
+        await stamps.version(1)
+    version = await stamps.version(1)  # the next attempt may work
+    assert await lives.durable_mark(store) > hlc_of(version)
+
+
+async def test_a_session_from_a_faster_clock_is_refused_and_moves_nothing(lives: Lives) -> None:
+    store, stamps = lives.begin()
+    before = stamps.now()
+    with pytest.raises(ProblemError) as refused:
+        stamps.follow(hlc_from_ms(NOW_MS + MAX_DRIFT_MS + 1))
+    assert refused.value.code == "clock-skew"
+    assert stamps.now() == before
+    await store.close(clean=False)

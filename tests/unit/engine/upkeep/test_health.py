@@ -1,0 +1,113 @@
+"""What a node says of itself: ready without a quorum at start, not for long without one later."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from spine_core.topology.placement import Placement
+from spine_node.engine.cluster.replica_client import ReplicaClient
+from spine_node.engine.cluster.topology_view import Membership, MemberStatus, TopologyView
+from spine_node.engine.upkeep.health import FIRST_ROUND_S, ISOLATED_S, SILENCED_S, Health
+from unit.engine.rig import OTHER, ManualClock, document_for
+
+
+@dataclass
+class Reach:
+    """Stands in for membership and peers: who we are, and whom we reach."""
+
+    standing: MemberStatus = MemberStatus.MEMBER
+    reached: set[int] = field(default_factory=set)
+
+    @property
+    def view(self) -> TopologyView | None:
+        document = document_for(OTHER)
+        number = 1 if self.standing is MemberStatus.MEMBER else None
+        return TopologyView(
+            document=document, placement=Placement(document), digest="", number=number
+        )
+
+    def up(self) -> frozenset[int]:
+        return frozenset(self.reached)
+
+
+def health_of(reach: Reach, clock: ManualClock) -> Health:
+    any_reach: Any = reach
+    return Health(
+        cast("Membership", any_reach), cast("ReplicaClient", any_reach), clock, clock.now()
+    )
+
+
+def pass_seconds(health: Health, clock: ManualClock, seconds: float) -> None:
+    for _ in range(round(seconds)):
+        clock.seconds += 1
+        health.look()
+
+
+def test_a_restart_of_everybody_becomes_ready_without_a_quorum(clock: ManualClock) -> None:
+    health = health_of(Reach(), clock)
+    health.pulled_once = True
+    assert health.unready() is None
+    assert health.refusal() is None
+
+
+def test_a_node_that_cannot_pull_is_ready_after_a_while(clock: ManualClock) -> None:
+    health = health_of(Reach(reached={2}), clock)
+    assert health.status() == "starting"
+    pass_seconds(health, clock, FIRST_ROUND_S + 1)
+    assert health.status() == "ok"
+
+
+def test_a_node_without_a_majority_turns_clients_away_in_two_steps(clock: ManualClock) -> None:
+    reach = Reach(reached={2})
+    health = health_of(reach, clock)
+    health.pulled_once = True
+    pass_seconds(health, clock, 100)
+    assert health.status() == "ok"
+    reach.reached.clear()
+    pass_seconds(health, clock, ISOLATED_S + 1)
+    assert health.status() == "isolated"
+    assert health.refusal() is None
+    pass_seconds(health, clock, SILENCED_S)
+    assert health.refusal() is not None
+    reach.reached.add(3)
+    pass_seconds(health, clock, 1)
+    assert health.status() == "ok"
+    assert health.refusal() is None
+
+
+def test_one_of_three_peers_is_a_majority_with_ourselves(clock: ManualClock) -> None:
+    health = health_of(Reach(reached={3}), clock)
+    health.pulled_once = True
+    pass_seconds(health, clock, 200)
+    assert health.unready() is None
+
+
+@pytest.mark.parametrize(
+    ("standing", "status"), [(MemberStatus.UNJOINED, "unjoined"), (MemberStatus.RETIRED, "retired")]
+)
+def test_a_node_that_no_document_names_is_never_ready(
+    clock: ManualClock, standing: MemberStatus, status: str
+) -> None:
+    health = health_of(Reach(standing=standing), clock)
+    health.pulled_once = True
+    pass_seconds(health, clock, 200)
+    assert health.status() == status
+    assert health.unready() is not None
+
+
+def test_a_node_that_stops_serves_whoever_still_comes_until_it_resigns(clock: ManualClock) -> None:
+    health = health_of(Reach(reached={2}), clock)
+    health.pulled_once = True
+    health.stopping = True
+    assert health.unready() is not None
+    assert health.refusal() is None
+    health.resigned = True
+    assert health.refusal() is not None
+
+
+def test_a_draining_node_serves_nobody(clock: ManualClock) -> None:
+    health = health_of(Reach(reached={2}), clock)
+    health.pulled_once = health.draining = True
+    assert health.status() == "draining"
+    assert health.refusal() is not None
