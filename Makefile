@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 LAB ?= $(CURDIR)/build/lab
 ZONES ?= us-east-1a,us-east-1b,us-east-1c,us-east-1d
-LOCALKUBE := PYTHONPATH=tests $(PY) -m localkube
+LOCALKUBE := PYTHONPATH=tests/support $(PY) -m localkube
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -23,13 +23,13 @@ setup: .venv/.done ## Install what the checks and tests need into .venv
 	@touch $@
 
 setup-root: ## Install the Debian packages that real nodes need (prints the command; runs it when root)
-	@bash tests/localkube/build.sh packages
+	@bash tests/support/localkube/build.sh packages
 
 tools: ## Build Kubernetes and its node tools from pinned Go modules (about 9 minutes once, then nothing)
-	@bash tests/localkube/build.sh all
+	@bash tests/support/localkube/build.sh all
 
 demo: setup ## Real Kubernetes, the operator, a cluster, real memories, a scale-up and a lost node
-	@PYTHONPATH=tests $(PY) -m demo
+	@PYTHONPATH=tests/support $(PY) -m demo
 
 check: setup ## Format, lint, types, layers
 	@$(PY) -m ruff format --check -q . && $(PY) -m ruff check -q . && echo "check: ruff is content"

@@ -2,7 +2,7 @@
 
 from mutants.mutant import Mutant
 
-_HERE = "tests/localkube"
+_HERE = "tests/support/localkube"
 _PLAN = "tests/unit/localkube/test_plan.py"
 _IMAGES = "tests/unit/localkube/test_images.py"
 

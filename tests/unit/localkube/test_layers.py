@@ -15,7 +15,8 @@ SKIPS = "import pytest\n\ndef test_it():\n    pytest.skip('no mood')\n"
 def run_pytest(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
     plain = ["-c", os.devnull, "--import-mode=importlib", "-p", "localkube.layers"]
     argv = [sys.executable, "-m", "pytest", *plain, *map(str, words)]
-    alone = {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    paths = os.pathsep.join((str(TESTS), str(TESTS / "support")))
+    alone = {"PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     around = {name: value for name, value in os.environ.items() if name != "SPINE_REQUIRE"}
     merged = {**around, **alone, **env}
     return subprocess.run(argv, env=merged, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""docs/reference/cli.md, made from the commands. `PYTHONPATH=tests python -m readme.cli_page` writes it."""
+"""docs/reference/cli.md, made from the commands. `PYTHONPATH=tests/support python -m readme.cli_page` writes it."""
 
 import inspect
 import types
@@ -18,7 +18,7 @@ FILE = REPOSITORY / "docs" / "reference" / "cli.md"
 INTRODUCTION = """\
 # Command line
 
-Made from the commands by `tests/readme/cli_page.py`; a test holds it equal. Results go to stdout, all else to
+Made from the commands by `tests/support/readme/cli_page.py`; a test holds it equal. Results go to stdout, all else to
 stderr. `--url`, `--namespace` and the key may stand in the environment: [settings](settings.md).
 
 | exit code | meaning |

@@ -34,5 +34,6 @@ def _install_dataset(tree: Path) -> None:
 
 def _copy_program(tree: Path) -> None:
     without = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPOSITORY / "tests" / "agents", tree / PACKAGES / "agents", ignore=without)
+    program = REPOSITORY / "tests" / "support" / "agents"
+    shutil.copytree(program, tree / PACKAGES / "agents", ignore=without)
     compile_tree(tree)

@@ -7,7 +7,7 @@ import yaml
 
 Json = dict[str, Any]
 
-CRD_FILE = Path(__file__).parents[2] / "crds" / "memoryspineclusters.yaml"
+CRD_FILE = Path(__file__).parents[3] / "crds" / "memoryspineclusters.yaml"
 CRD: Json = yaml.safe_load(CRD_FILE.read_text())
 SCHEMA: Json = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

@@ -20,7 +20,7 @@ from localkube.images.lock import requirements
 from localkube.images.oci import cached_layer, write_image, write_layer
 from localkube.processes import run
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
 SCRIPTS = Path("usr/local/bin")
 MODULES = {"node": "spine_node", "operator": "spine_operator"}  # image and extra -> its program

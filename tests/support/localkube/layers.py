@@ -24,7 +24,7 @@ LAYERS = {  # folder under tests -> layer; every other folder needs nothing but 
     "e2e": "L4",
     "kind": "L5",
 }
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 BUILD_DEADLINE_S = 1800  # a cold build beside the other layers' tests
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21  # bits of CapEff, capabilities(7)
 NODE_PROGRAMS = ("conntrack", "ip", "nft", "nsenter", "setpriv", "unshare")

@@ -25,7 +25,7 @@ from localkube.errors import DeadlineError
 from localkube.processes import dies_with_parent, run
 from localkube.tools import program
 
-CHART = Path(__file__).parents[2] / "charts" / "memory-spine"
+CHART = Path(__file__).parents[3] / "charts" / "memory-spine"
 SEATS = [f"spine-{zone}-{ordinal}" for zone in "abcd" for ordinal in range(3)]
 READY = [{"type": "Ready", "status": "True", "reason": "Test"}]
 OURS = "memoryspine.io%2Fcluster%3Dspine"

@@ -14,7 +14,7 @@ from localkube.images import build_images
 from localkube.kubectl import Kubectl
 from localkube.leftovers import leftovers
 
-CRD_FILE = Path(__file__).parents[2] / "crds" / "memoryspineclusters.yaml"
+CRD_FILE = Path(__file__).parents[3] / "crds" / "memoryspineclusters.yaml"
 NAME_CHARS_MAX = 50  # of the 63 of a namespace: room for what a test appends
 
 
