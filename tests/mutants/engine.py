@@ -34,13 +34,13 @@ def _engine(module: str, old: str, new: str, killed_by: str) -> Mutant:
 MUTANTS = [
     # tally: a quorum of both sides, made of acknowledgements alone; silence is no "no"
     _tally(
-        "if answer is Answer.OK:",
-        "if answer in {Answer.OK, Answer.STRONG}:",
+        "if answer is ReplicaStatus.OK:",
+        "if answer in {ReplicaStatus.OK, ReplicaStatus.STRONG}:",
         "test_what_follows_from_the_answers_of_three_replicas",
     ),
     _tally(
-        "if answer is Answer.OK:",
-        "if answer in {Answer.OK, Answer.SUPERSEDED}:",
+        "if answer is ReplicaStatus.OK:",
+        "if answer in {ReplicaStatus.OK, ReplicaStatus.SUPERSEDED}:",
         "test_what_follows_from_the_answers_of_three_replicas",
     ),
     _tally(
@@ -49,14 +49,15 @@ MUTANTS = [
         "test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough",
     ),
     _tally(
-        "answers.get(store, Answer.LOST)",
-        "answers.get(store, Answer.UNREACHABLE)",
+        "answers.get(store, ReplicaStatus.LOST)",
+        "answers.get(store, ReplicaStatus.UNREACHABLE)",
         "test_a_replica_that_has_not_answered_may_have_applied",
     ),
-    _tally(
-        "frozenset({Answer.OK, Answer.ERROR, Answer.LOST})",
-        "frozenset({Answer.OK})",
-        "test_only_answers_that_all_say_no_make_a_put_not_applied",
+    Mutant(
+        file="node_image/spine_core/replication/replica_status.py",
+        old="frozenset({ReplicaStatus.OK, ReplicaStatus.ERROR, ReplicaStatus.LOST})",
+        new="frozenset({ReplicaStatus.OK})",
+        killed_by=f"{TALLY}::test_only_answers_that_all_say_no_make_a_put_not_applied",
     ),
     _tally(
         "max(self.superseded_by, held)",
@@ -159,7 +160,7 @@ MUTANTS = [
     _engine(
         "cluster/replica_client",
         "            if view is not self._membership.view:\n"
-        "                raise CallError(store, Answer.STALE_EPOCH, pack(None))\n",
+        "                raise CallError(store, ReplicaStatus.STALE_EPOCH, pack(None))\n",
         "",
         f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
     ),
@@ -171,16 +172,16 @@ MUTANTS = [
     ),
     _engine(
         "cluster/replica_client",
-        "            if answer is Answer.STALE_EPOCH:\n"
+        "            if answer is ReplicaStatus.STALE_EPOCH:\n"
         "                self._membership.offer(unpack(reply))\n",
-        "            if answer is Answer.STALE_EPOCH:\n                pass\n",
+        "            if answer is ReplicaStatus.STALE_EPOCH:\n                pass\n",
         f"{EPOCHS}::test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds",
     ),
     _engine(
         "cluster/replica_client",
-        "            elif answer is Answer.NEED_DOCUMENT:\n"
+        "            elif answer is ReplicaStatus.NEED_DOCUMENT:\n"
         "                self.push_document(store)\n",
-        "            elif answer is Answer.NEED_DOCUMENT:\n                pass\n",
+        "            elif answer is ReplicaStatus.NEED_DOCUMENT:\n                pass\n",
         f"{EPOCHS}::test_replicas_that_are_behind_get_the_document_from_the_coordinator",
     ),
     # writing: stamped above what is held, one operation through all attempts, no false "no"

@@ -52,14 +52,14 @@ MUTANTS = [
     ),
     _links(
         "peer",
-        "Answer.UNREACHABLE if call in unsent else Answer.LOST",
-        "Answer.UNREACHABLE",
+        "ReplicaStatus.UNREACHABLE if call in unsent else ReplicaStatus.LOST",
+        "ReplicaStatus.UNREACHABLE",
         f"{LINKS}::test_a_call_that_was_sent_is_lost_when_the_link_breaks",
     ),
     _links(
         "peer",
-        "if reply.status in _ANSWERS else Answer.ERROR",
-        "if reply.status in _ANSWERS else Answer.OK",
+        "if reply.status in _ANSWERS else ReplicaStatus.ERROR",
+        "if reply.status in _ANSWERS else ReplicaStatus.OK",
         f"{LINKS}::test_a_status_of_a_newer_version_is_neither_ok_nor_no",
     ),
     _links(
@@ -82,7 +82,7 @@ MUTANTS = [
     ),
     _links(
         "mesh",
-        "            raise CallError(store, Answer.ERROR, reply) from None\n",
+        "            raise CallError(store, ReplicaStatus.ERROR, reply) from None\n",
         "            raise\n",
         f"{MESH}::test_an_ok_that_is_laid_out_otherwise_is_an_error",
     ),

@@ -38,8 +38,8 @@ MUTANTS = [
         "test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum",
     ),
     _reading(
-        "{Answer.OK, Answer.SUPERSEDED, Answer.LATE}",
-        "{Answer.OK, Answer.SUPERSEDED}",
+        "{ReplicaStatus.OK, ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}",
+        "{ReplicaStatus.OK, ReplicaStatus.SUPERSEDED}",
         "test_a_write_back_to_who_has_purged_the_tombstone_is_done",
     ),
     _reading(

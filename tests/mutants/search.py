@@ -166,8 +166,8 @@ MUTANTS = [
     ),
     Mutant(
         file="node_image/spine_node/engine/query/query_peers.py",
-        old="return self._replica.refuse(request.epoch) or (Answer.OK, pack(page))",
-        new="return Answer.OK, pack(page)",
+        old="return self._replica.refuse(request.epoch) or (ReplicaStatus.OK, pack(page))",
+        new="return ReplicaStatus.OK, pack(page)",
         killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",
     ),
     # A page token is of one list.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Body, Reply, Request
@@ -160,7 +160,7 @@ class VirtualLink(PeerLink):
 
     def call(self, method: str, epoch: int, body: Body, left_ms: int, on_reply: OnReply) -> None:
         if self._target is None or self._serving is None:
-            on_reply(Answer.UNREACHABLE, EMPTY)
+            on_reply(ReplicaStatus.UNREACHABLE, EMPTY)
             return
         self._calls += 1
         self._pending[self._calls] = on_reply

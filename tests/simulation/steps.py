@@ -12,7 +12,7 @@ from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode, version_
 from spine_core.records.ids import slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, make_version
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import Phase
 from spine_node.links.frames import Body, Request, pack
 from spine_node.links.server import Calls
@@ -98,12 +98,12 @@ def call(
 
 async def answer_of(
     machine: Machine, method: str, body: object, *, epoch: int, hlc: int = 0
-) -> tuple[Answer, Body]:
+) -> tuple[ReplicaStatus, Body]:
     """Call a node as a peer does; return its answer."""
     answers = call(machine, method, body, epoch=epoch, hlc=hlc)
     await machine.world.until(lambda: bool(answers), f"{machine.seat} answers {method}")
     ((status, reply),) = answers
-    return Answer(status), reply
+    return ReplicaStatus(status), reply
 
 
 def cut_off(world: World, seat: str, others: Iterable[str] | None = None) -> None:

@@ -24,7 +24,7 @@ from spine_core.records.encoding import encode, version_in
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, hlc_of, make_version
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.links.frames import EMPTY, Request, unpack
 from spine_node.links.server import Outcome
 from spine_node.store import StoreBusyError, checksum
@@ -140,7 +140,7 @@ def refuse_once(machine: Machine) -> None:
 
     def refuse(_: Request) -> Outcome:
         handlers["put"] = serve
-        return Answer.BUSY, EMPTY
+        return ReplicaStatus.BUSY, EMPTY
 
     handlers["put"] = refuse
 

@@ -12,7 +12,7 @@ from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, p
 from simulation.world import Machine, World
 from spine_core.records.versions import hlc_from_ms, hlc_of
 from spine_core.replication.pull_sources import displaced_by
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import Phase
 from spine_node.engine.replication.anti_entropy import CALL_TIMEOUT_S, ROUND_S, PullCutError
 from spine_node.links.frames import Request, pack
@@ -128,7 +128,7 @@ def test_a_peer_that_answers_nonsense_ends_nothing(
     async def steps(cluster: World) -> None:
         a, b, c = (cluster.machines[seat] for seat in "abc")
         await plant(a, 10)
-        a.node.links.service.handlers[method] = lambda _: (Answer.OK, pack(garbage))
+        a.node.links.service.handlers[method] = lambda _: (ReplicaStatus.OK, pack(garbage))
         await cluster.sleep(2 * ROUND_S)
         assert cluster.failures == []
         assert b.process is not None
@@ -314,7 +314,7 @@ def test_a_source_that_hangs_holds_up_the_slots_of_no_other(calm: Callable[[Step
 
         async def hang(_request: Request) -> Outcome:
             await cluster.sleep(10 * CALL_TIMEOUT_S)
-            return Answer.ERROR, pack(None)
+            return ReplicaStatus.ERROR, pack(None)
 
         hanging.handlers["page"] = hang
         d = await joiner(cluster)

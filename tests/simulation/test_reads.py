@@ -21,7 +21,7 @@ from spine_core.records.consistency import ORDER, Consistency, Model, Override
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.links.frames import EMPTY
 from spine_node.store.operations import RaiseFloor
@@ -58,7 +58,7 @@ def test_what_cannot_be_written_back_is_not_shown(calm: Callable[[Steps], None])
         await a.node.store.submit(planted("k", version))
         for seat in "bc":
             handlers = cluster.machines[seat].node.links.service.handlers
-            handlers["put"] = lambda _: (Answer.BUSY, EMPTY)
+            handlers["put"] = lambda _: (ReplicaStatus.BUSY, EMPTY)
         with pytest.raises(ProblemError) as refused:
             await read(a, "k", Model.CAUSAL)
         assert refused.value.code == "quorum-unavailable"

@@ -8,28 +8,8 @@ from enum import StrEnum
 
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.quorums import write_done, write_possible
+from spine_core.replication.replica_status import MAY_HAVE_APPLIED, ReplicaStatus
 from spine_core.topology.placement import Placement
-
-
-class Answer(StrEnum):
-    """How one replica answered a put; the last two are made up by the caller's own link."""
-
-    OK = "ok"
-    SUPERSEDED = "superseded"
-    STRONG = "strong"
-    LATE = "late"
-    STALE_EPOCH = "stale-epoch"
-    NEED_DOCUMENT = "need-document"
-    MISDIRECTED = "misdirected"
-    FULL = "full"
-    CLOCK_SKEW = "clock-skew"
-    BUSY = "busy"
-    ERROR = "error"  # the replica failed in the middle: it may have applied
-    LOST = "lost"  # sent, and the link broke or the time ran out
-    UNREACHABLE = "unreachable"  # never sent
-
-
-MAY_HAVE_APPLIED = frozenset({Answer.OK, Answer.ERROR, Answer.LOST})
 
 
 class Verdict(StrEnum):
@@ -51,14 +31,14 @@ class WriteTally:
     def __init__(self, placement: Placement, slot: int) -> None:
         self._placement = placement
         self._slot = slot
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, ReplicaStatus] = {}
         self.acks: set[int] = set()
         self.superseded_by: Version = ABSENT
 
-    def answer(self, store: int, answer: Answer, held: Version = ABSENT) -> None:
+    def answer(self, store: int, answer: ReplicaStatus, held: Version = ABSENT) -> None:
         """Note the answer of a store; `held` is the newer version of a `superseded`."""
         self._answers[store] = answer
-        if answer is Answer.OK:
+        if answer is ReplicaStatus.OK:
             self.acks.add(store)
         self.superseded_by = max(self.superseded_by, held)
 
@@ -70,7 +50,9 @@ class WriteTally:
     def may_have_applied(self) -> bool:
         """Whether some replica may hold the put now or later; who has not answered may."""
         answers = self._answers
-        return any(answers.get(store, Answer.LOST) in MAY_HAVE_APPLIED for store in self.asked())
+        return any(
+            answers.get(store, ReplicaStatus.LOST) in MAY_HAVE_APPLIED for store in self.asked()
+        )
 
     def verdict(self) -> Verdict | None:
         """Return what follows from the answers so far, None while more can change it."""
@@ -85,15 +67,15 @@ class WriteTally:
         """End the attempt now: whoever has not answered may still apply the put."""
         for store in self.asked():
             if store not in self._answers:
-                self.answer(store, Answer.LOST)
+                self.answer(store, ReplicaStatus.LOST)
         return self.verdict() or Verdict.UNAVAILABLE
 
     def _refusal(self) -> Verdict:
         answers = set(self._answers.values())
-        if Answer.STALE_EPOCH in answers:
+        if ReplicaStatus.STALE_EPOCH in answers:
             return Verdict.NEW_EPOCH
-        if Answer.STRONG in answers:
+        if ReplicaStatus.STRONG in answers:
             return Verdict.REROUTE
-        if answers & {Answer.SUPERSEDED, Answer.LATE}:
+        if answers & {ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}:
             return Verdict.RESTAMP
-        return Verdict.FULL if Answer.FULL in answers else Verdict.UNAVAILABLE
+        return Verdict.FULL if ReplicaStatus.FULL in answers else Verdict.UNAVAILABLE

@@ -30,7 +30,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """The answer to a call: an `Answer` as status, and a body that depends on it."""
+    """The answer to a call: a `ReplicaStatus` as status, and a body that depends on it."""
 
     call: int
     status: str

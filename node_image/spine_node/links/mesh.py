@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import Body, pack
@@ -28,7 +28,7 @@ class Method(Generic[AnswerT]):
 
 
 class CallError(Exception):
-    """A call that was not answered with `ok`; `status` is the `Answer`, `body` what came with it."""
+    """A call that was not answered with `ok`: the `ReplicaStatus`, and the body that came with it."""
 
     def __init__(self, store: int, status: str, body: Body) -> None:
         self.store, self.status, self.body = store, status, body
@@ -90,7 +90,7 @@ class Mesh:
         """Call one store; `on_reply(status, body)` runs once, at the latest when the link breaks."""
         entry = self._links.get(store)
         if entry is None:
-            on_reply(Answer.UNREACHABLE, body)
+            on_reply(ReplicaStatus.UNREACHABLE, body)
             return
         entry[1].call(method, epoch, body, max(0, round(left_s * 1000)), on_reply)
 
@@ -115,13 +115,13 @@ class Mesh:
             async with asyncio.timeout(left_s):
                 status, reply = await answer
         except TimeoutError:
-            raise CallError(store, Answer.LOST, packed) from None
-        if status != Answer.OK:
+            raise CallError(store, ReplicaStatus.LOST, packed) from None
+        if status != ReplicaStatus.OK:
             raise CallError(store, status, reply)
         try:
             return method.decode(reply)
         except msgspec.DecodeError:
-            raise CallError(store, Answer.ERROR, reply) from None
+            raise CallError(store, ReplicaStatus.ERROR, reply) from None
 
     async def close(self) -> None:
         """End all links."""

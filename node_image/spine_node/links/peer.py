@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from spine_core.errors import ClockSkewError
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.clock import Clock
 from spine_node.links.frames import (
     EMPTY,
@@ -40,8 +40,8 @@ PENDING_MAX = 10_000  # calls without an answer before new ones are refused: the
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # the same for bodies that the peer does not take off us
 HEARTBEAT_S = 5.0  # a connection whose peer vanished is found by WebSocket pings
 
-OnReply = Callable[[Answer, Body], None]
-_ANSWERS = frozenset(Answer)
+OnReply = Callable[[ReplicaStatus, Body], None]
+_ANSWERS = frozenset(ReplicaStatus)
 # What may end a connection; UnicodeError: a host whose name cannot be asked for.
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError, UnicodeError, msgspec.DecodeError)
 
@@ -83,10 +83,10 @@ class PeerLink:
     def call(self, method: str, epoch: int, body: Body, left_ms: int, on_reply: OnReply) -> None:
         """Send a call with the next message; `on_reply(status, body)` runs exactly once."""
         if self._flow is None:
-            on_reply(Answer.UNREACHABLE, EMPTY)
+            on_reply(ReplicaStatus.UNREACHABLE, EMPTY)
             return
         if len(self._pending) >= PENDING_MAX or self._waiting_bytes >= WAITING_BYTES_MAX:
-            on_reply(Answer.BUSY, EMPTY)
+            on_reply(ReplicaStatus.BUSY, EMPTY)
             return
         self._calls += 1
         self._pending[self._calls] = on_reply
@@ -147,7 +147,7 @@ class PeerLink:
         if received.type is not aiohttp.WSMsgType.BINARY:
             return "closed before it greeted"
         reply = only(replies_in(received.data))
-        if reply.status != Answer.OK:
+        if reply.status != ReplicaStatus.OK:
             return reply.status
         return check_greeting(self._me, msgspec.convert(unpack(reply.body), Greeting))
 
@@ -182,10 +182,10 @@ class PeerLink:
         try:
             self._see(reply.hlc)
         except ClockSkewError:  # refused, as any message of such a clock; the call was served
-            _tell(on_reply, Answer.LOST, EMPTY)
+            _tell(on_reply, ReplicaStatus.LOST, EMPTY)
             return
         # what a newer version may say beyond our table is no "ok" and no "no"
-        status = Answer(reply.status) if reply.status in _ANSWERS else Answer.ERROR
+        status = ReplicaStatus(reply.status) if reply.status in _ANSWERS else ReplicaStatus.ERROR
         _tell(on_reply, status, reply.body)
 
     def _end(self) -> None:
@@ -193,10 +193,12 @@ class PeerLink:
         unsent = {request.call for request in self._take()}
         pending, self._pending = self._pending, {}
         for call, on_reply in pending.items():
-            _tell(on_reply, Answer.UNREACHABLE if call in unsent else Answer.LOST, EMPTY)
+            _tell(
+                on_reply, ReplicaStatus.UNREACHABLE if call in unsent else ReplicaStatus.LOST, EMPTY
+            )
 
 
-def _tell(on_reply: OnReply, status: Answer, body: Body) -> None:
+def _tell(on_reply: OnReply, status: ReplicaStatus, body: Body) -> None:
     try:
         on_reply(status, body)
     except Exception:  # a bug behind one call must not end the link and all other calls with it

@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from spine_core.errors import ClockSkewError, ProblemError, SpineError
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.links.frames import (
     EMPTY,
     MESSAGE_BYTES_MAX,
@@ -33,7 +33,7 @@ from spine_node.links.hello import Greeting, Identity, check_greeting
 logger = logging.getLogger("spine.links")
 
 HEARTBEAT_S = 5.0
-Outcome = tuple[str, Body]  # an `Answer` and the body that goes with it
+Outcome = tuple[str, Body]  # a `ReplicaStatus` and the body that goes with it
 Handler = Callable[[Request], Outcome | Awaitable[Outcome]]
 
 
@@ -99,7 +99,9 @@ class Calls:
         try:
             self._service.see(request.hlc)
             if handler is None:
-                self._answer(request.call, (Answer.ERROR, pack(f"no method {request.method}")))
+                self._answer(
+                    request.call, (ReplicaStatus.ERROR, pack(f"no method {request.method}"))
+                )
                 return
             outcome = handler(request)
         except Exception as error:  # noqa: BLE001 - told to the caller and the log, by kind
@@ -133,14 +135,14 @@ class Calls:
 def _failure(error: BaseException) -> Outcome:
     """Return the answer to a call that raised: expected failures by their code, bugs to the log."""
     if isinstance(error, ClockSkewError):
-        return Answer.CLOCK_SKEW, EMPTY
+        return ReplicaStatus.CLOCK_SKEW, EMPTY
     if isinstance(error, ProblemError):
-        return Answer.ERROR, pack(error.code)
+        return ReplicaStatus.ERROR, pack(error.code)
     if isinstance(error, SpineError):
         logger.warning("call_refused", extra={"why": str(error)})
     else:
         logger.error("call_failed", exc_info=error)
-    return Answer.ERROR, EMPTY
+    return ReplicaStatus.ERROR, EMPTY
 
 
 class _Session:
@@ -176,7 +178,7 @@ class _Session:
         greeting = msgspec.convert(unpack(hello.body), Greeting)
         refusal = check_greeting(self._service.me, greeting)
         body = pack(self._service.me.greeting())
-        reply = Reply(0, refusal or Answer.OK, self._service.hlc(), body)
+        reply = Reply(0, refusal or ReplicaStatus.OK, self._service.hlc(), body)
         for data in messages([reply]):
             await self._flow.send_bytes(data)
         return refusal is None

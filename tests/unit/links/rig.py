@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from spine_core.errors import ClockSkewError
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Body, Request, pack, unpack
 from spine_node.links.hello import Identity
@@ -43,7 +43,7 @@ async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None
 
 
 async def echo(request: Request) -> Outcome:
-    return Answer.OK, request.body
+    return ReplicaStatus.OK, request.body
 
 
 @dataclass
@@ -124,14 +124,16 @@ class Dialling:
     async def up(self) -> None:
         await until(lambda: self.link.up)
 
-    async def ask(self, method: str, body: Any) -> tuple[Answer, Any]:
+    async def ask(self, method: str, body: Any) -> tuple[ReplicaStatus, Any]:
         """Call and wait for the answer."""
-        answered: asyncio.Future[tuple[Answer, Any]] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[tuple[ReplicaStatus, Any]] = (
+            asyncio.get_running_loop().create_future()
+        )
         self.call(method, body, lambda status, reply: answered.set_result((status, unpack(reply))))
         async with asyncio.timeout(10):
             return await answered
 
-    def call(self, method: str, body: Any, on_reply: Callable[[Answer, Body], None]) -> None:
+    def call(self, method: str, body: Any, on_reply: Callable[[ReplicaStatus, Body], None]) -> None:
         self.link.call(method, 3, EMPTY if body is None else pack(body), 1000, on_reply)
 
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from spine_core.errors import ProblemError
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Request, messages, pack, requests_in, unpack
 from spine_node.links.hello import Identity
@@ -29,7 +29,7 @@ async def test_calls_of_one_turn_leave_in_one_message_and_are_answered_each() ->
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("spine_node.links.server.requests_in", counting)
             answers = await asyncio.gather(*(peer.ask("echo", number) for number in range(100)))
-    assert answers == [(Answer.OK, number) for number in range(100)]
+    assert answers == [(ReplicaStatus.OK, number) for number in range(100)]
     assert messages_in == [100]
 
 
@@ -38,12 +38,12 @@ async def test_more_bytes_than_a_message_may_hold_pass_both_ways() -> None:
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
         answers = await asyncio.gather(*(peer.ask("echo", body) for _ in range(24)))
-    assert answers == [(Answer.OK, body)] * 24
+    assert answers == [(ReplicaStatus.OK, body)] * 24
 
 
 async def test_a_call_without_a_link_is_unreachable() -> None:
     async with serving() as server, dialling(server.port) as peer:
-        assert await peer.ask("echo", 1) == (Answer.UNREACHABLE, None)
+        assert await peer.ask("echo", 1) == (ReplicaStatus.UNREACHABLE, None)
         await peer.up()
         assert server.requests == []
 
@@ -55,17 +55,17 @@ async def test_a_call_that_was_sent_is_lost_when_the_link_breaks() -> None:
         asked = asyncio.create_task(peer.ask("hold", 1))
         await until(lambda: len(server.requests) == 1)
         await server.links.close()
-        assert await asked == (Answer.LOST, None)
+        assert await asked == (ReplicaStatus.LOST, None)
     assert held.cancelled()
 
 
 async def test_a_call_that_never_left_is_unreachable_when_the_link_breaks() -> None:
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
-        answers: list[Answer] = []
+        answers: list[ReplicaStatus] = []
         peer.call("echo", 1, lambda status, _: answers.append(status))
         peer.link._end()  # before the loop had a turn to send
-        assert answers == [Answer.UNREACHABLE]
+        assert answers == [ReplicaStatus.UNREACHABLE]
         assert server.requests == []
 
 
@@ -76,7 +76,7 @@ async def test_a_link_comes_back_after_its_peer_does() -> None:
         await until(lambda: not peer.link.up)
         await server.start()
         await peer.up()
-        assert await peer.ask("echo", 5) == (Answer.OK, 5)
+        assert await peer.ask("echo", 5) == (ReplicaStatus.OK, 5)
 
 
 async def test_a_credential_of_another_cluster_is_turned_away_with_401() -> None:
@@ -111,7 +111,7 @@ async def test_an_address_that_is_used_again_by_another_store_is_not_talked_to(
     async with serving(server) as served, dialling(served.port) as peer:
         await until(lambda: peer.link.refusal is not None)
         assert why in (peer.link.refusal or "")
-        assert await peer.ask("echo", 1) == (Answer.UNREACHABLE, None)
+        assert await peer.ask("echo", 1) == (ReplicaStatus.UNREACHABLE, None)
         assert served.requests == []
 
 
@@ -146,35 +146,35 @@ async def test_an_address_that_nobody_can_have_is_named_and_tried_again(host: st
 async def test_a_node_that_waits_for_its_first_document_is_talked_to() -> None:
     async with serving(identity("server", None)) as served, dialling(served.port) as peer:
         await peer.up()
-        assert await peer.ask("echo", 1) == (Answer.OK, 1)
+        assert await peer.ask("echo", 1) == (ReplicaStatus.OK, 1)
 
 
 async def test_a_peer_that_hangs_fills_no_memory_without_end() -> None:
     held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    answers: list[Answer] = []
+    answers: list[ReplicaStatus] = []
 
-    def note(status: Answer, _: object) -> None:
+    def note(status: ReplicaStatus, _: object) -> None:
         answers.append(status)
 
     async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
         await peer.up()
         for _ in range(PENDING_MAX + 3):
             peer.call("hold", None, note)
-        assert answers == [Answer.BUSY] * 3
+        assert answers == [ReplicaStatus.BUSY] * 3
 
 
 async def test_a_peer_that_takes_nothing_off_us_gets_no_more_than_so_many_bytes() -> None:
-    answers: list[Answer] = []
+    answers: list[ReplicaStatus] = []
     body = bytes(WAITING_BYTES_MAX // 4)
 
-    def note(status: Answer, _: object) -> None:
+    def note(status: ReplicaStatus, _: object) -> None:
         answers.append(status)
 
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
         for _ in range(6):
             peer.call("echo", body, note)
-        assert answers == [Answer.BUSY] * 2
+        assert answers == [ReplicaStatus.BUSY] * 2
 
 
 async def test_one_slow_call_holds_up_no_other() -> None:
@@ -182,9 +182,9 @@ async def test_one_slow_call_holds_up_no_other() -> None:
     async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
         await peer.up()
         slow = asyncio.create_task(peer.ask("hold", 1))
-        assert await peer.ask("echo", 2) == (Answer.OK, 2)
-        held.set_result((Answer.OK, EMPTY))
-        assert await slow == (Answer.OK, None)
+        assert await peer.ask("echo", 2) == (ReplicaStatus.OK, 2)
+        held.set_result((ReplicaStatus.OK, EMPTY))
+        assert await slow == (ReplicaStatus.OK, None)
 
 
 async def test_a_handler_that_fails_answers_and_the_link_lives_on(
@@ -198,23 +198,23 @@ async def test_a_handler_that_fails_answers_and_the_link_lives_on(
 
     async with serving(broken=broken, refusing=refusing) as server, dialling(server.port) as peer:
         await peer.up()
-        assert await peer.ask("broken", 1) == (Answer.ERROR, None)
-        assert await peer.ask("refusing", 1) == (Answer.ERROR, "epoch-conflict")
-        assert (await peer.ask("unheard-of", 1))[0] is Answer.ERROR
-        assert await peer.ask("echo", 1) == (Answer.OK, 1)
+        assert await peer.ask("broken", 1) == (ReplicaStatus.ERROR, None)
+        assert await peer.ask("refusing", 1) == (ReplicaStatus.ERROR, "epoch-conflict")
+        assert (await peer.ask("unheard-of", 1))[0] is ReplicaStatus.ERROR
+        assert await peer.ask("echo", 1) == (ReplicaStatus.OK, 1)
     assert "call_failed" in caplog.text
 
 
 async def test_a_callback_that_fails_costs_no_other_call_its_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def failing(_status: Answer, _body: object) -> None:
+    def failing(_status: ReplicaStatus, _body: object) -> None:
         raise KeyError("bug")
 
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
         peer.call("echo", 1, failing)
-        assert await peer.ask("echo", 2) == (Answer.OK, 2)
+        assert await peer.ask("echo", 2) == (ReplicaStatus.OK, 2)
     assert "reply_failed" in caplog.text
 
 
@@ -222,7 +222,7 @@ async def test_a_request_from_too_far_ahead_is_refused_and_moves_no_clock() -> N
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
         peer.end.hlc = 2 * DRIFT
-        assert await peer.ask("echo", 1) == (Answer.CLOCK_SKEW, None)
+        assert await peer.ask("echo", 1) == (ReplicaStatus.CLOCK_SKEW, None)
         assert server.requests == []
         assert 2 * DRIFT not in server.end.seen
 
@@ -231,9 +231,9 @@ async def test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on() -> N
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
         server.end.hlc = 2 * DRIFT
-        assert await peer.ask("echo", 1) == (Answer.LOST, None)
+        assert await peer.ask("echo", 1) == (ReplicaStatus.LOST, None)
         server.end.hlc = DRIFT
-        assert await peer.ask("echo", 2) == (Answer.OK, 2)
+        assert await peer.ask("echo", 2) == (ReplicaStatus.OK, 2)
         assert peer.end.seen[-1] == DRIFT
         assert peer.link.up
 
@@ -244,7 +244,7 @@ async def test_a_status_of_a_newer_version_is_neither_ok_nor_no() -> None:
 
     async with serving(newer=newer) as server, dialling(server.port) as peer:
         await peer.up()
-        assert await peer.ask("newer", 1) == (Answer.ERROR, None)
+        assert await peer.ask("newer", 1) == (ReplicaStatus.ERROR, None)
 
 
 async def test_a_peer_that_closes_before_it_greets_is_dialled_again() -> None:
@@ -283,7 +283,7 @@ async def test_garbage_on_a_greeted_link_ends_it_and_what_waits_is_lost() -> Non
         waiting = asyncio.create_task(peer.ask("hold", 1))
         await until(lambda: len(server.requests) == 1)
         await _flow_of(peer).send_bytes(b"\xc1")
-        assert await waiting == (Answer.LOST, None)
+        assert await waiting == (ReplicaStatus.LOST, None)
         await peer.up()
 
 
@@ -299,5 +299,5 @@ async def test_two_frames_for_one_call_answer_it_once() -> None:
         peer.call("echo", 1, lambda _, body: answers.append(unpack(body)))
         for data in messages([Request(1, "echo", 3, 0, 0, pack(2))]):
             await _flow_of(peer).send_bytes(data)
-        assert await peer.ask("echo", 3) == (Answer.OK, 3)
+        assert await peer.ask("echo", 3) == (ReplicaStatus.OK, 3)
         assert answers in ([1], [2])

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY
@@ -49,7 +49,7 @@ async def test_a_store_that_the_document_no_longer_names_is_unreachable(mesh: Me
         mesh.follow({}, OWN)
         with pytest.raises(CallError) as failed:
             await mesh.ask(2, ECHO, 3, None, 5.0)
-        assert failed.value.status == Answer.UNREACHABLE
+        assert failed.value.status == ReplicaStatus.UNREACHABLE
         assert mesh.up() == frozenset()
 
 
@@ -77,16 +77,16 @@ async def test_asking_a_peer_that_hangs_ends_with_lost_in_time(mesh: Mesh, left_
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
             await mesh.ask(2, HOLD, 3, None, left_s)
-        assert failed.value.status == Answer.LOST
+        assert failed.value.status == ReplicaStatus.LOST
 
 
 async def test_a_refusal_comes_with_its_body(mesh: Mesh) -> None:
-    async with serving(stale=lambda request: (Answer.STALE_EPOCH, request.body)) as server:
+    async with serving(stale=lambda request: (ReplicaStatus.STALE_EPOCH, request.body)) as server:
         mesh.follow({2: info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
             await mesh.ask(2, STALE, 3, None, 5.0)
-        assert (failed.value.store, failed.value.status) == (2, Answer.STALE_EPOCH)
+        assert (failed.value.store, failed.value.status) == (2, ReplicaStatus.STALE_EPOCH)
         assert failed.value.body == EMPTY
 
 
@@ -96,4 +96,4 @@ async def test_an_ok_that_is_laid_out_otherwise_is_an_error(mesh: Mesh) -> None:
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
             await mesh.ask(2, ECHO, 3, ["not", "a", "pair"], 5.0)
-        assert failed.value.status == Answer.ERROR
+        assert failed.value.status == ReplicaStatus.ERROR

@@ -11,7 +11,7 @@ import asyncio
 
 from spine_core.records.encoding import version_in
 from spine_core.replication.put_rules import EpochVerdict, judge_epoch
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.engine.cluster.topology_view import Membership
 from spine_node.links.frames import EMPTY, Request, pack, unpack
 from spine_node.links.mesh import Method
@@ -42,9 +42,9 @@ class Replica:
         try:
             waiting = self.put_local(key, slot, raw, epoch=request.epoch, write_back=write_back)
         except StorageError:  # too many wait, or the disk failed: nothing was queued
-            return Answer.BUSY, EMPTY
+            return ReplicaStatus.BUSY, EMPTY
         reply = await waiting
-        if reply.status == Answer.STALE_EPOCH.value:
+        if reply.status == ReplicaStatus.STALE_EPOCH.value:
             return self.stale()
         return reply.status, pack(reply.version) if reply.version else EMPTY
 
@@ -54,20 +54,24 @@ class Replica:
         if refusal:
             return refusal
         slot, keys = unpack(request.body)
-        return Answer.OK, pack([[self._store.get(key) for key in keys], self._store.floor(slot)])
+        return ReplicaStatus.OK, pack(
+            [[self._store.get(key) for key in keys], self._store.floor(slot)]
+        )
 
     def refuse(self, epoch: int) -> Outcome | None:
         """Refuse a request of another epoch, or any while no document names us (R1, R9)."""
         view = self._membership.view
         if view is None or view.number is None:
-            return Answer.MISDIRECTED, EMPTY
+            return ReplicaStatus.MISDIRECTED, EMPTY
         verdict = judge_epoch(epoch, view.epoch)
         if verdict is EpochVerdict.OK:
             return None
         return (
-            self.stale() if verdict is EpochVerdict.STALE_EPOCH else (Answer.NEED_DOCUMENT, EMPTY)
+            self.stale()
+            if verdict is EpochVerdict.STALE_EPOCH
+            else (ReplicaStatus.NEED_DOCUMENT, EMPTY)
         )
 
     def stale(self) -> Outcome:
         """Answer `stale-epoch`, with the document that the caller lacks."""
-        return Answer.STALE_EPOCH, pack(self._store.document)
+        return ReplicaStatus.STALE_EPOCH, pack(self._store.document)

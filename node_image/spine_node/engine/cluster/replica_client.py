@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import Record, decode
 from spine_core.records.versions import ABSENT, Version
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.clock import Clock
 from spine_node.engine.cluster.replica import GET, Replica
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
@@ -20,7 +20,7 @@ from spine_node.store import StorageError, Store, checksum
 from spine_node.store.operations import PutReply
 
 DOCUMENT_TIMEOUT_S = 1.0
-OnPut = Callable[[int, Answer, Version], None]
+OnPut = Callable[[int, ReplicaStatus, Version], None]
 
 logger = logging.getLogger("spine.engine")
 
@@ -69,27 +69,27 @@ class ReplicaClient:
                 key, slot, raw, epoch=view.epoch, write_back=write_back
             )
         except StorageError:  # too many wait, or the disk failed: nothing was queued
-            on_put(store, Answer.BUSY, ABSENT)
+            on_put(store, ReplicaStatus.BUSY, ABSENT)
             return
 
         def done(_: object) -> None:
             if future.cancelled() or future.exception():
-                on_put(store, Answer.ERROR, ABSENT)
+                on_put(store, ReplicaStatus.ERROR, ABSENT)
                 return
             reply: PutReply = future.result()
-            on_put(store, Answer(reply.status), reply.version or ABSENT)
+            on_put(store, ReplicaStatus(reply.status), reply.version or ABSENT)
 
         future.add_done_callback(done)
 
     def _put_there(
         self, view: TopologyView, store: int, body: Body, left_s: float, on_put: OnPut
     ) -> None:
-        def on_reply(answer: Answer, reply: Body) -> None:
-            if answer is Answer.STALE_EPOCH:
+        def on_reply(answer: ReplicaStatus, reply: Body) -> None:
+            if answer is ReplicaStatus.STALE_EPOCH:
                 self._membership.offer(unpack(reply))
-            elif answer is Answer.NEED_DOCUMENT:
+            elif answer is ReplicaStatus.NEED_DOCUMENT:
                 self.push_document(store)
-            held = unpack(reply) if answer is Answer.SUPERSEDED else ABSENT
+            held = unpack(reply) if answer is ReplicaStatus.SUPERSEDED else ABSENT
             on_put(store, answer, held)
 
         self._mesh.call(store, "put", view.epoch, body, left_s, on_reply)
@@ -105,20 +105,20 @@ class ReplicaClient:
         """
         if store == view.number:
             if view is not self._membership.view:
-                raise CallError(store, Answer.STALE_EPOCH, pack(None))
+                raise CallError(store, ReplicaStatus.STALE_EPOCH, pack(None))
             raw, floor = self._store.get(key), self._store.floor(slot)
         else:
             began = self._clock.now()
             raws, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
             if len(raws) != 1:
-                raise CallError(store, Answer.ERROR, pack(None))
+                raise CallError(store, ReplicaStatus.ERROR, pack(None))
             raw = raws[0]
             self._note(store, self._clock.now() - began)
         try:
             return None if raw is None else Copy(raw, decode(raw, checksum)), floor
         except CorruptRecordError as error:
             logger.error("record_corrupt", extra={"store": store, "why": str(error)})
-            raise CallError(store, Answer.ERROR, pack(None)) from error
+            raise CallError(store, ReplicaStatus.ERROR, pack(None)) from error
 
     async def ask(
         self, view: TopologyView, store: int, method: Method[AnswerT], body: Any, left_s: float
@@ -131,9 +131,9 @@ class ReplicaClient:
         try:
             return await self._mesh.ask(store, method, view.epoch, body, left_s)
         except CallError as error:
-            if error.status == Answer.STALE_EPOCH:
+            if error.status == ReplicaStatus.STALE_EPOCH:
                 self._membership.offer(unpack(error.body))
-            elif error.status == Answer.NEED_DOCUMENT:
+            elif error.status == ReplicaStatus.NEED_DOCUMENT:
                 self.push_document(store)
             raise
 
@@ -149,8 +149,8 @@ class ReplicaClient:
     def fetch_document(self, store: int) -> None:
         """Ask a peer of a higher epoch for its document, and adopt it; nobody waits."""
 
-        def on_reply(answer: Answer, reply: Body) -> None:
-            if answer is Answer.OK:
+        def on_reply(answer: ReplicaStatus, reply: Body) -> None:
+            if answer is ReplicaStatus.OK:
                 self._membership.offer(unpack(reply))
 
         self._mesh.call(

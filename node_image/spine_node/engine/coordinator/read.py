@@ -21,7 +21,7 @@ from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
 from spine_core.replication.quorums import read_done, write_done
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica_client import Copy
@@ -33,7 +33,9 @@ from spine_node.store import key_of
 
 RPC_TIMEOUT_S = 0.25  # one replica's time to answer a read before the next is asked
 RETRY_S = 0.05
-_HAS_IT = frozenset({Answer.OK, Answer.SUPERSEDED, Answer.LATE})  # answers to a write-back
+_HAS_IT = frozenset(
+    {ReplicaStatus.OK, ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}
+)  # answers to a write-back
 MISS_WITNESSES = 2  # replicas that must miss a record before a read says that there is none
 
 
@@ -208,7 +210,7 @@ class ReadCoordinator:
         rest = [s for s in view.placement.write_set(target.slot) if s not in holders]
         waiting = set(rest)
 
-        def on_put(store: int, answer: Answer, _held: Version) -> None:
+        def on_put(store: int, answer: ReplicaStatus, _held: Version) -> None:
             waiting.discard(store)
             if answer in _HAS_IT:
                 holders.add(store)

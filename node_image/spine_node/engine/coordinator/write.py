@@ -32,7 +32,8 @@ from spine_core.records.ids import (
 )
 from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
-from spine_core.replication.write_tally import Answer, Verdict, WriteTally
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.replication.write_tally import Verdict, WriteTally
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -264,7 +265,7 @@ class WriteCoordinator:
         """Send one put to the whole write set; return as soon as its fate is known."""
         ended: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
-        def on_put(store: int, answer: Answer, held: Version) -> None:
+        def on_put(store: int, answer: ReplicaStatus, held: Version) -> None:
             tally.answer(store, answer, held)
             verdict = tally.verdict()
             if verdict is not None and not ended.done():
@@ -276,7 +277,7 @@ class WriteCoordinator:
             self._peers.put(view, tally.asked(), put, left_s, on_put)
         else:
             for store in tally.asked():
-                on_put(store, Answer.UNREACHABLE, ABSENT)
+                on_put(store, ReplicaStatus.UNREACHABLE, ABSENT)
         try:
             async with asyncio.timeout(left_s):
                 return await ended

@@ -9,7 +9,7 @@ import msgspec
 
 from spine_core.errors import ProblemError
 from spine_core.records.encoding import Record
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.context import Context
@@ -90,4 +90,4 @@ class ClusterQueryPeers:
             return refusal
         deadline = self._clock.now() + request.left_ms / 1000
         page = await self._index.answer(_call.decode(request.body), deadline)
-        return self._replica.refuse(request.epoch) or (Answer.OK, pack(page))
+        return self._replica.refuse(request.epoch) or (ReplicaStatus.OK, pack(page))

@@ -10,7 +10,7 @@ is in it. Bodies:
 """
 
 from spine_core.records.versions import Version
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.engine.cluster.replica import Replica
 from spine_node.links.frames import Request, pack, unpack
 from spine_node.links.mesh import Method
@@ -54,7 +54,7 @@ class Pages:
             [store.root(slot), store.floor(slot), store.slot_stats(slot)[1]]
             for slot in unpack(request.body)
         ]
-        return Answer.OK, pack(answer)
+        return ReplicaStatus.OK, pack(answer)
 
     async def buckets(self, request: Request) -> Outcome:
         """Serve `buckets`."""
@@ -65,7 +65,7 @@ class Pages:
             [digest.to_bytes(16, "big") for digest in self._store.digest(slot)]
             for slot in unpack(request.body)
         ]
-        return Answer.OK, pack(digests)
+        return ReplicaStatus.OK, pack(digests)
 
     async def keys(self, request: Request) -> Outcome:
         """Serve `keys`."""
@@ -82,8 +82,8 @@ class Pages:
             left = KEYS_MAX - len(found)
             found += self._store.scan_versions(slot, frozenset(buckets), behind, left)
             if len(found) == KEYS_MAX:
-                return Answer.OK, pack([found, found[-1][0]])
-        return Answer.OK, pack([found, None])
+                return ReplicaStatus.OK, pack([found, found[-1][0]])
+        return ReplicaStatus.OK, pack([found, None])
 
     async def fetch(self, request: Request) -> Outcome:
         """Serve `fetch`."""
@@ -97,7 +97,7 @@ class Pages:
             size += len(found[-1] or b"")
             if size >= PAGE_BYTES_MAX:
                 break
-        return Answer.OK, pack(found)
+        return ReplicaStatus.OK, pack(found)
 
     async def page(self, request: Request) -> Outcome:
         """Serve `page`."""
@@ -106,7 +106,7 @@ class Pages:
             return refusal
         slot, after = unpack(request.body)
         records, following = self._store.scan(slot, after, PAGE_RECORDS_MAX, PAGE_BYTES_MAX)
-        return Answer.OK, pack([records, following, self._store.floor(slot)])
+        return ReplicaStatus.OK, pack([records, following, self._store.floor(slot)])
 
     async def _behind_the_queue(self, request: Request) -> Outcome | None:
         await self._store.submit(Barrier())

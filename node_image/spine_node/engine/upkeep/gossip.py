@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from spine_core.replication.gossip import GossipView, Liveness, NodeState
-from spine_core.replication.write_tally import Answer
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -57,11 +57,11 @@ class GossipLoop:
     def serve(self, request: Request) -> Outcome:
         """Serve `gossip`."""
         if self._known is None:
-            return Answer.MISDIRECTED, pack(None)
+            return ReplicaStatus.MISDIRECTED, pack(None)
         state, digests = unpack(request.body)
         caller = msgspec.convert(state, NodeState)
         self._merge([caller], said_by=caller.store)
-        return Answer.OK, pack(self._known.missing(_digests_in(digests)))
+        return ReplicaStatus.OK, pack(self._known.missing(_digests_in(digests)))
 
     def status(self, store: int) -> str:
         """Return how a peer is: what it says of itself while it is heard, else suspect or down."""
@@ -130,7 +130,7 @@ class GossipLoop:
             try:
                 states = await self._peers.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
             except CallError as error:
-                if error.status == Answer.MISDIRECTED:  # it waits for its first document
+                if error.status == ReplicaStatus.MISDIRECTED:  # it waits for its first document
                     self._peers.push_document(store)
                 continue
             self._merge(states, said_by=store)

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from models.clusters import document, draining, joining
 from spine_core.records.versions import ABSENT, Version, make_version
-from spine_core.replication.write_tally import Answer, Verdict, WriteTally
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.replication.write_tally import Verdict, WriteTally
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 
-A = Answer
-REFUSALS = [a for a in Answer if a not in {A.OK, A.ERROR, A.LOST}]
+A = ReplicaStatus
+REFUSALS = [a for a in ReplicaStatus if a not in {A.OK, A.ERROR, A.LOST}]
 UNDECIDED = None
 
 
@@ -24,7 +25,9 @@ def a_moved_slot(before: Document) -> tuple[Placement, int]:
     return placement, moved
 
 
-def tally_of(answers: Sequence[Answer | None], placement: Placement, slot: int) -> WriteTally:
+def tally_of(
+    answers: Sequence[ReplicaStatus | None], placement: Placement, slot: int
+) -> WriteTally:
     """Return a tally whose write set has answered so, in its order; None has not answered."""
     tally = WriteTally(placement, slot)
     for store, answer in zip(tally.asked(), answers, strict=True):
@@ -56,7 +59,7 @@ def tally_of(answers: Sequence[Answer | None], placement: Placement, slot: int) 
     ],
 )
 def test_what_follows_from_the_answers_of_three_replicas(
-    answers: list[Answer | None], verdict: Verdict | None
+    answers: list[ReplicaStatus | None], verdict: Verdict | None
 ) -> None:
     assert tally_of(answers, Placement(document()), 0).verdict() is verdict
 
@@ -96,8 +99,10 @@ def test_in_a_change_a_slow_joiner_costs_no_availability() -> None:
     assert tally.verdict() is Verdict.ACKNOWLEDGED
 
 
-@given(st.lists(st.sampled_from([None, *Answer]), min_size=3, max_size=3))
-def test_only_answers_that_all_say_no_make_a_put_not_applied(answers: list[Answer | None]) -> None:
+@given(st.lists(st.sampled_from([None, *ReplicaStatus]), min_size=3, max_size=3))
+def test_only_answers_that_all_say_no_make_a_put_not_applied(
+    answers: list[ReplicaStatus | None],
+) -> None:
     tally = tally_of(answers, Placement(document()), 0)
     assert tally.may_have_applied == any(answer not in REFUSALS for answer in answers)
 
@@ -109,13 +114,13 @@ def test_a_replica_that_has_not_answered_may_have_applied() -> None:
 
 
 @pytest.mark.parametrize("answer", REFUSALS)
-def test_a_refusal_by_everybody_was_certainly_not_applied(answer: Answer) -> None:
+def test_a_refusal_by_everybody_was_certainly_not_applied(answer: ReplicaStatus) -> None:
     assert not tally_of([answer] * 3, Placement(document()), 0).may_have_applied
 
 
-@given(st.lists(st.sampled_from([None, *Answer]), min_size=3, max_size=3))
+@given(st.lists(st.sampled_from([None, *ReplicaStatus]), min_size=3, max_size=3))
 def test_an_attempt_that_ends_is_acknowledged_only_by_a_write_quorum(
-    answers: list[Answer | None],
+    answers: list[ReplicaStatus | None],
 ) -> None:
     tally = tally_of(answers, Placement(document()), 0)
     acknowledged = answers.count(A.OK) >= 2
