@@ -44,7 +44,7 @@ class Pick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class QueryPlan:
     """How to walk a namespace for one filter."""
 
     order: Order
@@ -56,7 +56,7 @@ class Plan:
     high_ms: int | None
 
 
-def plan_of(where: Filter, order: Order, now_ms: int) -> Plan:
+def plan_of(where: Filter, order: Order, now_ms: int) -> QueryPlan:
     """Choose the index and translate what can be translated."""
     parts = conjuncts(where)
     tests = [part for part in parts if isinstance(part, Test)]
@@ -65,7 +65,7 @@ def plan_of(where: Filter, order: Order, now_ms: int) -> Plan:
     sort: Literal["created", "id"] = "id" if order == "id" else "created"
     plain = Pick(f"row_{sort}", "row", Sql("1"), sort)
     low_ms, high_ms = _created_bounds(tests, now_ms)
-    return Plan(
+    return QueryPlan(
         order=order,
         best=next(_picks(tests), plain),
         plain=plain,

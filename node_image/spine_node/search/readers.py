@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from spine_node.search.messages import Position
-from spine_node.search.plan import Plan
+from spine_node.search.plan import QueryPlan
 from spine_node.search.schema import open_file
 from spine_node.search.walks import Row, walk
 
@@ -48,7 +48,7 @@ class Readers:
         self._idle: list[tuple[int, sqlite3.Connection]] = []  # (generation, connection)
 
     async def window(
-        self, plan: Plan, namespaces: Sequence[str], after: Position | None, rows: int
+        self, plan: QueryPlan, namespaces: Sequence[str], after: Position | None, rows: int
     ) -> list[Row]:
         """Return the next `rows` rows; fewer mean that the walk has ended."""
 

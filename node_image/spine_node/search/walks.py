@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from spine_core.records.versions import Version
 from spine_node.search.messages import Position, position_of
-from spine_node.search.plan import AFTER_ANY_ID, Pick, Plan, Sql
+from spine_node.search.plan import AFTER_ANY_ID, Pick, QueryPlan, Sql
 
 SORTED_MAX: Final = 20_000  # rows that one walk may sort because its index has another order
 
@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
 
 def walk(
-    connection: sqlite3.Connection, plan: Plan, namespace: str, after: Position | None
+    connection: sqlite3.Connection, plan: QueryPlan, namespace: str, after: Position | None
 ) -> Iterator[Row]:
     """Yield the rows of a namespace behind `after`; work is done as far as it is read."""
     number = connection.execute(
@@ -38,7 +38,7 @@ def walk(
         yield Row(position, slot, version, bool(fits))
 
 
-def _affordable(connection: sqlite3.Connection, plan: Plan, number: tuple[int]) -> Pick:
+def _affordable(connection: sqlite3.Connection, plan: QueryPlan, number: tuple[int]) -> Pick:
     """Return the best pick, unless it would have to sort too many rows."""
     best = plan.best
     if best.sorted_by == plan.plain.sorted_by:
@@ -51,7 +51,7 @@ def _affordable(connection: sqlite3.Connection, plan: Plan, number: tuple[int]) 
     return best if found[0] <= SORTED_MAX else plan.plain
 
 
-def _select(plan: Plan, pick: Pick, bounds: Sql) -> Sql:
+def _select(plan: QueryPlan, pick: Pick, bounds: Sql) -> Sql:
     direction = "DESC" if plan.order == "-created_at" else "ASC"
     order = ("id",) if plan.order == "id" else ("created", "id")
     sort = ", ".join(f"{pick.table}.{column} {direction}" for column in order)
@@ -69,7 +69,7 @@ def _source(pick: Pick) -> str:
     return f"row INDEXED BY {pick.index}"
 
 
-def _start(plan: Plan, pick: Pick, namespace: str, after: Position | None) -> Sql:
+def _start(plan: QueryPlan, pick: Pick, namespace: str, after: Position | None) -> Sql:
     """Return where the walk begins and, by time, ends."""
     if plan.order == "id":
         return _start_by_id(namespace, after)

@@ -25,7 +25,7 @@ _ROW_BYTES = _COUNTS.size + BUCKETS * DIGEST_BYTES
 _EMPTY = [0] * BUCKETS
 
 
-class Change(NamedTuple):
+class DigestChange(NamedTuple):
     """What one write, replacement or removal does to its slot."""
 
     slot: int
@@ -64,7 +64,7 @@ def fingerprint(key: bytes, version: Version) -> int:
 
 def change_of(
     slot: int, key: bytes, before: bytes | None, after: bytes | None, floor: int
-) -> Change:
+) -> DigestChange:
     """Return what replacing one stored value by another does; None is "not held"."""
     digest = records = size = 0
     if before is not None:
@@ -75,7 +75,7 @@ def change_of(
         records, size = records + 1, size + len(key) + len(after)
         if not is_buried(after, floor):
             digest ^= fingerprint(key, version_in(after))
-    return Change(slot, bucket_of(key), digest, records, size)
+    return DigestChange(slot, bucket_of(key), digest, records, size)
 
 
 class Digests:
@@ -84,7 +84,7 @@ class Digests:
     def __init__(self) -> None:
         self._slots: dict[int, _Tally] = {}
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: DigestChange) -> None:
         """Take in one change; its order among others does not matter."""
         slot, bucket, digest, records, size = change
         tally = self._slots.get(slot)

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_of
-from spine_node.store.digests import Change, bucket_of, change_of, fingerprint, is_buried
+from spine_node.store.digests import DigestChange, bucket_of, change_of, fingerprint, is_buried
 from spine_node.store.feed import ROW_ENTRIES, append_hlc_of, pack_row
 from spine_node.store.layout import (
     FLOOR,
@@ -44,7 +44,7 @@ class Room(IntEnum):
 class Effects:
     """What became durable with one commit."""
 
-    changes: list[Change] = field(default_factory=list)
+    changes: list[DigestChange] = field(default_factory=list)
     floors: dict[int, int] = field(default_factory=dict)
     adopted: Adopt | None = None
     feed_head: int = 0
@@ -110,7 +110,7 @@ class Draft:
         """Take a record that a higher floor is about to bury out of the digests, and keep it."""
         if not is_buried(raw, self.floor(slot)):
             digest = fingerprint(key, version_in(raw))
-            self.effects.changes.append(Change(slot, bucket_of(key), digest, 0, 0))
+            self.effects.changes.append(DigestChange(slot, bucket_of(key), digest, 0, 0))
 
     def erase_registers(self, slot: int, limit: int) -> int:
         """Remove acceptor state of a slot, at most `limit` entries; return how many."""

@@ -102,7 +102,7 @@ class Store:
     ) -> None:
         state = committer.state
         self.identity = identity
-        self.hlc_mark = state.high_water  # at open
+        self.hlc_high_water = state.high_water  # at open
         self.document = state.document  # canonical JSON, None before the first
         self.epoch = state.epoch  # 0: no document yet
         self.owned = state.owned  # slots that reads and writes may touch in this epoch

@@ -5,7 +5,7 @@ import pytest
 
 from spine_node.store import Store
 from unit.engine.rig import ManualClock
-from unit.store.rig import Rig
+from unit.store.harness import StoreHarness
 
 
 @pytest.fixture
@@ -14,12 +14,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "store")
+def harness(tmp_path: Path) -> StoreHarness:
+    return StoreHarness(tmp_path / "store")
 
 
 @pytest.fixture
-async def store(rig: Rig) -> AsyncIterator[Store]:
-    opened = rig.open()
+async def store(harness: StoreHarness) -> AsyncIterator[Store]:
+    opened = harness.open()
     yield opened
     await opened.close(clean=False)

@@ -22,7 +22,15 @@ from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.ports import ListOutcome, ListRequest
 from spine_node.search.messages import Order, QueryCall, QueryPage
 from spine_node.store import key_of
-from unit.search.rig import DEADLINE_S, EPOCH, NOW_MS, SLOTS, Shelf, opened_shelf, record_of
+from unit.search.harness import (
+    DEADLINE_S,
+    EPOCH,
+    NOW_MS,
+    SLOTS,
+    IndexHarness,
+    opened_harness,
+    record_of,
+)
 
 PAGE_KEYS = (b"page key of this cluster",)
 
@@ -61,7 +69,7 @@ def placed(numbers: Sequence[int], *, factor: int = 3, epoch: int = EPOCH) -> Pl
 class Cluster:
     """`QueryPeers` of the node whose store is `here`; tests move it and take stores down."""
 
-    shelves: dict[int, Shelf]
+    harnesses: dict[int, IndexHarness]
     now: Placement
     here: int = 1
     down: set[int] = field(default_factory=set)
@@ -75,7 +83,7 @@ class Cluster:
         return self.now
 
     def live(self) -> Sequence[int]:
-        return sorted(set(self.shelves) - self.down, key=lambda number: number != self.here)
+        return sorted(set(self.harnesses) - self.down, key=lambda number: number != self.here)
 
     def stable(self) -> int:
         return self.stable_hlc
@@ -91,7 +99,7 @@ class Cluster:
         if store in self.down | self.silent:
             return None
         try:
-            return await self.shelves[store].index.answer(call, deadline)
+            return await self.harnesses[store].index.answer(call, deadline)
         except ProblemError:
             return None
 
@@ -103,7 +111,7 @@ class Cluster:
         if len(holders) < majority(self.now.factor):
             raise ProblemError("quorum-unavailable", "too few")
         key = key_of(slot, namespace, memory_id)
-        copies = [copy for number in holders if (copy := self.shelves[number].intact(key))]
+        copies = [copy for number in holders if (copy := self.harnesses[number].intact(key))]
         return max(copies, key=lambda copy: copy.version, default=None)
 
     async def write(
@@ -121,7 +129,7 @@ class Cluster:
         raw = record_of(memory, version, created_ms=created_ms)
         for number in self.now.write_set(slot_of(namespace, memory_id, SLOTS)):
             if number not in missing:
-                await self.shelves[number].put(namespace, memory_id, raw, version)
+                await self.harnesses[number].put(namespace, memory_id, raw, version)
         return version
 
     async def list(
@@ -163,8 +171,8 @@ async def opened_cluster(path: Path, nodes: int = 3, factor: int = 3) -> AsyncIt
     """Open stores 1 to `nodes`."""
     numbers = range(1, nodes + 1)
     async with AsyncExitStack() as stack:
-        shelves = {
-            number: await stack.enter_async_context(opened_shelf(path / str(number), number))
+        harnesses = {
+            number: await stack.enter_async_context(opened_harness(path / str(number), number))
             for number in numbers
         }
-        yield Cluster(shelves, placed(numbers, factor=factor))
+        yield Cluster(harnesses, placed(numbers, factor=factor))

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from unit.search.rig import Shelf, opened_shelf
+from unit.search.harness import IndexHarness, opened_harness
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
-    async with opened_shelf(tmp_path) as opened:
+async def harness(tmp_path: Path) -> AsyncIterator[IndexHarness]:
+    async with opened_harness(tmp_path) as opened:
         yield opened

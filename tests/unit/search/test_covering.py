@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from spine_node.engine.query.coverage import Coverage, slots_read_from
 from unit.search.cluster import placed
-from unit.search.rig import ALL_SLOTS, SLOTS
+from unit.search.harness import ALL_SLOTS, SLOTS
 
 
 def test_one_store_is_asked_when_it_holds_everything() -> None:

@@ -18,13 +18,13 @@ from spine_node.search.index_file import IndexFile, entries_of
 from spine_node.search.schema import open_file
 from spine_node.store import key_of
 from spine_node.store.operations import TrimFeed
-from unit.search.rig import (
+from unit.search.harness import (
     DEADLINE_S,
     NOW_MS,
     SLOTS,
-    Shelf,
+    IndexHarness,
     asking,
-    opened_shelf,
+    opened_harness,
     opened_store,
     record_of,
     running_index,
@@ -49,11 +49,11 @@ def contents(path: Path) -> dict[str, list[Sequence[Any]]]:
         connection.close()
 
 
-async def fill(shelf: Shelf, count: int) -> None:
+async def fill(harness: IndexHarness, count: int) -> None:
     for i in range(count):
-        await shelf.write(f"n-{i % 7}", {"tags": [f"t-{i % 3}", "all"], "agent_id": f"a-{i % 2}"})
+        await harness.write(f"n-{i % 7}", {"tags": [f"t-{i % 3}", "all"], "agent_id": f"a-{i % 2}"})
         if i % 5 == 0:
-            await shelf.write(f"n-{i % 4}", None)
+            await harness.write(f"n-{i % 4}", None)
 
 
 def rebuilds(index: QueryIndex) -> int:
@@ -66,37 +66,37 @@ async def test_a_rebuilt_index_equals_one_that_followed_the_feed(
 ) -> None:
     monkeypatch.setattr(indexer, "BATCH", 7)
     monkeypatch.setattr(indexer, "SLICE", 3)
-    async with opened_shelf(tmp_path) as shelf:
-        await shelf.ask(asking())
+    async with opened_harness(tmp_path) as harness:
+        await harness.ask(asking())
         for _ in range(4):
-            await fill(shelf, 10)
-            await shelf.ask(asking())
+            await fill(harness, 10)
+            await harness.ask(asking())
     followed = contents(tmp_path)
     (tmp_path / "index.sqlite").unlink()
-    async with opened_shelf(tmp_path) as shelf:
-        await shelf.ask(asking())
+    async with opened_harness(tmp_path) as harness:
+        await harness.ask(asking())
     assert contents(tmp_path) == followed
 
 
 async def test_an_index_goes_on_where_it_stopped(tmp_path: Path) -> None:
     async with opened_store(tmp_path) as store:
         async with running_index(store, tmp_path) as index:
-            shelf = Shelf(store, index)
-            await fill(shelf, 10)
-            await shelf.ask(asking())
-        await shelf.write("late", {})
+            harness = IndexHarness(store, index)
+            await fill(harness, 10)
+            await harness.ask(asking())
+        await harness.write("late", {})
         async with running_index(store, tmp_path) as index:
-            assert "late" in await Shelf(store, index).ids(asking())
+            assert "late" in await IndexHarness(store, index).ids(asking())
             assert rebuilds(index) == 0
 
 
 async def test_rows_and_position_change_together_or_not_at_all(tmp_path: Path) -> None:
-    async with opened_shelf(tmp_path) as shelf:
-        await shelf.write("a", {"tags": ["task"]})
-        await shelf.ask(asking())
-        head, store_id = shelf.store.feed_head(), shelf.store.identity.store_id
+    async with opened_harness(tmp_path) as harness:
+        await harness.write("a", {"tags": ["task"]})
+        await harness.ask(asking())
+        head, store_id = harness.store.feed_head(), harness.store.identity.store_id
         key = key_of(slot_of("team", "a", SLOTS), "team", "a")
-        raw = shelf.store.get(key)
+        raw = harness.store.get(key)
     before = contents(tmp_path)
     file = IndexFile(tmp_path / "index.sqlite", store_id)
     assert file.open() == head
@@ -133,32 +133,32 @@ async def test_an_index_that_was_not_finished_is_not_used(
         monkeypatch.setattr(indexer, "IndexFile", DyingFile)
         dying = QueryIndex(store, tmp_path / "index.sqlite", physical_ms=lambda: NOW_MS)
         for name in names:
-            await Shelf(store, dying).write(name, {})
+            await IndexHarness(store, dying).write(name, {})
         with pytest.raises(DyingError):
             await dying.run()
         monkeypatch.setattr(indexer, "IndexFile", IndexFile)
         async with running_index(store, tmp_path) as index:
-            assert await Shelf(store, index).ids(asking()) == names
+            assert await IndexHarness(store, index).ids(asking()) == names
 
 
 async def test_the_index_of_another_store_is_made_anew(tmp_path: Path) -> None:
-    async with opened_shelf(tmp_path / "old") as shelf:
-        await shelf.write("old", {})
-        await shelf.ask(asking())
-    async with opened_shelf(tmp_path / "new") as shelf:
-        await shelf.write("a", {})
-        await shelf.write("b", {})
+    async with opened_harness(tmp_path / "old") as harness:
+        await harness.write("old", {})
+        await harness.ask(asking())
+    async with opened_harness(tmp_path / "new") as harness:
+        await harness.write("a", {})
+        await harness.write("b", {})
     (tmp_path / "old" / "index.sqlite").rename(tmp_path / "new" / "index.sqlite")
-    async with opened_shelf(tmp_path / "new") as shelf:
-        assert await shelf.ids(asking()) == ["a", "b"]
+    async with opened_harness(tmp_path / "new") as harness:
+        assert await harness.ids(asking()) == ["a", "b"]
 
 
 @pytest.mark.parametrize("damage", ["garbage", "hole", "format"])
 async def test_a_file_that_is_no_sound_index_is_made_anew(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "index.sqlite"
-    async with opened_shelf(tmp_path) as shelf:
-        await fill(shelf, 10)
-        shown = await shelf.ids(asking())
+    async with opened_harness(tmp_path) as harness:
+        await fill(harness, 10)
+        shown = await harness.ids(asking())
     if damage == "garbage":
         path.write_bytes(b"not a database" * 1000)
     elif damage == "hole":
@@ -170,35 +170,35 @@ async def test_a_file_that_is_no_sound_index_is_made_anew(tmp_path: Path, damage
         connection.execute("PRAGMA user_version = 0")
         connection.execute("DELETE FROM row")
         connection.close()
-    async with opened_shelf(tmp_path) as shelf:
-        assert await shelf.ids(asking()) == shown
+    async with opened_harness(tmp_path) as harness:
+        assert await harness.ids(asking()) == shown
 
 
 async def test_an_index_behind_the_oldest_feed_entry_is_made_anew(tmp_path: Path) -> None:
     async with opened_store(tmp_path) as store:
         async with running_index(store, tmp_path) as index:
-            await Shelf(store, index).ask(asking())
-        shelf = Shelf(store, index)
-        await shelf.write("a", {})
-        await shelf.write("b", {})
+            await IndexHarness(store, index).ask(asking())
+        harness = IndexHarness(store, index)
+        await harness.write("a", {})
+        await harness.write("b", {})
         while await store.submit(TrimFeed(1 << 62)):
             pass
         async with running_index(store, tmp_path) as index:
-            assert await Shelf(store, index).ids(asking()) == ["a", "b"]
+            assert await IndexHarness(store, index).ids(asking()) == ["a", "b"]
             assert rebuilds(index) == 1
 
 
 async def test_an_index_that_breaks_under_way_is_made_anew(tmp_path: Path) -> None:
-    async with opened_shelf(tmp_path) as shelf:
-        await fill(shelf, 10)
-        shown = await shelf.ids(asking())
+    async with opened_harness(tmp_path) as harness:
+        await fill(harness, 10)
+        shown = await harness.ids(asking())
         connection = open_file(tmp_path / "index.sqlite")
         connection.execute("DROP INDEX row_created")
         connection.close()
         with pytest.raises(ProblemError) as refused:
-            await shelf.ask(asking())
+            await harness.ask(asking())
         assert refused.value.code == "not-ready"
-        assert await shelf.ids(asking(fresh=False)) == shown
+        assert await harness.ids(asking(fresh=False)) == shown
 
 
 async def test_a_corrupt_record_keeps_its_row_and_stops_nobody(tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ async def test_a_corrupt_record_keeps_its_row_and_stops_nobody(tmp_path: Path) -
     assert [(row[1], row[3]) for row in rows] == [("b", versions[1])]
 
 
-async def test_a_change_is_indexed_without_anybody_asking(shelf: Shelf) -> None:
-    await shelf.write("a", {})
+async def test_a_change_is_indexed_without_anybody_asking(harness: IndexHarness) -> None:
+    await harness.write("a", {})
     async with asyncio.timeout(DEADLINE_S):
-        while await shelf.ids(asking(fresh=False)) != ["a"]:
+        while await harness.ids(asking(fresh=False)) != ["a"]:
             await asyncio.to_thread(lambda: None)
 
 

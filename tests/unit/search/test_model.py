@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spine_core.records.filters import matches, parse_filter
 from spine_core.records.ids import slot_of
 from spine_node.search.messages import Order, Position, comes_before, position_of
-from unit.search.rig import ALL_SLOTS, NOW_MS, SLOTS, Shelf, asking, opened_shelf
+from unit.search.harness import ALL_SLOTS, NOW_MS, SLOTS, IndexHarness, asking, opened_harness
 
 DAY_MS = 86_400_000
 _NAMES = st.sampled_from(["a", "b", "p~a", "p~b", "q~a", "zz"])
@@ -86,12 +86,12 @@ def test_lists_equal_a_brute_force_model(
 ) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as path:
-            async with opened_shelf(Path(path)) as shelf:
+            async with opened_harness(Path(path)) as harness:
                 half = len(history) // 2
-                model = await _play(shelf, history[:half], {})
-                await _compare(shelf, model, listings[:1])  # the rest then comes as changes
-                model = await _play(shelf, history[half:], model)
-                await _compare(shelf, model, listings)
+                model = await _play(harness, history[:half], {})
+                await _compare(harness, model, listings[:1])  # the rest then comes as changes
+                model = await _play(harness, history[half:], model)
+                await _compare(harness, model, listings)
 
     asyncio.run(run())
 
@@ -100,12 +100,12 @@ _Model = dict[tuple[str, str], dict[str, object] | None]
 
 
 async def _play(
-    shelf: Shelf,
+    harness: IndexHarness,
     history: list[tuple[str, str, dict[str, object] | None, int, int]],
     model: _Model,
 ) -> _Model:
     for namespace, name, memory, created_ms, expires_ms in history:
-        await shelf.write(
+        await harness.write(
             name, memory, namespace=namespace, created_ms=created_ms, expires_ms=expires_ms
         )
         times = {"id": name, "created_at": created_ms, "expires_at": expires_ms or None}
@@ -114,7 +114,7 @@ async def _play(
 
 
 async def _compare(
-    shelf: Shelf, model: _Model, listings: list[tuple[object, Order, bool, int, int]]
+    harness: IndexHarness, model: _Model, listings: list[tuple[object, Order, bool, int, int]]
 ) -> None:
     for where, order, subtree, limit, slots in listings:
         expected = _expected(model, where, order, subtree=subtree, slots=slots)
@@ -124,7 +124,7 @@ async def _compare(
             call = asking(
                 where, order=order, subtree=subtree, limit=limit, slots=slots, after=after
             )
-            page = await shelf.ask(call)
+            page = await harness.ask(call)
             assert len(page.candidates) <= limit
             found += [each.position for each in page.candidates]
             if page.end is None:

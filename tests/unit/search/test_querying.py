@@ -17,7 +17,7 @@ from spine_core.records.versions import Version, hlc_of
 from spine_node.search import gathering
 from spine_node.search.messages import Order
 from unit.search.cluster import Cluster, ids, opened_cluster, placed
-from unit.search.rig import NOW_MS, SLOTS
+from unit.search.harness import NOW_MS, SLOTS
 
 RYW = Model.READ_YOUR_WRITES
 
@@ -79,7 +79,7 @@ async def test_an_own_write_that_the_node_holds_needs_no_other_store(three: Clus
 async def test_a_damaged_copy_is_no_gap_in_a_list(three: Cluster, model: Model) -> None:
     version = await three.write("mine", {})
     await three.list(model=RYW, session=Session())  # the row is there before the damage
-    three.shelves[1].damage("team", "mine")
+    three.harnesses[1].damage("team", "mine")
     assert ids(await three.list(model=model, session=session_of("mine", version))) == ["mine"]
     assert three.verified == ["mine"]
 
@@ -151,7 +151,7 @@ async def test_a_store_that_does_not_answer_is_replaced(five: Cluster) -> None:
     names = sorted(f"n-{i}" for i in range(30))
     for name in names:
         await five.write(name, {})
-    for silent in five.shelves:
+    for silent in five.harnesses:
         five.silent = {silent}
         assert ids(await five.list(order="id")) == names
 

@@ -4,16 +4,16 @@ from pathlib import Path
 import pytest
 
 from spine_node.store import Store
-from unit.store.rig import Rig
+from unit.store.harness import StoreHarness
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path / "store")
+def harness(tmp_path: Path) -> StoreHarness:
+    return StoreHarness(tmp_path / "store")
 
 
 @pytest.fixture
-async def store(rig: Rig) -> AsyncIterator[Store]:
-    opened = await rig.adopted()
+async def store(harness: StoreHarness) -> AsyncIterator[Store]:
+    opened = await harness.adopted()
     yield opened
     await opened.close(clean=False)

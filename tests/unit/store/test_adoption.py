@@ -3,13 +3,13 @@ from msgspec.structs import replace
 
 from spine_node.store import Store
 from spine_node.store.operations import Adopt, DropReply, DropSlot, PutReply
-from unit.store.rig import DOCUMENT, EPOCH, Rig, at, key, put
+from unit.store.harness import DOCUMENT, EPOCH, StoreHarness, at, key, put
 
 NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, 1, "cluster", frozenset({1, 2}))
 
 
-async def test_a_new_store_knows_no_epoch_and_owns_nothing(rig: Rig) -> None:
-    store = rig.open()
+async def test_a_new_store_knows_no_epoch_and_owns_nothing(harness: StoreHarness) -> None:
+    store = harness.open()
     assert (store.epoch, store.document, store.owned) == (0, None, frozenset())
     assert (await store.submit(put(1, at(0)))).status == "need-document"
     assert (await store.submit(put(1, at(0), epoch=0))).status == "misdirected"
@@ -17,9 +17,9 @@ async def test_a_new_store_knows_no_epoch_and_owns_nothing(rig: Rig) -> None:
 
 
 async def test_slots_and_epoch_switch_exactly_where_the_adoption_stands_in_the_queue(
-    rig: Rig, store: Store
+    harness: StoreHarness, store: Store
 ) -> None:
-    replies = await rig.in_one_batch(
+    replies = await harness.in_one_batch(
         store,
         [
             put(3, at(0), "before"),
@@ -39,23 +39,25 @@ async def test_slots_and_epoch_switch_exactly_where_the_adoption_stands_in_the_q
     assert (store.epoch, store.document, store.owned) == (EPOCH + 1, NEXT.document, NEXT.owned)
 
 
-async def test_an_adoption_is_durable_before_it_is_answered(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_an_adoption_is_durable_before_it_is_answered(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     assert await store.submit(NEXT) == "ok"
     await store.close(clean=False)
-    again = rig.open()
+    again = harness.open()
     assert (again.epoch, again.document, again.owned) == (EPOCH + 1, NEXT.document, NEXT.owned)
     assert (again.identity.number, again.identity.cluster_id) == (1, "cluster")
     assert (await again.submit(put(1, at(0)))).status == "stale-epoch"
     await again.close()
 
 
-async def test_nothing_of_the_new_epoch_is_seen_before_its_commit(rig: Rig, store: Store) -> None:
-    rig.leash.hold()
+async def test_nothing_of_the_new_epoch_is_seen_before_its_commit(
+    harness: StoreHarness, store: Store
+) -> None:
+    harness.gate.hold()
     waiting = store.submit(NEXT)
-    await rig.leash.arrived()
+    await harness.gate.arrived()
     assert (store.epoch, store.owned) == (EPOCH, DOCUMENT.owned)
-    rig.leash.release()
+    harness.gate.release()
     assert await waiting == "ok"
     assert store.epoch == EPOCH + 1
 

@@ -10,15 +10,15 @@ import pytest
 
 from spine_core.records.versions import hlc_of
 from unit.store import victim
-from unit.store.rig import Rig, at, key, put, rows
+from unit.store.harness import StoreHarness, at, key, put, rows
 
 
-async def killed(rig: Rig, instant: str, commit: int) -> set[int]:
+async def killed(harness: StoreHarness, instant: str, commit: int) -> set[int]:
     """Run the victim until it dies; return the numbers of the writes that it acknowledged."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(victim.__file__)),
-        str(rig.path),
+        str(harness.path),
         instant,
         str(commit),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -31,9 +31,11 @@ async def killed(rig: Rig, instant: str, commit: int) -> set[int]:
 
 @pytest.mark.parametrize("instant", ["before-commit", "after-commit", "before-acknowledging"])
 @pytest.mark.parametrize("commit", [2, 5])
-async def test_everything_acknowledged_survives_a_kill(rig: Rig, instant: str, commit: int) -> None:
-    acknowledged = await killed(rig, instant, commit)
-    store = rig.open()
+async def test_everything_acknowledged_survives_a_kill(
+    harness: StoreHarness, instant: str, commit: int
+) -> None:
+    acknowledged = await killed(harness, instant, commit)
+    store = harness.open()
     held = {number for number in range(victim.WRITES) if is_held(rows(store), number)}
     assert acknowledged <= held
     assert bool(acknowledged) == (commit > 2)  # the second commit is the first with a write
@@ -50,20 +52,22 @@ def is_held(found: dict[bytes, bytes], number: int) -> bool:
     return raw is not None
 
 
-async def test_a_commit_is_there_whole_or_not_at_all(rig: Rig) -> None:
-    before = await killed(rig, "before-commit", 4)
-    store = rig.open()
+async def test_a_commit_is_there_whole_or_not_at_all(harness: StoreHarness) -> None:
+    before = await killed(harness, "before-commit", 4)
+    store = harness.open()
     records, entries = rows(store), store.feed_since(0, 1000)
     assert {entry.key for entry in entries} == set(records)
     assert len(entries) == len(records) == store.feed_head() == len(before)
     assert sum(store.slot_stats(slot)[0] for slot in range(4)) == len(records)
-    assert store.hlc_mark >= max(hlc_of(entry.version) for entry in entries)
+    assert store.hlc_high_water >= max(hlc_of(entry.version) for entry in entries)
     await store.close()
 
 
-async def test_a_store_whose_process_was_killed_can_be_opened_and_written_again(rig: Rig) -> None:
-    await killed(rig, "after-commit", 3)
-    store = rig.open()
+async def test_a_store_whose_process_was_killed_can_be_opened_and_written_again(
+    harness: StoreHarness,
+) -> None:
+    await killed(harness, "after-commit", 3)
+    store = harness.open()
     assert (await store.submit(put(1, at(999), "again"))).status == "ok"
     assert store.get(key(1, "again")) is not None
     await store.close()

@@ -1,11 +1,11 @@
 from spine_node.store import Store
 from spine_node.store.feed import ROW_ENTRIES
 from spine_node.store.operations import Barrier, Merge, Operation, RaiseFloor, Reserve, TrimFeed
-from unit.store.rig import NOW_MS, Rig, at, hlc, key, put
+from unit.store.harness import NOW_MS, StoreHarness, at, hlc, key, put
 
 
-async def test_every_change_is_one_entry_without_gaps(rig: Rig, store: Store) -> None:
-    await rig.in_one_batch(store, [put(1, at(i), f"n{i}") for i in range(5)])
+async def test_every_change_is_one_entry_without_gaps(harness: StoreHarness, store: Store) -> None:
+    await harness.in_one_batch(store, [put(1, at(i), f"n{i}") for i in range(5)])
     await store.submit(put(2, at(9)))
     entries = store.feed_since(0, 100)
     assert [entry.seq for entry in entries] == [1, 2, 3, 4, 5, 6]
@@ -14,9 +14,9 @@ async def test_every_change_is_one_entry_without_gaps(rig: Rig, store: Store) ->
     assert (store.feed_tail(), store.feed_head()) == (1, 6)
 
 
-async def test_a_reader_may_stop_and_go_on_anywhere(rig: Rig, store: Store) -> None:
+async def test_a_reader_may_stop_and_go_on_anywhere(harness: StoreHarness, store: Store) -> None:
     for batch in range(3):
-        await rig.in_one_batch(store, [put(1, at(batch), f"n{batch}{i}") for i in range(4)])
+        await harness.in_one_batch(store, [put(1, at(batch), f"n{batch}{i}") for i in range(4)])
     whole = store.feed_since(0, 100)
     for after in range(13):
         for limit in (1, 3, 100):
@@ -43,19 +43,21 @@ async def test_what_changes_no_record_is_no_entry(store: Store) -> None:
     assert store.feed_since(0, 10) == []
 
 
-async def test_append_times_never_fall_even_when_the_clock_does(rig: Rig, store: Store) -> None:
+async def test_append_times_never_fall_even_when_the_clock_does(
+    harness: StoreHarness, store: Store
+) -> None:
     times = []
     for ms in (NOW_MS, NOW_MS - 4000, NOW_MS + 1):
-        rig.physical_ms = ms
+        harness.physical_ms = ms
         await store.submit(put(1, at(ms - NOW_MS), f"{ms}"))
         times.append(store.feed_since(store.feed_head() - 1, 1)[0].append_hlc)
     assert times == [hlc(0), hlc(0), hlc(1)]
 
 
-async def test_old_entries_are_trimmed_but_never_the_newest(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_old_entries_are_trimmed_but_never_the_newest(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     for ms in range(4):
-        rig.physical_ms = NOW_MS + ms
+        harness.physical_ms = NOW_MS + ms
         await store.submit(put(1, at(ms), f"n{ms}"))
     assert await store.submit(TrimFeed(hlc(2))) == 2
     assert await store.submit(TrimFeed(hlc(2))) == 0
@@ -63,16 +65,18 @@ async def test_old_entries_are_trimmed_but_never_the_newest(rig: Rig) -> None:
     assert [entry.seq for entry in store.feed_since(0, 10)] == [3, 4]
     assert await store.submit(TrimFeed(hlc(99))) == 1
     await store.close()
-    store = rig.open()
+    store = harness.open()
     assert (store.feed_tail(), store.feed_head()) == (4, 4)
     await store.submit(put(1, at(9)))
     assert store.feed_head() == 5
     await store.close()
 
 
-async def test_a_feed_beyond_its_share_of_the_quota_is_trimmed_whatever_its_age(rig: Rig) -> None:
-    rig.quota_bytes = 10 * 40_000  # forty kilobytes for the feed
-    store = await rig.adopted()
+async def test_a_feed_beyond_its_share_of_the_quota_is_trimmed_whatever_its_age(
+    harness: StoreHarness,
+) -> None:
+    harness.quota_bytes = 10 * 40_000  # forty kilobytes for the feed
+    store = await harness.adopted()
     for i in range(20):
         page = [(p.key, p.raw) for p in (put(1, at(i), f"{j:0100}") for j in range(50))]
         await store.submit(Merge(1, 3, page))

@@ -1,10 +1,10 @@
 from spine_core.records.versions import STRONG
 from spine_node.store import Store
 from spine_node.store.operations import Merge, RaiseFloor
-from unit.store.rig import (
+from unit.store.harness import (
     EPOCH,
     NOW_MS,
-    Rig,
+    StoreHarness,
     at,
     hlc,
     key,
@@ -38,13 +38,13 @@ async def test_raising_the_floor_removes_what_every_replica_has_buried(store: St
     assert store.floor(2) == 0
 
 
-async def test_a_floor_never_falls_and_is_durable(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_floor_never_falls_and_is_durable(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     await store.submit(RaiseFloor(1, hlc(10)))
     assert await store.submit(RaiseFloor(1, hlc(4))) == 0
     assert store.floor(1) == hlc(10)
     await store.close(clean=False)
-    store = rig.open()
+    store = harness.open()
     assert store.floor(1) == hlc(10)
     assert (await store.submit(put(1, at(10)))).status == "late"
     await store.close()
@@ -57,8 +57,10 @@ async def test_a_bootstrap_pull_goes_on_below_a_floor_that_is_there_already(stor
     assert set(rows(store)) == {key(1, "old")}
 
 
-async def test_two_replicas_agree_whatever_one_of_them_has_purged_already(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_two_replicas_agree_whatever_one_of_them_has_purged_already(
+    harness: StoreHarness,
+) -> None:
+    store = await harness.adopted()
     for name in ("live", "strong-grave"):
         raw = record(at(1)) if name == "live" else tombstone(at(10, kind=STRONG))
         await store.submit(Merge(1, EPOCH, [(key(1, name), raw)]))
@@ -67,18 +69,18 @@ async def test_two_replicas_agree_whatever_one_of_them_has_purged_already(rig: R
     await store.submit(Merge(2, EPOCH, [(key(2, "live"), record(at(1)))]))
     assert key(1, "strong-grave") in rows(store)
     await store.close(clean=False)
-    store = rig.open()
+    store = harness.open()
     assert store.root(1) == kept
     await store.close()
 
 
-async def test_digests_after_a_purge_are_those_of_a_scan(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_digests_after_a_purge_are_those_of_a_scan(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     await fill(store)
     for ms in (9, 10, 11):
         await store.submit(RaiseFloor(1, hlc(ms)))
     kept = picture(store)
     await store.close(clean=False)
-    store = rig.open()
+    store = harness.open()
     assert picture(store) == kept
     await store.close()

@@ -20,7 +20,18 @@ from spine_node.store.operations import (
     PutReply,
     RaiseFloor,
 )
-from unit.store.rig import EPOCH, Rig, at, hlc, key, picture, put, record, rows, tombstone
+from unit.store.harness import (
+    EPOCH,
+    StoreHarness,
+    at,
+    hlc,
+    key,
+    picture,
+    put,
+    record,
+    rows,
+    tombstone,
+)
 
 BODY = b"x" * 2000
 NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, 1, "cluster", frozenset({2}))
@@ -37,11 +48,11 @@ def large(slot: int, number: int, *, deadline_rule: bool = True) -> Put:
 
 
 async def test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not(
-    rig: Rig, store: Store
+    harness: StoreHarness, store: Store
 ) -> None:
     await store.submit(put(1, at(0), "held"))
     before = (rows(store), picture(store), store.feed_head(), store.epoch, store.floor(2))
-    replies = await rig.in_one_batch(
+    replies = await harness.in_one_batch(
         store,
         [
             put(1, at(1), "one"),
@@ -59,9 +70,9 @@ async def test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not(
     assert store.feed_head() == 3
 
 
-async def test_a_full_map_refuses_writes_and_goes_on_answering_reads(rig: Rig) -> None:
-    rig.map_bytes = 1 << 20
-    store = await rig.adopted()
+async def test_a_full_map_refuses_writes_and_goes_on_answering_reads(harness: StoreHarness) -> None:
+    harness.map_bytes = 1 << 20
+    store = await harness.adopted()
     acknowledged = set()
     for number in range(1000):
         if (await store.submit(large(1, number))).status == "full":
@@ -70,17 +81,17 @@ async def test_a_full_map_refuses_writes_and_goes_on_answering_reads(rig: Rig) -
     assert 100 < len(acknowledged) < 1000
     assert set(rows(store)) == acknowledged
     await store.close(clean=False)
-    rig.map_bytes = 1 << 22
-    store = rig.open()
+    harness.map_bytes = 1 << 22
+    store = harness.open()
     assert set(rows(store)) == acknowledged
     await store.close()
 
 
 async def test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_never(
-    rig: Rig,
+    harness: StoreHarness,
 ) -> None:
-    rig.quota_bytes = 1 << 20
-    store = await rig.adopted()
+    harness.quota_bytes = 1 << 20
+    store = await harness.adopted()
     statuses = [(await store.submit(large(1, number))).status for number in range(600)]
     client = statuses.index("full")
     assert set(statuses[client:]) == {"full"}
@@ -99,9 +110,9 @@ async def test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_neve
     await store.close()
 
 
-async def test_a_dropped_slot_makes_room(rig: Rig) -> None:
-    rig.quota_bytes = 1 << 20
-    store = await rig.adopted()
+async def test_a_dropped_slot_makes_room(harness: StoreHarness) -> None:
+    harness.quota_bytes = 1 << 20
+    store = await harness.adopted()
     number = 0
     while (await store.submit(large(1, number))).status == "ok":
         number += 1
@@ -115,37 +126,37 @@ async def test_a_dropped_slot_makes_room(rig: Rig) -> None:
     ("bound", "most", "waiting"), [("WAITING_MAX", 4, 3), ("WAITING_BYTES_MAX", 10_000, 4)]
 )
 async def test_a_disk_that_hangs_fills_no_memory_without_end(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, waiting: int
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, waiting: int
 ) -> None:
     monkeypatch.setattr(f"spine_node.store.writer.{bound}", most)
-    store = await rig.adopted()
+    store = await harness.adopted()
     for batch in range(2):
-        rig.leash.hold()
+        harness.gate.hold()
         busy = store.submit(Barrier())
         puts = [store.submit(large(1, 10 * batch + number)) for number in range(waiting)]
         with pytest.raises(StoreBusyError):
             store.submit(large(1, 99))
-        rig.leash.release()
+        harness.gate.release()
         await busy
         assert await asyncio.gather(*puts) == [PutReply("ok")] * waiting
     await store.close()
 
 
 async def test_what_holds_no_record_passes_a_queue_full_of_bytes(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spine_node.store.writer.WAITING_BYTES_MAX", 1)
-    store = await rig.adopted()
+    store = await harness.adopted()
     with pytest.raises(StoreBusyError):
         store.submit(large(1, 1))
     assert await store.submit(NEXT) == "ok"
     await store.close()
 
 
-async def test_a_disk_that_fails_ends_all_writing_and_no_reading(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_disk_that_fails_ends_all_writing_and_no_reading(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     await store.submit(put(1, at(0), "held"))
-    replies = await rig.in_one_batch(
+    replies = await harness.in_one_batch(
         store, [put(1, at(1), "lost"), Barrier()], disk=lmdb.Error("Input/output error")
     )
     assert [type(reply) for reply in replies] == [StoreClosedError, StoreClosedError]
@@ -154,16 +165,18 @@ async def test_a_disk_that_fails_ends_all_writing_and_no_reading(rig: Rig) -> No
         store.submit(put(1, at(2)))
     assert set(rows(store)) == {key(1, "held")}
     await store.close()
-    store = rig.open()
+    store = harness.open()
     assert not store.identity.was_clean
     assert set(rows(store)) == {key(1, "held")}
     await store.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_bug_in_the_writer_leaves_nobody_waiting_and_shows_as_a_failure(rig: Rig) -> None:
-    store = await rig.adopted()
-    replies = await rig.in_one_batch(store, [Barrier(), Barrier()], disk=ZeroDivisionError())
+async def test_a_bug_in_the_writer_leaves_nobody_waiting_and_shows_as_a_failure(
+    harness: StoreHarness,
+) -> None:
+    store = await harness.adopted()
+    replies = await harness.in_one_batch(store, [Barrier(), Barrier()], disk=ZeroDivisionError())
     assert [type(reply) for reply in replies] == [StoreClosedError, StoreClosedError]
     assert store.failure is not None
     await store.close()

@@ -17,7 +17,19 @@ from spine_core.records.versions import Version, hlc_of
 from spine_node.store import StorageFullError
 from spine_node.store.digests import Digests, change_of
 from spine_node.store.operations import Merge, Operation, PutReply, RaiseFloor
-from unit.store.rig import EPOCH, SLOTS, Rig, at, hlc, key, picture, put, record, rows, tombstone
+from unit.store.harness import (
+    EPOCH,
+    SLOTS,
+    StoreHarness,
+    at,
+    hlc,
+    key,
+    picture,
+    put,
+    record,
+    rows,
+    tombstone,
+)
 
 Result = TypeVar("Result")
 
@@ -75,7 +87,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.directory = Path(tempfile.mkdtemp())
-        self.rig = Rig(self.directory)
+        self.harness = StoreHarness(self.directory)
         self.model = Model()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -86,7 +98,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.store = self.run(self.rig.adopted())
+        self.store = self.run(self.harness.adopted())
 
     @rule(slot=slots, name=names, ms=times, store=stores, dead=st.booleans())
     def put(self, slot: int, name: str, ms: int, store: int, dead: bool) -> None:
@@ -113,7 +125,9 @@ class Histories(RuleBasedStateMachine):
     @rule(slot=slots, name=names, ms=times)
     def meet_a_full_disk(self, slot: int, name: str, ms: int) -> None:
         batch: list[Operation] = [put(slot, at(ms), name), RaiseFloor(slot, hlc(ms))]
-        replies = self.run(self.rig.in_one_batch(self.store, batch, disk=lmdb.MapFullError("full")))
+        replies = self.run(
+            self.harness.in_one_batch(self.store, batch, disk=lmdb.MapFullError("full"))
+        )
         assert replies[0] == PutReply("full")
         assert isinstance(replies[1], StorageFullError)
 
@@ -124,7 +138,7 @@ class Histories(RuleBasedStateMachine):
         assert self.store.identity.was_clean == clean
 
     async def _open(self) -> Any:
-        return self.rig.open()
+        return self.harness.open()
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:

@@ -3,7 +3,19 @@ import pytest
 from spine_core.records.versions import STRONG
 from spine_node.store import Store
 from spine_node.store.operations import MarkPull, Merge, MergeReply, RaiseFloor
-from unit.store.rig import EPOCH, SLOTS, Rig, at, damaged, hlc, key, put, record, rows, tombstone
+from unit.store.harness import (
+    EPOCH,
+    SLOTS,
+    StoreHarness,
+    at,
+    damaged,
+    hlc,
+    key,
+    put,
+    record,
+    rows,
+    tombstone,
+)
 
 
 async def test_a_page_is_applied_by_version(store: Store) -> None:
@@ -101,12 +113,14 @@ async def test_a_page_of_another_epoch_or_slot_is_refused_whole(
     assert (store.get(key(slot)), store.floor(slot), store.pull_mark(slot)) == (None, 0, None)
 
 
-async def test_a_pull_mark_is_durable_with_its_page_and_can_be_forgotten(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_pull_mark_is_durable_with_its_page_and_can_be_forgotten(
+    harness: StoreHarness,
+) -> None:
+    store = await harness.adopted()
     await store.submit(Merge(1, EPOCH, [(key(1), record(at(0)))], mark=b"page 1"))
     await store.submit(Merge(1, EPOCH, []))
     await store.close(clean=False)
-    store = rig.open()
+    store = harness.open()
     assert store.pull_mark(1) == b"page 1"
     assert store.get(key(1)) is not None
     await store.submit(MarkPull(1, b"page 2"))

@@ -8,15 +8,15 @@ from spine_core.records.hlc import HybridClock
 from spine_node.store import StoreFormatError, StoreLockedError, open_store
 from spine_node.store.layout import FORMAT, open_tables, pack_u64
 from spine_node.store.operations import Merge, Reserve
-from unit.store.rig import EPOCH, NOW_MS, Rig, at, hlc, key, picture, put, record, rows
+from unit.store.harness import EPOCH, NOW_MS, StoreHarness, at, hlc, key, picture, put, record, rows
 
 
-async def test_a_directory_keeps_its_identity_and_counts_its_boots(rig: Rig) -> None:
-    first = rig.open()
+async def test_a_directory_keeps_its_identity_and_counts_its_boots(harness: StoreHarness) -> None:
+    first = harness.open()
     await first.close()
-    second = rig.open()
+    second = harness.open()
     await second.close(clean=False)
-    third = rig.open()
+    third = harness.open()
     await third.close()
     assert {store.identity.store_id for store in (first, second, third)} == {
         first.identity.store_id
@@ -25,111 +25,111 @@ async def test_a_directory_keeps_its_identity_and_counts_its_boots(rig: Rig) -> 
     assert [store.identity.was_clean for store in (first, second, third)] == [True, True, False]
 
 
-async def test_two_directories_are_two_stores(rig: Rig) -> None:
-    one = rig.open()
-    other = Rig(rig.path / "other").open()
+async def test_two_directories_are_two_stores(harness: StoreHarness) -> None:
+    one = harness.open()
+    other = StoreHarness(harness.path / "other").open()
     assert one.identity.store_id != other.identity.store_id
     await one.close()
     await other.close()
 
 
-async def test_the_directory_is_nobody_elses(rig: Rig) -> None:
-    path = rig.path / "new"
-    store = Rig(path).open()
+async def test_the_directory_is_nobody_elses(harness: StoreHarness) -> None:
+    path = harness.path / "new"
+    store = StoreHarness(path).open()
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     await store.close(clean=False)
 
 
-async def test_a_second_opener_is_told_who_has_the_store(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_second_opener_is_told_who_has_the_store(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     with pytest.raises(StoreLockedError, match=f"process {os.getpid()}"):
-        rig.open()
+        harness.open()
     assert (await store.submit(put(1, at(0)))).status == "ok"
     await store.close()
-    await rig.open().close()
+    await harness.open().close()
 
 
-async def test_a_store_of_another_format_is_refused_and_left_alone(rig: Rig) -> None:
-    await (await rig.adopted()).close()
-    set_format(rig, 99)
-    before = (rig.path / "data.mdb").read_bytes()
+async def test_a_store_of_another_format_is_refused_and_left_alone(harness: StoreHarness) -> None:
+    await (await harness.adopted()).close()
+    set_format(harness, 99)
+    before = (harness.path / "data.mdb").read_bytes()
     with pytest.raises(StoreFormatError, match="holds store format 99; this version reads"):
-        rig.open()
-    assert (rig.path / "data.mdb").read_bytes() == before
-    set_format(rig, FORMAT)
-    store = rig.open()
+        harness.open()
+    assert (harness.path / "data.mdb").read_bytes() == before
+    set_format(harness, FORMAT)
+    store = harness.open()
     assert (store.identity.boot, store.epoch) == (2, EPOCH)
     await store.close()
 
 
-def set_format(rig: Rig, number: int) -> None:
-    with lmdb.open(str(rig.path), max_dbs=8) as environment:
+def set_format(harness: StoreHarness, number: int) -> None:
+    with lmdb.open(str(harness.path), max_dbs=8) as environment:
         tables = open_tables(environment)
         with environment.begin(write=True, db=tables.meta) as txn:
             txn.put(b"format", pack_u64(number))
 
 
-async def test_the_disk_is_asked_to_keep_what_it_is_given(rig: Rig) -> None:
-    store = rig.open()
+async def test_the_disk_is_asked_to_keep_what_it_is_given(harness: StoreHarness) -> None:
+    store = harness.open()
     flags = store._environment.flags()
     assert (flags["sync"], flags["metasync"], flags["writemap"]) == (True, True, False)
     await store.close()
 
 
 @pytest.mark.parametrize("clean", [True, False])
-async def test_everything_is_as_it_was_after_a_restart(rig: Rig, clean: bool) -> None:
-    store = await rig.adopted()
+async def test_everything_is_as_it_was_after_a_restart(harness: StoreHarness, clean: bool) -> None:
+    store = await harness.adopted()
     for i in range(40):
         await store.submit(put(i % 4, at(i), f"n{i}"))
     kept = (rows(store), picture(store), store.feed_head(), store.feed_since(0, 100))
     await store.close(clean=clean)
-    store = rig.open()
+    store = harness.open()
     assert (rows(store), picture(store), store.feed_head(), store.feed_since(0, 100)) == kept
     await store.close()
 
 
-async def test_a_crash_after_a_clean_start_is_seen_as_one(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_crash_after_a_clean_start_is_seen_as_one(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     await store.close()
-    store = rig.open()
+    store = harness.open()
     await store.submit(put(1, at(0)))
     kept = picture(store)
     await store.close(clean=False)
-    store = rig.open()
+    store = harness.open()
     assert not store.identity.was_clean
     assert picture(store) == kept
     await store.close()
 
 
-async def test_the_clock_starts_above_everything_issued_or_stored(rig: Rig) -> None:
-    store = await rig.adopted()
-    rig.clock.tick(NOW_MS + 70)
+async def test_the_clock_starts_above_everything_issued_or_stored(harness: StoreHarness) -> None:
+    store = await harness.adopted()
+    harness.clock.tick(NOW_MS + 70)
     await store.submit(put(1, at(0)))
     await store.close(clean=False)
-    store = rig.open()
-    assert store.hlc_mark == rig.clock.last == hlc(70)
+    store = harness.open()
+    assert store.hlc_high_water == harness.clock.last == hlc(70)
     await store.submit(Merge(1, EPOCH, [(key(1), record(at(500, store=2)))]))
     await store.close(clean=False)
-    store = rig.open()
-    assert store.hlc_mark == hlc(500)
-    assert rig.clock.tick(NOW_MS - 10_000) > hlc(500)
+    store = harness.open()
+    assert store.hlc_high_water == hlc(500)
+    assert harness.clock.tick(NOW_MS - 10_000) > hlc(500)
     await store.close()
 
 
-async def test_a_reserved_mark_is_durable_without_any_write(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_reserved_mark_is_durable_without_any_write(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     await store.submit(Reserve(hlc(9000)))
     await store.submit(Reserve(hlc(10)))
     await store.close(clean=False)
-    store = rig.open()
-    assert store.hlc_mark == hlc(9000)
+    store = harness.open()
+    assert store.hlc_high_water == hlc(9000)
     await store.close()
 
 
-async def test_a_clock_ahead_of_the_mark_stays_where_it_is(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_clock_ahead_of_the_mark_stays_where_it_is(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     await store.close()
     clock = HybridClock(hlc(50))
-    store = open_store(rig.path, clock=clock, physical_ms=lambda: NOW_MS)
+    store = open_store(harness.path, clock=clock, physical_ms=lambda: NOW_MS)
     assert clock.last == hlc(50)
     await store.close()

@@ -6,7 +6,18 @@ from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG
 from spine_node.store import Store, StoreClosedError
 from spine_node.store.operations import Barrier, Merge, Put, PutReply, RaiseFloor
-from unit.store.rig import EPOCH, SLOTS, Rig, at, hlc, key, put, record, rows, tombstone
+from unit.store.harness import (
+    EPOCH,
+    SLOTS,
+    StoreHarness,
+    at,
+    hlc,
+    key,
+    put,
+    record,
+    rows,
+    tombstone,
+)
 
 
 async def test_a_put_that_was_acknowledged_can_be_read_at_once(store: Store) -> None:
@@ -31,9 +42,9 @@ async def test_the_very_version_is_acknowledged_again_without_a_write(store: Sto
 
 
 async def test_a_put_past_its_deadline_is_late_but_a_write_back_is_not(
-    rig: Rig, store: Store
+    harness: StoreHarness, store: Store
 ) -> None:
-    rig.physical_ms += MAX_WRITE_MS + 1
+    harness.physical_ms += MAX_WRITE_MS + 1
     assert await store.submit(put(1, at(0))) == PutReply("late")
     assert store.get(key(1)) is None
     assert await store.submit(put(1, at(0), deadline_rule=False)) == PutReply("ok")
@@ -81,8 +92,10 @@ async def test_a_slot_of_somebody_else_is_misdirected(store: Store) -> None:
     assert store.get(key(SLOTS)) is None
 
 
-async def test_a_batch_sees_its_own_writes_in_queue_order(rig: Rig, store: Store) -> None:
-    replies = await rig.in_one_batch(
+async def test_a_batch_sees_its_own_writes_in_queue_order(
+    harness: StoreHarness, store: Store
+) -> None:
+    replies = await harness.in_one_batch(
         store, [put(1, at(5)), put(1, at(4)), put(1, at(6)), put(1, at(6))]
     )
     assert replies == [
@@ -94,22 +107,24 @@ async def test_a_batch_sees_its_own_writes_in_queue_order(rig: Rig, store: Store
     assert [entry.version for entry in store.feed_since(0, 10)] == [at(5), at(6)]
 
 
-async def test_what_waits_becomes_one_commit(rig: Rig, store: Store) -> None:
-    before = rig.leash.commits
-    await rig.in_one_batch(store, [put(1, at(0), f"n{i}") for i in range(200)])
-    assert rig.leash.commits == before + 2  # the one that was held, and all that gathered behind
+async def test_what_waits_becomes_one_commit(harness: StoreHarness, store: Store) -> None:
+    before = harness.gate.commits
+    await harness.in_one_batch(store, [put(1, at(0), f"n{i}") for i in range(200)])
+    assert harness.gate.commits == before + 2  # the one that was held, and all that gathered behind
     assert store.slot_stats(1)[0] == 200
 
 
-async def test_nothing_is_acknowledged_or_seen_before_its_commit(rig: Rig, store: Store) -> None:
-    rig.leash.hold()
+async def test_nothing_is_acknowledged_or_seen_before_its_commit(
+    harness: StoreHarness, store: Store
+) -> None:
+    harness.gate.hold()
     waiting = store.submit(put(1, at(0)))
-    await rig.leash.arrived()
+    await harness.gate.arrived()
     done, _ = await asyncio.wait([waiting], timeout=0.1)
     assert not done
     assert store.get(key(1)) is None
     assert store.feed_head() == 0
-    rig.leash.release()
+    harness.gate.release()
     assert await waiting == PutReply("ok")
 
 
@@ -127,12 +142,12 @@ async def test_digest_and_feed_are_there_before_the_acknowledgement(store: Store
     assert heads == [1]
 
 
-async def test_a_caller_that_gave_up_disturbs_nobody(rig: Rig, store: Store) -> None:
-    rig.leash.hold()
+async def test_a_caller_that_gave_up_disturbs_nobody(harness: StoreHarness, store: Store) -> None:
+    harness.gate.hold()
     lost, kept = store.submit(put(1, at(0))), store.submit(put(1, at(0), "b"))
-    await rig.leash.arrived()
+    await harness.gate.arrived()
     lost.cancel()
-    rig.leash.release()
+    harness.gate.release()
     assert await kept == PutReply("ok")
     assert set(rows(store)) == {key(1), key(1, "b")}  # giving up takes nothing back
 
@@ -143,8 +158,8 @@ async def test_a_barrier_resolves_behind_what_was_queued_before_it(store: Store)
     assert before.done()
 
 
-async def test_a_closed_store_finishes_its_queue_and_takes_no_more(rig: Rig) -> None:
-    store = await rig.adopted()
+async def test_a_closed_store_finishes_its_queue_and_takes_no_more(harness: StoreHarness) -> None:
+    store = await harness.adopted()
     puts = [store.submit(put(1, at(0), f"n{i}")) for i in range(600)]
     await store.close()
     assert [await reply for reply in puts] == [PutReply("ok")] * 600

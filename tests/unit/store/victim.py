@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spine_core.records.hlc import HybridClock
 from spine_node.store import open_store
-from unit.store.rig import DOCUMENT, NOW_MS, at, put
+from unit.store.harness import DOCUMENT, NOW_MS, at, put
 
 WRITES = 60
 TOGETHER = 6

@@ -25,9 +25,9 @@ class HlcAllocator:
 
     def __init__(self, store: Store, hlc: HybridClock, clock: Clock) -> None:
         self._store, self._hlc, self._clock = store, hlc, clock
-        self._mark = store.hlc_mark
+        self._mark = store.hlc_high_water
         self._moving: asyncio.Task[None] | None = None
-        assert hlc.last >= store.hlc_mark, "the store was opened with another clock"
+        assert hlc.last >= store.hlc_high_water, "the store was opened with another clock"
 
     def now(self) -> int:
         """Return the clock without moving it: for frames and pulls."""

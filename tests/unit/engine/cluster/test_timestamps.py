@@ -12,26 +12,26 @@ from spine_core.records.versions import Version, hlc_from_ms, hlc_of, ms_of
 from spine_node.engine.cluster.timestamps import AHEAD_MS, HlcAllocator
 from spine_node.store import StorageFullError, Store
 from unit.engine.rig import NOW_MS, ManualClock
-from unit.store.rig import Rig
+from unit.store.harness import StoreHarness
 
 
 class Lives:
     """One store, opened again and again as after a power cut, and the clock it stamps by."""
 
     def __init__(self, path: Path) -> None:
-        self.rig, self.clock = Rig(path), ManualClock()
+        self.harness, self.clock = StoreHarness(path), ManualClock()
 
     def begin(self) -> tuple[Store, HlcAllocator]:
-        self.rig.physical_ms = self.clock.wall_ms
-        store = self.rig.open()
-        return store, HlcAllocator(store, self.rig.clock, self.clock)
+        self.harness.physical_ms = self.clock.wall_ms
+        store = self.harness.open()
+        return store, HlcAllocator(store, self.harness.clock, self.clock)
 
     async def durable_mark(self, store: Store) -> int:
         """End a life at this instant; return what the disk says of its clock."""
         await store.close(clean=False)
-        again = self.rig.open()
+        again = self.harness.open()
         await again.close(clean=False)
-        return again.hlc_mark
+        return again.hlc_high_water
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ async def test_no_version_is_issued_before_a_mark_above_it_is_durable(lives: Liv
 
 async def test_a_version_waits_for_the_commit_of_its_mark(lives: Lives) -> None:
     store, stamps = lives.begin()
-    lives.rig.leash.hold()
+    lives.harness.gate.hold()
     issuing = asyncio.create_task(stamps.version(1))
-    await lives.rig.leash.arrived()
+    await lives.harness.gate.arrived()
     assert not issuing.done()
-    lives.rig.leash.release()
+    lives.harness.gate.release()
     await issuing
     await store.close(clean=False)
 
@@ -96,18 +96,18 @@ async def test_many_quick_restarts_carry_the_clock_no_further_than_one(lives: Li
 async def test_writes_do_not_wait_for_a_mark_that_is_moved_in_time(lives: Lives) -> None:
     store, stamps = lives.begin()
     await stamps.version(1)
-    lives.rig.leash.hold()
+    lives.harness.gate.hold()
     lives.clock.wall_ms += AHEAD_MS - 100
     await stamps.version(1)  # asks for the next mark
-    await lives.rig.leash.arrived()
+    await lives.harness.gate.arrived()
     await stamps.version(1)  # and does not wait for it
-    lives.rig.leash.release()
+    lives.harness.gate.release()
     await store.close(clean=False)
 
 
 async def test_a_disk_that_takes_no_mark_stops_the_stamps_and_tells_why(lives: Lives) -> None:
     store, stamps = lives.begin()
-    lives.rig.leash.failures[1] = lmdb.MapFullError("full")
+    lives.harness.gate.failures[1] = lmdb.MapFullError("full")
     with pytest.raises(StorageFullError):
         await stamps.version(1)
     version = await stamps.version(1)  # the next attempt may work

@@ -13,7 +13,7 @@ from spine_node.engine.cluster.topology_view import Membership, MemberStatus
 from spine_node.store import Store
 from spine_node.store.operations import Merge
 from unit.engine.rig import OTHER, document_for, joining_store
-from unit.store.rig import Rig, key, record
+from unit.store.harness import StoreHarness, key, record
 
 OLD = make_version(hlc_from_ms(1000), 1)
 
@@ -36,11 +36,13 @@ def held(store: Store, slots: set[int]) -> set[int]:
     return {slot for slot in slots if store.get(key(slot)) is not None}
 
 
-async def test_an_adopted_document_survives_a_power_cut(rig: Rig, store: Store) -> None:
+async def test_an_adopted_document_survives_a_power_cut(
+    harness: StoreHarness, store: Store
+) -> None:
     document = document_for(store)
     await Membership(store).adopt(document.canonical())
     await store.close(clean=False)
-    again = rig.open()
+    again = harness.open()
     membership = Membership(again)
     assert membership.view is not None
     assert (membership.epoch, membership.view.digest) == (1, document.digest())
@@ -48,28 +50,30 @@ async def test_an_adopted_document_survives_a_power_cut(rig: Rig, store: Store) 
     await again.close(clean=False)
 
 
-async def test_a_document_is_not_shown_before_it_is_durable(rig: Rig, store: Store) -> None:
+async def test_a_document_is_not_shown_before_it_is_durable(
+    harness: StoreHarness, store: Store
+) -> None:
     membership = Membership(store)
-    rig.leash.hold()
+    harness.gate.hold()
     adopting = asyncio.create_task(membership.adopt(document_for(store).canonical()))
-    await rig.leash.arrived()
+    await harness.gate.arrived()
     assert membership.view is None
-    rig.leash.release()
+    harness.gate.release()
     await adopting
     assert membership.epoch == 1
 
 
 async def test_a_durable_document_is_shown_though_its_bringer_went_away(
-    rig: Rig, store: Store
+    harness: StoreHarness, store: Store
 ) -> None:
     membership = Membership(store)
     shown = asyncio.Event()
     membership.listeners.append(lambda _: shown.set())
-    rig.leash.hold()
+    harness.gate.hold()
     adopting = asyncio.create_task(membership.adopt(document_for(store).canonical()))
-    await rig.leash.arrived()
+    await harness.gate.arrived()
     adopting.cancel()
-    rig.leash.release()
+    harness.gate.release()
     async with asyncio.timeout(10):
         await shown.wait()
     assert membership.epoch == store.epoch == 1
@@ -102,13 +106,15 @@ async def test_the_same_document_again_changes_nothing_and_calls_nobody(store: S
     assert calls == [1]
 
 
-async def test_a_document_of_another_cluster_is_refused_for_good(rig: Rig, store: Store) -> None:
+async def test_a_document_of_another_cluster_is_refused_for_good(
+    harness: StoreHarness, store: Store
+) -> None:
     membership = Membership(store)
     await membership.adopt(document_for(store).canonical())
     foreign = replace(document_for(store), epoch=7, previous="x", cluster_id=OTHER)
     assert await refused(membership, foreign) == "misdirected"
     await store.close(clean=False)
-    again = rig.open()
+    again = harness.open()
     assert await refused(Membership(again), foreign) == "misdirected"
     await again.close(clean=False)
 

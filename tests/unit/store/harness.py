@@ -1,4 +1,4 @@
-"""What the tests of the store share: a clock that stands still, records, and a writer on a leash."""
+"""What the tests of the store share: a clock that stands still, records, and a gate before the writer."""
 
 import asyncio
 import threading
@@ -60,7 +60,7 @@ def put(
     return Put(key(slot, name), slot, raw, version, epoch, deadline_rule)
 
 
-class Leash:
+class WriterGate:
     """A failpoint that can hold the writer just before a commit, or make the disk fail there."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Leash:
 
 
 @dataclass(slots=True)
-class Rig:
+class StoreHarness:
     """One directory, opened again and again."""
 
     path: Path
@@ -100,7 +100,7 @@ class Rig:
     quota_bytes: int = MAP_BYTES
     map_bytes: int = MAP_BYTES
     clock: HybridClock = field(default_factory=HybridClock)
-    leash: Leash = field(default_factory=Leash)
+    gate: WriterGate = field(default_factory=WriterGate)
 
     def open(self) -> Store:
         self.clock = HybridClock()
@@ -110,7 +110,7 @@ class Rig:
             physical_ms=lambda: self.physical_ms,
             quota_bytes=self.quota_bytes,
             map_bytes=self.map_bytes,
-            failpoint=self.leash,
+            failpoint=self.gate,
         )
 
     async def adopted(self) -> Store:
@@ -126,13 +126,13 @@ class Rig:
 
         `disk` is what their commit fails with.
         """
-        self.leash.hold()
+        self.gate.hold()
         busy = store.submit(Barrier())
-        await self.leash.arrived()
+        await self.gate.arrived()
         if disk is not None:
-            self.leash.failures[self.leash.commits + 1] = disk
+            self.gate.failures[self.gate.commits + 1] = disk
         futures = [store.submit(operation) for operation in operations]
-        self.leash.release()
+        self.gate.release()
         await busy
         return await asyncio.gather(*futures, return_exceptions=True)
 

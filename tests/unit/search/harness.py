@@ -42,7 +42,7 @@ def record_of(
 
 
 @dataclass(slots=True)
-class Shelf:
+class IndexHarness:
     """One store and its index, as one node has them."""
 
     store: Store
@@ -51,7 +51,7 @@ class Shelf:
     stamps: int = 0
 
     def stamp(self) -> Version:
-        """Return a version above all earlier ones of this shelf."""
+        """Return a version above all earlier ones of this harness."""
         self.stamps += 1
         return make_version(hlc_from_ms(NOW_MS) + self.stamps, self.number)
 
@@ -153,7 +153,7 @@ async def running_index(store: Store, path: Path) -> AsyncIterator[QueryIndex]:
 
 
 @asynccontextmanager
-async def opened_shelf(path: Path, number: int = 1) -> AsyncIterator[Shelf]:
+async def opened_harness(path: Path, number: int = 1) -> AsyncIterator[IndexHarness]:
     """Open a store with its index."""
     async with opened_store(path, number) as store, running_index(store, path) as index:
-        yield Shelf(store, index, number)
+        yield IndexHarness(store, index, number)
