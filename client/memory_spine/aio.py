@@ -8,9 +8,9 @@ from typing import Any, Self, Unpack
 
 from memory_spine import operations
 from memory_spine.aiohttp_transport import AiohttpTransport
+from memory_spine.base_client import BaseClient, core_of
 from memory_spine.batch import Batch
-from memory_spine.clock import sleep_async
-from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, Model, Options
+from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, ConsistencyModel, Options
 from memory_spine.core import Core
 from memory_spine.drafts import MemoryFields
 from memory_spine.effects import (
@@ -23,8 +23,8 @@ from memory_spine.effects import (
     Sleep,
     resume,
 )
+from memory_spine.environment import sleep_async
 from memory_spine.errors import ConnectionFailed
-from memory_spine.face import Face, core_of
 from memory_spine.models import Cluster, Identity, Memory, Page
 from memory_spine.paging import ListQuery, Order, Scope
 from memory_spine.tls import tls_context
@@ -32,13 +32,13 @@ from memory_spine.tls import tls_context
 
 async def run(operation: Operation[Result], transport: AsyncTransport) -> Result:
     """Drive one operation to its end."""
-    news: Answer | ConnectionFailed | None = None
-    while not isinstance(effect := resume(operation, news), Done):
+    outcome: Answer | ConnectionFailed | None = None
+    while not isinstance(effect := resume(operation, outcome), Done):
         if isinstance(effect, Sleep):
             await sleep_async(effect.seconds)
-            news = None
+            outcome = None
         else:
-            news = await _send(effect, transport)
+            outcome = await _send(effect, transport)
     return effect.value
 
 
@@ -156,7 +156,7 @@ class AsyncMemories:
         await run(batch.send(self._core, key), self._transport)
 
 
-class AsyncSpine(Face):
+class AsyncSpine(BaseClient):
     """A client of one cluster.
 
     Args:
@@ -180,7 +180,7 @@ class AsyncSpine(Face):
         *,
         api_key: ApiKey | None = None,
         namespace: str | None = None,
-        consistency: Model | None = None,
+        consistency: ConsistencyModel | None = None,
         session: str | None = None,
         timeout: float = TIMEOUT_S,
         attempts: int = ATTEMPTS,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from memory_spine.errors import ConfigError
 
-Model: TypeAlias = Literal["strong", "causal", "read-your-writes", "eventual"]
+ConsistencyModel: TypeAlias = Literal["strong", "causal", "read-your-writes", "eventual"]
 ApiKey: TypeAlias = str | Callable[[], str]  # a function is asked before every attempt
 
 DEFAULT_URL = "http://127.0.0.1:8788"  # `spine serve` on this machine
@@ -21,7 +21,7 @@ class Options:
 
     api_key: ApiKey | None = field(default=None, repr=False)
     namespace: str | None = None
-    consistency: Model | None = None  # None: what the namespace says
+    consistency: ConsistencyModel | None = None  # None: what the namespace says
     timeout: float = TIMEOUT_S
     attempts: int = ATTEMPTS
 
@@ -30,8 +30,8 @@ class Options:
             raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout}")
         if self.attempts < 1:
             raise ConfigError(f"attempts must be at least 1, not {self.attempts}")
-        if self.consistency not in {None, *get_args(Model)}:
-            models = ", ".join(get_args(Model))
+        if self.consistency not in {None, *get_args(ConsistencyModel)}:
+            models = ", ".join(get_args(ConsistencyModel))
             raise ConfigError(f"consistency is one of {models}, not {self.consistency!r}")
 
 

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from memory_spine.clock import Ambience
 from memory_spine.config import Options
 from memory_spine.effects import Answer, Operation, Request, Sleep
+from memory_spine.environment import Environment
 from memory_spine.errors import (
     ConfigError,
     ConnectionFailed,
@@ -30,10 +30,10 @@ from memory_spine.errors import (
 from memory_spine.keys import ENTROPY_BYTES, ulid
 from memory_spine.models import MergedToken, decode
 from memory_spine.retry import Endpoints, RetryBudget, backoff_s
-from memory_spine.session import MERGE_LOOK_S, TOKENS_MAX, Session
+from memory_spine.session import MERGE_POLL_S, TOKENS_MAX, Session
 from memory_spine.stats import AnswerInfo, Meter, Trace
 
-Model = TypeVar("Model")
+Decoded = TypeVar("Decoded")
 
 _ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
 _TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
@@ -53,7 +53,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trip:
+class CallState:
     """A call on its way: what all its attempts share."""
 
     call: Call
@@ -73,9 +73,9 @@ class Core:
     budget: RetryBudget = field(default_factory=RetryBudget)
     meter: Meter = field(default_factory=Meter)
     trace: Trace = field(default_factory=Trace)
-    ambience: Ambience = field(default_factory=Ambience)
+    environment: Environment = field(default_factory=Environment)
 
-    def fetch(self, call: Call, model: type[Model]) -> Operation[Model]:
+    def fetch(self, call: Call, model: type[Decoded]) -> Operation[Decoded]:
         """Make the call and decode its answer."""
         answer = yield from self.call(call)
         return self._decoded(answer, call, model)
@@ -87,52 +87,54 @@ class Core:
             SpineError: the last failure, when trying again is pointless or not allowed any more.
         """
         session = self.session.active()
-        deadline_s = self.ambience.monotonic_s() + self.options.timeout
+        deadline_s = self.environment.monotonic_s() + self.options.timeout
         while len(session.tokens) > TOKENS_MAX:
-            with session.merge_turn() as tokens:
+            with session.claim_merge() as tokens:
                 if tokens:
                     yield from self._merge(session, tokens, deadline_s)
                 else:
-                    yield Sleep(MERGE_LOOK_S)
-        return (yield from self._attempts(self._trip(call, session, session.tokens, deadline_s)))
+                    yield Sleep(MERGE_POLL_S)
+        return (
+            yield from self._attempts(self._call_state(call, session, session.tokens, deadline_s))
+        )
 
     def _merge(
         self, session: Session, tokens: tuple[str, ...], deadline_s: float
     ) -> Operation[None]:
         body = msgspec.json.encode({"tokens": tokens})
         call = Call(method="POST", path="/v1/session:merge", body=body)
-        answer = yield from self._attempts(self._trip(call, Session(), (), deadline_s))
+        answer = yield from self._attempts(self._call_state(call, Session(), (), deadline_s))
         session.learn(tokens, self._decoded(answer, call, MergedToken).token)
 
-    def _trip(
+    def _call_state(
         self, call: Call, session: Session, sent: tuple[str, ...], deadline_s: float
-    ) -> _Trip:
-        return _Trip(call, session, sent, self._headers(call, sent), deadline_s)
+    ) -> CallState:
+        return CallState(call, session, sent, self._headers(call, sent), deadline_s)
 
-    def _attempts(self, trip: _Trip) -> Operation[Answer]:
-        tried, doubt = 0, False  # doubt: an attempt of this write may have been applied
+    def _attempts(self, state: CallState) -> Operation[Answer]:
+        tried, indeterminate = 0, False  # has an attempt of this write been applied?
         self.budget.deposit()
         self.meter.count("requests")
         while True:
             tried += 1
-            url = self.endpoints.pick(self.ambience.monotonic_s())
-            answer = yield from self._attempt(trip, url, self.options.attempts - tried + 1)
+            url = self.endpoints.pick(self.environment.monotonic_s())
+            answer = yield from self._attempt(state, url, self.options.attempts - tried + 1)
             if isinstance(answer, Answer):
                 return answer
-            doubt = doubt or (trip.call.write and answer.may_have_been_applied)
-            answer.may_have_been_applied = doubt
-            pause_s = self._pause_s(answer, url, tried, trip.deadline_s)
+            indeterminate = indeterminate or (state.call.write and answer.may_have_been_applied)
+            answer.may_have_been_applied = indeterminate
+            pause_s = self._pause_s(answer, url, tried, state.deadline_s)
             if pause_s is None:
-                if doubt:
+                if indeterminate:
                     self.meter.count("indeterminate")
                 raise answer
             if tried == 1:
                 self.meter.count("retried")
             yield Sleep(pause_s)
 
-    def _attempt(self, trip: _Trip, url: str, left: int) -> Operation[Answer | SpineError]:
-        time_left_s = trip.deadline_s - self.ambience.monotonic_s()
-        request = self._request(trip, url, max(time_left_s / left, _ATTEMPT_MIN_S))
+    def _attempt(self, state: CallState, url: str, left: int) -> Operation[Answer | SpineError]:
+        time_left_s = state.deadline_s - self.environment.monotonic_s()
+        request = self._request(state, url, max(time_left_s / left, _ATTEMPT_MIN_S))
         self.meter.count("attempts")
         try:
             answer = yield request
@@ -141,7 +143,7 @@ class Core:
         assert answer is not None, "a request is answered"
         self.trace.last = AnswerInfo.of(url, answer.status, answer.headers)
         if token := answer.headers.get("spine-session"):
-            trip.session.learn(trip.sent, token)
+            state.session.learn(state.sent, token)
         return failure_of(url, answer) or answer
 
     def _pause_s(
@@ -151,10 +153,10 @@ class Core:
         if not failure.retryable:
             return None
         self.meter.count("attempts_failed")
-        now_s = self.ambience.monotonic_s()
+        now_s = self.environment.monotonic_s()
         if isinstance(failure, ConnectionFailed) or failure.status == 503:
             self.endpoints.rest(url, now_s)
-        pause_s = backoff_s(tried, self.ambience.uniform)
+        pause_s = backoff_s(tried, self.environment.uniform)
         if self.endpoints.pick(now_s) == url:  # another node need not be waited for
             pause_s = max(pause_s, failure.retry_after_ms / 1000)
         if tried == self.options.attempts or now_s + pause_s >= deadline_s:
@@ -170,12 +172,12 @@ class Core:
         if tokens:
             headers["Spine-Session"] = header_value("session", ",".join(tokens))
         if call.write:
-            fresh = ulid(self.ambience.unix_ms(), self.ambience.entropy(ENTROPY_BYTES))
+            fresh = ulid(self.environment.unix_ms(), self.environment.entropy(ENTROPY_BYTES))
             headers["Idempotency-Key"] = header_value("key", call.key or fresh)
         return headers
 
-    def _request(self, trip: _Trip, url: str, timeout_s: float) -> Request:
-        call, key = trip.call, self.options.api_key
+    def _request(self, state: CallState, url: str, timeout_s: float) -> Request:
+        call, key = state.call, self.options.api_key
         secret = header_value("api_key", ((key() if callable(key) else key) or "").strip())
         told_ms = min(max(int(timeout_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
@@ -183,7 +185,7 @@ class Core:
             method=call.method,
             url=f"{url}{call.path}{query}",
             headers={
-                **trip.headers,
+                **state.headers,
                 "Spine-Timeout-Ms": str(told_ms),
                 **({"Authorization": f"Bearer {secret}"} if secret else {}),
             },
@@ -191,7 +193,7 @@ class Core:
             timeout_s=timeout_s,
         )
 
-    def _decoded(self, answer: Answer, call: Call, model: type[Model]) -> Model:
+    def _decoded(self, answer: Answer, call: Call, model: type[Decoded]) -> Decoded:
         try:
             return decode(answer.body, model)
         except msgspec.DecodeError as cause:

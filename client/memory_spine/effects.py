@@ -1,8 +1,8 @@
-"""What an operation asks of the world: send this request, or sleep. It does neither itself.
+"""The effects of an operation: send this request, or sleep. The operation does neither itself.
 
 Every operation of the client is a generator of type `Operation`: it yields `Request` (and is sent the
 `Answer`, or is thrown `ConnectionFailed`) or `Sleep`, and returns a value. The two drivers, one that
-blocks and one that awaits, are the only code that acts. A test can play the world with a list.
+blocks and one that awaits, are the only code that acts. A test drives an operation with a list of answers.
 """
 
 from collections.abc import Generator, Mapping
@@ -52,11 +52,13 @@ Operation: TypeAlias = Generator[Request | Sleep, Answer | None, Result]
 
 
 def resume(
-    operation: Operation[Result], news: Answer | SpineError | None
+    operation: Operation[Result], outcome: Answer | SpineError | None
 ) -> Request | Sleep | Done[Result]:
     """Tell an operation what happened (None: it begins, or has slept); return what it wants now."""
     try:
-        return operation.throw(news) if isinstance(news, SpineError) else operation.send(news)
+        return (
+            operation.throw(outcome) if isinstance(outcome, SpineError) else operation.send(outcome)
+        )
     except StopIteration as end:
         return Done(end.value)
 

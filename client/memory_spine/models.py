@@ -10,7 +10,7 @@ import msgspec
 
 from memory_spine.errors import ProblemError, error_of
 
-Model = TypeVar("Model")
+Decoded = TypeVar("Decoded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ class MergedToken:
     token: str
 
 
-def decode(body: bytes, model: type[Model]) -> Model:
+def decode(body: bytes, model: type[Decoded]) -> Decoded:
     """Decode one answer.
 
     Raises:

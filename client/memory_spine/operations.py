@@ -1,4 +1,4 @@
-"""The operations on memories and on the cluster, each a generator that both faces run."""
+"""The operations on memories and on the cluster, each a generator that both clients run."""
 
 from collections.abc import Sequence
 

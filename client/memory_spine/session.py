@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 TOKENS_MAX = 4  # of one request, as the server accepts them
 MERGE_MAX = 16  # of one session:merge
-MERGE_LOOK_S = 0.002  # how soon a call sees that another one has merged; about one round trip
+MERGE_POLL_S = 0.002  # how soon a call sees that another one has merged; about one round trip
 
 _blocks: ContextVar[Mapping["Session", "Session"]] = ContextVar(
     "memory_spine_session_blocks", default=MappingProxyType({})
@@ -56,8 +56,8 @@ class Session:
             self._tokens = (*kept, token)
 
     @contextmanager
-    def merge_turn(self) -> Iterator[tuple[str, ...]]:
-        """Give the tokens to merge to one caller at a time; others get none and look again."""
+    def claim_merge(self) -> Iterator[tuple[str, ...]]:
+        """Give the tokens to merge to one caller at a time; others get none and poll."""
         with self._lock:
             mine, self._merging = not self._merging, True
         try:
@@ -74,8 +74,8 @@ class Session:
     def block(self, token: str | None) -> Iterator["Session"]:
         """Put a session of its own in place of this one, for this thread or task only."""
         session = Session(token)
-        mark = _blocks.set({**_blocks.get(), self: session})
+        previous = _blocks.set({**_blocks.get(), self: session})
         try:
             yield session
         finally:
-            _blocks.reset(mark)
+            _blocks.reset(previous)

@@ -40,7 +40,7 @@ _EXITS: tuple[tuple[tuple[type[SpineError], ...], Exit], ...] = (
 
 
 def exit_of(error: SpineError) -> Exit:
-    """Return the exit code of a failure; doubt about a write comes before everything else."""
+    """Return the exit code of a failure; an indeterminate write comes before everything else."""
     if error.may_have_been_applied:
         return Exit.INDETERMINATE
     return next((code for kinds, code in _EXITS if isinstance(error, kinds)), Exit.FAILED)

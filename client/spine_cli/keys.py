@@ -49,11 +49,11 @@ def new(
     for name in namespace:
         if name != EVERY_NAMESPACE:
             check_namespace(name)
-    ambience = runtime_of(ctx).ambience
+    environment = runtime_of(ctx).environment
     scopes = scope or [Scope.READ, Scope.WRITE]
-    text, entry = new_key(ambience.entropy, subject=subject, scopes=scopes, namespaces=namespace)
+    text, entry = new_key(environment.entropy, subject=subject, scopes=scopes, namespaces=namespace)
     if days is not None:
-        ends = datetime.fromtimestamp(ambience.unix_ms() // 1000, UTC) + timedelta(days=days)
+        ends = datetime.fromtimestamp(environment.unix_ms() // 1000, UTC) + timedelta(days=days)
         entry["not_after"] = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
     say("the key is shown this once; the entry goes below `keys:` in the file of --keys")
     show_record({"key": text, "entry": entry}, output)
@@ -76,7 +76,7 @@ def secret(
         secret_path,
     )
 
-    entropy = runtime_of(ctx).ambience.entropy(ENTROPY_BYTES)
+    entropy = runtime_of(ctx).environment.entropy(ENTROPY_BYTES)
     if cluster is None:
         typer.echo(entropy.hex())
         return

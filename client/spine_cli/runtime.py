@@ -1,19 +1,19 @@
-"""What every command finds in its context: how to reach nodes, and time and chance."""
+"""What every command finds in its context: how to reach nodes, clock and randomness."""
 
 from dataclasses import dataclass, field
 
 import typer
 
 from memory_spine import Transport
-from spine_cli.clock import Ambience
+from spine_cli.environment import Environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """The world outside the command; a test gives its own."""
+    """What a command needs from outside; a test passes its own."""
 
     transport: Transport | None = None  # None: the network
-    ambience: Ambience = field(default_factory=Ambience)
+    environment: Environment = field(default_factory=Environment)
 
 
 def runtime_of(ctx: typer.Context) -> Runtime:

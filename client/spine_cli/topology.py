@@ -14,7 +14,7 @@ from spine_cli.output import FactsOutput, show_record
 from spine_cli.runtime import runtime_of
 
 if TYPE_CHECKING:
-    from spine_cli.operating import Outlook, Steward
+    from spine_cli.topology_controller import Observation, TopologyController
 
 topology_app = typer.Typer(no_args_is_help=True, help="Change the nodes of a static cluster.")
 
@@ -32,9 +32,9 @@ def plan(
 
     `spine topology plan --cluster cluster.yaml`
     """
-    from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
+    from spine_cli.topology_controller import describe  # noqa: PLC0415 - needs what a node needs
 
-    show_record(describe(_steward(ctx, cluster, tls).look().action), output)
+    show_record(describe(_controller(ctx, cluster, tls).observe().action), output)
 
 
 @topology_app.command()
@@ -53,18 +53,18 @@ def apply(
 
     `spine topology apply --cluster cluster.yaml`
     """
-    from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
+    from spine_cli.topology_controller import describe  # noqa: PLC0415 - needs what a node needs
 
-    ambience = runtime_of(ctx).ambience
-    until_ms = None if timeout is None else ambience.unix_ms() + timeout * 1000
+    environment = runtime_of(ctx).environment
+    until_ms = None if timeout is None else environment.unix_ms() + timeout * 1000
     told, facts = "", {}
-    for outlook in _steward(ctx, cluster, tls).turns():
-        facts = describe(outlook.action)
-        line = _line(outlook, facts)
+    for observation in _controller(ctx, cluster, tls).passes():
+        facts = describe(observation.action)
+        line = _line(observation, facts)
         if line != told:
             say(line)
             told = line
-        if until_ms is not None and ambience.unix_ms() >= until_ms:
+        if until_ms is not None and environment.unix_ms() >= until_ms:
             break
     show_record(facts, output)
     raise typer.Exit(_EXITS.get(facts["action"], Exit.UNAVAILABLE))
@@ -78,15 +78,15 @@ def status(
 
     `spine topology status --cluster cluster.yaml`
     """
-    from spine_cli.operating import describe  # noqa: PLC0415 - needs what a node needs
+    from spine_cli.topology_controller import describe  # noqa: PLC0415 - needs what a node needs
 
-    outlook = _steward(ctx, cluster, tls).look()
-    document = outlook.document
+    observation = _controller(ctx, cluster, tls).observe()
+    document = observation.document
     facts = {
         "epoch": document.epoch if document else None,
         "phase": document.phase if document else None,
-        "nodes": _rows(outlook),
-        "next": describe(outlook.action)["message"],
+        "nodes": _rows(observation),
+        "next": describe(observation.action)["message"],
     }
     show_record(facts, output, table="nodes")
 
@@ -94,12 +94,12 @@ def status(
 _EXITS = {"done": Exit.OK, "stop": Exit.OK, "blocked": Exit.CONFLICT}
 
 
-def _steward(ctx: typer.Context, cluster: Path, tls: Path | None) -> "Steward":
+def _controller(ctx: typer.Context, cluster: Path, tls: Path | None) -> "TopologyController":
     from memory_spine.tls import tls_context  # noqa: PLC0415 - network only when needed
     from memory_spine.urllib3_transport import Urllib3Transport  # noqa: PLC0415 - as above
     from spine_cli.admin import Nodes  # noqa: PLC0415 - needs what a node needs
     from spine_cli.document_file import DocumentFile  # noqa: PLC0415 - as above
-    from spine_cli.operating import Steward  # noqa: PLC0415 - as above
+    from spine_cli.topology_controller import TopologyController  # noqa: PLC0415 - as above
     from spine_node.cluster_file import load_cluster_file  # noqa: PLC0415 - as above
     from spine_node.cluster_secret import (  # noqa: PLC0415 - as above
         admin_token,
@@ -117,23 +117,23 @@ def _steward(ctx: typer.Context, cluster: Path, tls: Path | None) -> "Steward":
         token=token,
         scheme="https" if tls else "http",
     )
-    return Steward(
-        wanted=wanted, file=DocumentFile(cluster), nodes=nodes, ambience=runtime.ambience
+    return TopologyController(
+        wanted=wanted, file=DocumentFile(cluster), nodes=nodes, environment=runtime.environment
     )
 
 
-def _line(outlook: "Outlook", facts: dict[str, Any]) -> str:
-    epoch = f"epoch {outlook.document.epoch}" if outlook.document else "no epoch"
+def _line(observation: "Observation", facts: dict[str, Any]) -> str:
+    epoch = f"epoch {observation.document.epoch}" if observation.document else "no epoch"
     share = f" ({facts['done']} of {facts['total']})" if facts.get("total") else ""
     step = facts.get("step", facts["action"])
     return f"{epoch}  {step}: {facts['message']}{share}"
 
 
-def _rows(outlook: "Outlook") -> list[dict[str, Any]]:
-    document = outlook.document
+def _rows(observation: "Observation") -> list[dict[str, Any]]:
+    document = observation.document
     numbers = {**document.current, **document.target} if document else {}
     rows = []
-    for seat, report in outlook.reports.items():
+    for seat, report in observation.reports.items():
         change = report.change if report else None
         rows.append(
             {

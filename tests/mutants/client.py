@@ -15,14 +15,14 @@ MUTANTS = [
     ),
     Mutant(  # a retry with a fresh key is a second write
         file="client/memory_spine/core.py",
-        old="                **trip.headers,\n",
-        new="                **self._headers(call, trip.sent),\n",
+        old="                **state.headers,\n",
+        new="                **self._headers(call, state.sent),\n",
         killed_by=f"{_TESTS}/test_retries.py::test_what_may_pass_is_tried_again_with_the_same_key",
     ),
     Mutant(  # only the last attempt counts
         file="client/memory_spine/core.py",
-        old="doubt = doubt or (trip.call.write and answer.may_have_been_applied)",
-        new="doubt = trip.call.write and answer.may_have_been_applied",
+        old="indeterminate = indeterminate or (state.call.write and answer.may_have_been_applied)",
+        new="indeterminate = state.call.write and answer.may_have_been_applied",
         killed_by=f"{_TESTS}/test_retries.py"
         "::test_a_clean_refusal_does_not_unsay_an_attempt_that_may_have_been_applied",
     ),
@@ -51,7 +51,7 @@ MUTANTS = [
         file="client/memory_spine/core.py",
         old='if text in {"", ".", ".."}:',
         new='if text in {""}:',
-        killed_by=f"{_TESTS}/test_faces.py"
+        killed_by=f"{_TESTS}/test_clients.py"
         "::test_an_id_that_would_mean_another_resource_is_never_sent",
     ),
     Mutant(  # any 404, of whatever server, would mean "no such memory"
@@ -74,16 +74,16 @@ MUTANTS = [
         killed_by=f"{_TOPOLOGY}::test_a_node_that_adopted_something_else_has_not_adopted",
     ),
     Mutant(  # an outdated node's document is taken for the cluster's
-        file="client/spine_cli/operating.py",
+        file="client/spine_cli/topology_controller.py",
         old="_, seat, store_id = max(joined)",
         new="_, seat, store_id = min(joined)",
         killed_by=f"{_TOPOLOGY}::test_without_a_local_document_the_newest_of_the_nodes_is_taken",
     ),
-    Mutant(  # a script takes a write in doubt for one that failed
+    Mutant(  # a script takes an indeterminate write for one that failed
         file="client/spine_cli/exits.py",
         old="if error.may_have_been_applied:\n        return Exit.INDETERMINATE",
         new="if False:\n        return Exit.INDETERMINATE",
         killed_by="tests/unit/cli/test_commands.py"
-        "::test_a_write_in_doubt_has_an_exit_code_of_its_own",
+        "::test_an_indeterminate_write_has_an_exit_code_of_its_own",
     ),
 ]

@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import spine_node.__main__
-from spine_cli.clock import Ambience
+from spine_cli.environment import Environment
 from spine_cli.exits import Exit
 from spine_cli.keys import Scope
 from spine_cli.main import app
@@ -23,7 +23,7 @@ from spine_core.api_keys import parse_key
 from spine_node.http.auth import load_keys
 from spine_node.http.identity import Scope as ServerScope
 from spine_node.settings import Settings
-from unit.client.world import MEMORY, World, lost, ok, problem
+from unit.client.scripted_server import MEMORY, ScriptedServer, lost, ok, problem
 
 PAGE = {"items": [MEMORY], "coverage": {"slots": 4096, "answered": 4096}}
 
@@ -35,26 +35,28 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
 
 
-def spine(*arguments: str, world: World | None = None, stdin: str | None = None) -> Result:
-    ambience = Ambience(unix_ms=lambda: 1_760_000_000_000, entropy=bytes)
-    runtime = Runtime(transport=world or World(), ambience=ambience)
+def spine(
+    *arguments: str, server: ScriptedServer | None = None, stdin: str | None = None
+) -> Result:
+    environment = Environment(unix_ms=lambda: 1_760_000_000_000, entropy=bytes)
+    runtime = Runtime(transport=server or ScriptedServer(), environment=environment)
     return CliRunner().invoke(app, list(arguments), input=stdin, obj=runtime)
 
 
-def _bodies(world: World) -> list[Any]:
-    return [json.loads(request.body or b"null") for request in world.requests]
+def _bodies(server: ScriptedServer) -> list[Any]:
+    return [json.loads(request.body or b"null") for request in server.requests]
 
 
 def test_store_creates_and_prints_json_into_a_pipe() -> None:
-    world = World([ok(status=201)])
+    server = ScriptedServer([ok(status=201)])
     done = spine(
         *("store", "-n", "acme", "hello", "--tag", "a", "-t", "b", "--importance", "high"),
         *("--ttl", "7d", "--metadata", '{"n": 1}', "--agent", "a7", "--pinned", "--key", "k"),
-        world=world,
+        server=server,
     )
     assert done.exit_code == Exit.OK
     assert json.loads(done.stdout)["id"] == "t-1"
-    assert _bodies(world) == [
+    assert _bodies(server) == [
         {
             "content": "hello",
             "tags": ["a", "b"],
@@ -65,27 +67,29 @@ def test_store_creates_and_prints_json_into_a_pipe() -> None:
             "ttl_seconds": 604_800,
         }
     ]
-    assert world.requests[0].headers["Idempotency-Key"] == "k"
+    assert server.requests[0].headers["Idempotency-Key"] == "k"
 
 
 def test_store_with_an_id_replaces_and_can_print_the_id_alone() -> None:
-    world = World([ok()])
-    done = spine("store", "-n", "acme", "--id", "t-1", "-", "-o", "id", world=world, stdin="hi\n")
+    server = ScriptedServer([ok()])
+    done = spine("store", "-n", "acme", "--id", "t-1", "-", "-o", "id", server=server, stdin="hi\n")
     assert done.stdout == "t-1\n"
-    assert world.requests[0].method == "PUT"
-    assert _bodies(world)[0]["content"] == "hi\n"
+    assert server.requests[0].method == "PUT"
+    assert _bodies(server)[0]["content"] == "hi\n"
 
 
 def test_get_asks_for_the_model_that_was_named() -> None:
-    world = World([ok()])
-    done = spine("get", "-n", "acme", "t-1", "--consistency", "strong", world=world)
+    server = ScriptedServer([ok()])
+    done = spine("get", "-n", "acme", "t-1", "--consistency", "strong", server=server)
     assert json.loads(done.stdout)["content"] == "hello"
-    assert world.requests[0].headers["Spine-Consistency"] == "strong"
+    assert server.requests[0].headers["Spine-Consistency"] == "strong"
 
 
 def test_a_table_shows_text_as_it_is_and_no_colour() -> None:
-    world = World([ok({**PAGE, "items": [{**MEMORY, "content": "[red]x[/red]\n" + "y" * 99}]})])
-    done = spine("list", "-n", "acme", "-o", "table", world=world)
+    server = ScriptedServer(
+        [ok({**PAGE, "items": [{**MEMORY, "content": "[red]x[/red]\n" + "y" * 99}]})]
+    )
+    done = spine("list", "-n", "acme", "-o", "table", server=server)
     header, row = done.stdout.splitlines()[:2]
     assert header.split() == ["ID", "CONTENT", "TAGS", "AGENT", "UPDATED"]
     assert "[red]x[/red] yyy" in row
@@ -94,22 +98,24 @@ def test_a_table_shows_text_as_it_is_and_no_colour() -> None:
 
 
 def test_an_empty_list_prints_nothing_on_stdout_and_says_so() -> None:
-    done = spine("list", "-n", "acme", "-o", "table", world=World([ok({**PAGE, "items": []})]))
+    done = spine(
+        "list", "-n", "acme", "-o", "table", server=ScriptedServer([ok({**PAGE, "items": []})])
+    )
     assert (done.stdout, done.stderr) == ("", "no memory matches\n")
 
 
 def test_a_narrow_terminal_cuts_everything_but_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     long_id = "m-" * 20
-    world = World([ok({**PAGE, "items": [{**MEMORY, "id": long_id}]})])
-    done = spine("list", "-n", "acme", "-o", "table", world=world)
+    server = ScriptedServer([ok({**PAGE, "items": [{**MEMORY, "id": long_id}]})])
+    done = spine("list", "-n", "acme", "-o", "table", server=server)
     assert len(done.stdout.splitlines()) == 2
     assert long_id in done.stdout
 
 
 def test_a_memory_cannot_drive_the_terminal() -> None:
-    world = World([ok({**MEMORY, "content": "a\x1b]0;b\x07\nc"})])
-    done = spine("get", "-n", "acme", "t-1", "-o", "table", world=world)
+    server = ScriptedServer([ok({**MEMORY, "content": "a\x1b]0;b\x07\nc"})])
+    done = spine("get", "-n", "acme", "t-1", "-o", "table", server=server)
     assert "a\ufffd]0;b\ufffd\nc" in done.stdout
 
 
@@ -122,13 +128,13 @@ def test_a_new_key_is_shown_whole_on_any_terminal(monkeypatch: pytest.MonkeyPatc
 
 
 def test_list_builds_one_filter_from_all_tests() -> None:
-    world = World([ok(PAGE)])
+    server = ScriptedServer([ok(PAGE)])
     spine(
         *("list", "-n", "acme", "--tag", "task", "--agent", "a7", "--subtree"),
         *("--where", "metadata.severity>=3", "--where", "importance!=0.5", "--where", "id=x y"),
-        world=world,
+        server=server,
     )
-    url = world.requests[0].url
+    url = server.requests[0].url
     assert "scope=subtree" in url
     assert json.loads(_unescaped(url, "filter")) == {
         "$and": [
@@ -147,23 +153,23 @@ def _unescaped(url: str, parameter: str) -> str:
 
 def test_list_stops_at_its_limit_and_says_that_there_is_more() -> None:
     two = {**PAGE, "items": [MEMORY, MEMORY], "next_page_token": "p"}
-    world = World([ok(two), ok(two)])
-    done = spine("list", "-n", "acme", "--limit", "3", "-o", "id", world=world)
+    server = ScriptedServer([ok(two), ok(two)])
+    done = spine("list", "-n", "acme", "--limit", "3", "-o", "id", server=server)
     assert done.stdout.split() == ["t-1"] * 3
     assert "more than 3" in done.stderr
 
 
 def test_list_says_when_part_of_the_key_space_did_not_answer() -> None:
-    world = World([ok({**PAGE, "coverage": {"slots": 4096, "answered": 4000}})])
-    done = spine("list", "-n", "acme", "-o", "ndjson", world=world)
+    server = ScriptedServer([ok({**PAGE, "coverage": {"slots": 4096, "answered": 4000}})])
+    done = spine("list", "-n", "acme", "-o", "ndjson", server=server)
     assert len(done.stdout.splitlines()) == 1
     assert "96 of 4096 slots did not answer" in done.stderr
 
 
 def test_forget_deletes_each_and_prints_nothing_on_stdout() -> None:
-    world = World([ok(status=204), ok(status=204)])
-    done = spine("forget", "-n", "acme", "t-1", "t-2", world=world)
-    assert [request.method for request in world.requests] == ["DELETE", "DELETE"]
+    server = ScriptedServer([ok(status=204), ok(status=204)])
+    done = spine("forget", "-n", "acme", "t-1", "t-2", server=server)
+    assert [request.method for request in server.requests] == ["DELETE", "DELETE"]
     assert done.stdout == ""
     assert done.stderr == "forgot t-1\nforgot t-2\n"
 
@@ -182,23 +188,23 @@ def test_forget_deletes_each_and_prints_nothing_on_stdout() -> None:
     ],
 )
 def test_a_script_can_tell_failures_apart(code: str, status: int, exit_code: Exit) -> None:
-    world = World([problem(code, status, outcome="not-applied")])
-    done = spine("store", "-n", "acme", "hello", world=world)
+    server = ScriptedServer([problem(code, status, outcome="not-applied")])
+    done = spine("store", "-n", "acme", "hello", server=server)
     assert done.exit_code == exit_code
     assert done.stderr.startswith(f"spine: {code}")
     assert done.stdout == ""
 
 
-def test_a_write_in_doubt_has_an_exit_code_of_its_own() -> None:
-    world = World([problem("storage-full", 507, outcome="indeterminate")])
-    done = spine("store", "-n", "acme", "hello", world=world)
+def test_an_indeterminate_write_has_an_exit_code_of_its_own() -> None:
+    server = ScriptedServer([problem("storage-full", 507, outcome="indeterminate")])
+    done = spine("store", "-n", "acme", "hello", server=server)
     assert done.exit_code == Exit.INDETERMINATE
     assert "may have been applied" in done.stderr
 
 
 def test_no_connection_names_the_cure() -> None:
-    world = World([lost(sent=False)] * 4)
-    done = spine("get", "-n", "acme", "t-1", "--timeout", "0.1", world=world)
+    server = ScriptedServer([lost(sent=False)] * 4)
+    done = spine("get", "-n", "acme", "t-1", "--timeout", "0.1", server=server)
     assert done.exit_code == Exit.UNAVAILABLE
     assert "spine serve" in done.stderr
 
@@ -241,10 +247,10 @@ def test_whoami_and_cluster_status_show_what_the_node_says() -> None:
         "nodes": [node],
         "limits": {},
     }
-    world = World([ok(identity), ok(cluster), ok(cluster)])
-    assert json.loads(spine("whoami", world=world).stdout)["subject"] == "bot"
-    assert json.loads(spine("cluster", "status", world=world).stdout)["epoch"] == 7
-    table = spine("cluster", "status", "-o", "table", world=world).stdout
+    server = ScriptedServer([ok(identity), ok(cluster), ok(cluster)])
+    assert json.loads(spine("whoami", server=server).stdout)["subject"] == "bot"
+    assert json.loads(spine("cluster", "status", server=server).stdout)["epoch"] == 7
+    table = spine("cluster", "status", "-o", "table", server=server).stdout
     assert re.search(r"ID +ZONE +STATUS +SLOTS\s+spine-1 +a +ok +4096", table)
 
 

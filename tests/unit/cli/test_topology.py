@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from memory_spine.effects import Request
 from memory_spine.errors import UnexpectedAnswer
 from spine_cli.admin import Nodes
-from spine_cli.clock import Ambience
 from spine_cli.document_file import DocumentChanged, DocumentFile
+from spine_cli.environment import Environment
 from spine_cli.exits import Exit
 from spine_cli.main import app
-from spine_cli.operating import Steward, describe
 from spine_cli.runtime import Runtime
+from spine_cli.topology_controller import TopologyController, describe
 from spine_core.planning.actions import Blocked, Done, Publish, RemoveSeats, Wait
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.topology.document import Document, StoreInfo
@@ -54,8 +54,8 @@ def _wanted(seats: tuple[str, ...], factor: int) -> Wanted:
     return Wanted(name="test", seats=places, factor=factor, virtual_nodes=20, slots=SLOTS)
 
 
-class Bench:
-    """A directory, nodes, and stewards that come and go."""
+class CliHarness:
+    """A directory, nodes, and controllers that come and go."""
 
     def __init__(self, directory: Path, document: Document | None) -> None:
         self.file = DocumentFile(directory / "cluster.yaml")
@@ -63,19 +63,19 @@ class Bench:
         self.net = FakeNodes({_address(seat): node for seat, node in self.nodes.items()})
         self.slept = 0
 
-    def steward(self, seats: tuple[str, ...], factor: int = 3) -> Steward:
-        return Steward(
+    def controller(self, seats: tuple[str, ...], factor: int = 3) -> TopologyController:
+        return TopologyController(
             wanted=_wanted(seats, factor),
             file=self.file,
             nodes=Nodes(transport=self.net, token=TOKEN, scheme="http"),
-            ambience=Ambience(sleep=self._sleep),
+            environment=Environment(sleep=self._sleep),
         )
 
     def apply(self, seats: tuple[str, ...]) -> list[str]:
         """Return what was done, action by action."""
         return [
             f"{type(o.action).__name__} {getattr(o.action, 'step', '')}".strip()
-            for o in self.steward(seats).turns()
+            for o in self.controller(seats).passes()
         ]
 
     def document(self) -> Document:
@@ -89,8 +89,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, _first_document())
+def harness(tmp_path: Path) -> CliHarness:
+    return CliHarness(tmp_path, _first_document())
 
 
 JOIN = [
@@ -101,29 +101,29 @@ JOIN = [
 ]
 
 
-def test_a_new_node_of_the_file_joins_phase_by_phase(bench: Bench) -> None:
-    assert bench.apply(FOUR) == JOIN
-    assert set(bench.document().current) == set(FOUR)
-    assert all(node.document == bench.document() for node in bench.nodes.values())
+def test_a_new_node_of_the_file_joins_phase_by_phase(harness: CliHarness) -> None:
+    assert harness.apply(FOUR) == JOIN
+    assert set(harness.document().current) == set(FOUR)
+    assert all(node.document == harness.document() for node in harness.nodes.values())
 
 
-def test_a_node_taken_from_the_file_is_drained_and_named(bench: Bench) -> None:
-    bench.apply(FOUR)
-    *_, last = bench.steward(THREE).turns()
+def test_a_node_taken_from_the_file_is_drained_and_named(harness: CliHarness) -> None:
+    harness.apply(FOUR)
+    *_, last = harness.controller(THREE).passes()
     assert last.action == RemoveSeats(seats=("n-4",))
-    assert set(bench.document().current) == set(THREE)
-    assert bench.document().retired == {4: store_id_of("n-4")}
+    assert set(harness.document().current) == set(THREE)
+    assert harness.document().retired == {4: store_id_of("n-4")}
 
 
-def test_applying_again_changes_nothing(bench: Bench) -> None:
-    bench.apply(FOUR)
-    epoch = bench.document().epoch
-    assert bench.apply(FOUR) == ["Done"]
-    assert bench.document().epoch == epoch
+def test_applying_again_changes_nothing(harness: CliHarness) -> None:
+    harness.apply(FOUR)
+    epoch = harness.document().epoch
+    assert harness.apply(FOUR) == ["Done"]
+    assert harness.document().epoch == epoch
 
 
 @pytest.mark.parametrize("fatal", range(1, 30))
-def test_a_run_that_dies_anywhere_is_finished_by_the_next(fatal: int, bench: Bench) -> None:
+def test_a_run_that_dies_anywhere_is_finished_by_the_next(fatal: int, harness: CliHarness) -> None:
     asked = 0
 
     def die(_: Request) -> None:
@@ -132,13 +132,13 @@ def test_a_run_that_dies_anywhere_is_finished_by_the_next(fatal: int, bench: Ben
         if asked == fatal:
             raise KeyboardInterrupt
 
-    bench.net.before = die
+    harness.net.before = die
     try:
-        bench.apply(FOUR)
+        harness.apply(FOUR)
     except KeyboardInterrupt:
-        assert bench.apply(FOUR)[-1] == "Done"
-    assert set(bench.document().current) == set(FOUR)
-    _check_chain(bench.net.published)
+        assert harness.apply(FOUR)[-1] == "Done"
+    assert set(harness.document().current) == set(FOUR)
+    _check_chain(harness.net.published)
 
 
 def _check_chain(published: list[bytes]) -> None:
@@ -155,22 +155,22 @@ def _documents(published: list[bytes]) -> Iterator[Document]:
     return (Document.from_json(json.loads(body)) for body in published)
 
 
-def test_nothing_is_pushed_that_is_not_on_the_disk(bench: Bench) -> None:
+def test_nothing_is_pushed_that_is_not_on_the_disk(harness: CliHarness) -> None:
     def look(request: Request) -> None:
         if request.method == "PUT":
-            assert request.body == bench.document().canonical()
+            assert request.body == harness.document().canonical()
 
-    bench.net.before = look
-    assert bench.apply(FOUR) == JOIN
+    harness.net.before = look
+    assert harness.apply(FOUR) == JOIN
 
 
-def test_of_two_people_at_once_one_publishes(bench: Bench) -> None:
-    first, second = bench.steward(FOUR).turns(), bench.steward(FOUR).turns()
+def test_of_two_people_at_once_one_publishes(harness: CliHarness) -> None:
+    first, second = harness.controller(FOUR).passes(), harness.controller(FOUR).passes()
     next(first), next(second)  # both have decided to publish epoch 2
     for _ in range(40):
         next(first, None), next(second, None)
-    assert set(bench.document().current) == set(FOUR)
-    _check_chain(bench.net.published)
+    assert set(harness.document().current) == set(FOUR)
+    _check_chain(harness.net.published)
 
 
 def test_a_document_is_replaced_only_by_its_successor(tmp_path: Path) -> None:
@@ -186,57 +186,59 @@ def test_a_document_is_replaced_only_by_its_successor(tmp_path: Path) -> None:
     assert file.read() == second
 
 
-def test_without_a_local_document_the_newest_of_the_nodes_is_taken(bench: Bench) -> None:
-    bench.apply(FOUR)
-    newest = bench.document()
-    bench.nodes["n-2"].document = _first_document()  # it was down, and missed everything
-    bench.file.path.unlink()
-    outlook = bench.steward(FOUR).look()
-    assert outlook.document == newest
-    assert not bench.file.path.exists()
+def test_without_a_local_document_the_newest_of_the_nodes_is_taken(harness: CliHarness) -> None:
+    harness.apply(FOUR)
+    newest = harness.document()
+    harness.nodes["n-2"].document = _first_document()  # it was down, and missed everything
+    harness.file.path.unlink()
+    observation = harness.controller(FOUR).observe()
+    assert observation.document == newest
+    assert not harness.file.path.exists()
 
 
-def test_a_look_writes_nothing(bench: Bench) -> None:
-    action = bench.steward(FOUR).look().action
+def test_a_look_writes_nothing(harness: CliHarness) -> None:
+    action = harness.controller(FOUR).observe().action
     assert isinstance(action, Publish)
-    assert not bench.file.path.exists()
+    assert not harness.file.path.exists()
     assert describe(action)["joining"] == ["n-4"]
     assert sum(describe(action)["slots_gained"].values()) > 0
 
 
 def test_the_first_document_is_left_to_the_first_node(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, None)
-    action = bench.steward(THREE).look().action
+    harness = CliHarness(tmp_path, None)
+    action = harness.controller(THREE).observe().action
     assert isinstance(action, Wait)
     assert "n-1 makes it" in action.message
-    assert not bench.net.published
+    assert not harness.net.published
 
 
-def test_a_node_that_is_down_delays_and_never_skips_a_phase(bench: Bench) -> None:
-    bench.nodes["n-4"].up = False
-    turns = bench.steward(FOUR).turns()
-    seen = [next(turns).action for _ in range(5)]
+def test_a_node_that_is_down_delays_and_never_skips_a_phase(harness: CliHarness) -> None:
+    harness.nodes["n-4"].up = False
+    passes = harness.controller(FOUR).passes()
+    seen = [next(passes).action for _ in range(5)]
     assert not any(isinstance(action, Publish) for action in seen)
-    bench.nodes["n-4"].up = True
-    assert [type(o.action) for o in turns][-1] is Done
+    harness.nodes["n-4"].up = True
+    assert [type(o.action) for o in passes][-1] is Done
 
 
-def test_a_node_that_adopted_something_else_has_not_adopted(bench: Bench) -> None:
-    bench.nodes["n-1"].lies = True
+def test_a_node_that_adopted_something_else_has_not_adopted(harness: CliHarness) -> None:
+    harness.nodes["n-1"].lies = True
     with pytest.raises(UnexpectedAnswer, match="another document"):
-        bench.steward(THREE).nodes.adopt(_address("n-1"), store_id_of("n-1"), _first_document())
+        harness.controller(THREE).nodes.adopt(
+            _address("n-1"), store_id_of("n-1"), _first_document()
+        )
 
 
-def test_what_cannot_change_ends_the_run_and_says_so(bench: Bench) -> None:
-    *_, last = bench.steward(THREE, factor=2).turns()
+def test_what_cannot_change_ends_the_run_and_says_so(harness: CliHarness) -> None:
+    *_, last = harness.controller(THREE, factor=2).passes()
     assert isinstance(last.action, Blocked)
     assert "factor cannot change" in describe(last.action)["message"]
 
 
-def test_a_newer_document_elsewhere_stops_everything(bench: Bench) -> None:
-    bench.apply(FOUR)
-    bench.file.path.write_bytes(_first_document().canonical())  # an old copy came back
-    *_, last = bench.steward(THREE).turns()
+def test_a_newer_document_elsewhere_stops_everything(harness: CliHarness) -> None:
+    harness.apply(FOUR)
+    harness.file.path.write_bytes(_first_document().canonical())  # an old copy came back
+    *_, last = harness.controller(THREE).passes()
     assert isinstance(last.action, Blocked)
     assert last.action.guard == "DocumentWhole"
 
@@ -249,23 +251,23 @@ cluster:
 """
 
 
-def _command(bench: Bench, directory: Path, *arguments: str) -> tuple[int, str, str]:
-    nodes = [f"  - {{id: {s}, host: {s}.test, zone: {s}}}" for s in bench.nodes]
+def _command(harness: CliHarness, directory: Path, *arguments: str) -> tuple[int, str, str]:
+    nodes = [f"  - {{id: {s}, host: {s}.test, zone: {s}}}" for s in harness.nodes]
     path = directory / "cluster.yaml"
     path.write_text(CLUSTER.format(nodes="\n".join(nodes)))
     (directory / "cluster.secret").write_bytes(SECRET)
-    runtime = Runtime(transport=bench.net, ambience=Ambience(sleep=bench._sleep))
+    runtime = Runtime(transport=harness.net, environment=Environment(sleep=harness._sleep))
     done = CliRunner().invoke(app, ["topology", *arguments, "--cluster", str(path)], obj=runtime)
     return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.fixture
-def full_size(tmp_path: Path) -> Bench:
+def full_size(tmp_path: Path) -> CliHarness:
     """A cluster with the parameters that a file has when it says nothing."""
-    return Bench(tmp_path, _first_document(slots=4096, virtual_nodes=150))
+    return CliHarness(tmp_path, _first_document(slots=4096, virtual_nodes=150))
 
 
-def test_the_command_plans_applies_and_shows(full_size: Bench, tmp_path: Path) -> None:
+def test_the_command_plans_applies_and_shows(full_size: CliHarness, tmp_path: Path) -> None:
     code, plan, _ = _command(full_size, tmp_path, "plan")
     assert (code, json.loads(plan)["joining"]) == (Exit.OK, ["n-4"])
     code, result, told = _command(full_size, tmp_path, "apply")
@@ -277,7 +279,7 @@ def test_the_command_plans_applies_and_shows(full_size: Bench, tmp_path: Path) -
     assert [node["status"] for node in facts["nodes"]] == ["ok"] * 4
 
 
-def test_apply_gives_up_when_it_is_told_to(full_size: Bench, tmp_path: Path) -> None:
+def test_apply_gives_up_when_it_is_told_to(full_size: CliHarness, tmp_path: Path) -> None:
     full_size.nodes["n-4"].up = False
     code, result, _ = _command(full_size, tmp_path, "apply", "--timeout", "0")
     assert code == Exit.UNAVAILABLE

@@ -9,15 +9,15 @@ from memory_spine import AsyncSpine, Spine, operations
 from memory_spine.effects import Request, Sleep
 from memory_spine.errors import ConnectionFailed
 from memory_spine.session import Session
-from unit.client.world import AsyncWorld, World, lost, ok, problem
+from unit.client.scripted_server import AsyncScriptedServer, ScriptedServer, lost, ok, problem
 
 
 def test_the_token_of_each_answer_goes_with_the_next_request() -> None:
-    world = World([ok(spine_session="s1"), ok(spine_session="s2"), ok()])
-    core = world.core()
+    server = ScriptedServer([ok(spine_session="s1"), ok(spine_session="s2"), ok()])
+    core = server.core()
     for _ in range(3):
-        world.run(operations.get(core, "t-1", ()))
-    assert [request.headers.get("Spine-Session") for request in world.requests] == [
+        server.run(operations.get(core, "t-1", ()))
+    assert [request.headers.get("Spine-Session") for request in server.requests] == [
         None,
         "s1",
         "s2",
@@ -25,10 +25,10 @@ def test_the_token_of_each_answer_goes_with_the_next_request() -> None:
 
 
 def test_a_refusal_teaches_its_token_too() -> None:
-    world = World([problem("not-found", 404), ok()])
-    world.replies[0].headers["spine-session"] = "s1"  # type: ignore[union-attr,index]
-    core = world.core()
-    assert world.run(operations.get_or_none(core, "t-1", ())) is None
+    server = ScriptedServer([problem("not-found", 404), ok()])
+    server.replies[0].headers["spine-session"] = "s1"  # type: ignore[union-attr,index]
+    core = server.core()
+    assert server.run(operations.get_or_none(core, "t-1", ())) is None
     assert core.session.token == "s1"
 
 
@@ -55,31 +55,31 @@ def test_parallel_answers_lose_no_token() -> None:
 
 
 def test_more_tokens_than_a_request_may_carry_are_merged_first() -> None:
-    world = World([ok({"token": "merged"}), ok()])
-    core = world.core()
+    server = ScriptedServer([ok({"token": "merged"}), ok()])
+    core = server.core()
     core.session.add("a", "b", "c", "d", "e")
-    world.run(operations.get(core, "t-1", ()))
-    merge, read = world.requests
+    server.run(operations.get(core, "t-1", ()))
+    merge, read = server.requests
     assert merge.url == "http://a/v1/session:merge"
     assert merge.body == b'{"tokens":["a","b","c","d","e"]}'
     assert read.headers["Spine-Session"] == "merged"
 
 
 def test_merging_keeps_what_was_learned_meanwhile() -> None:
-    core = World().core()
+    core = ScriptedServer().core()
     core.session.add("a", "b", "c", "d", "e")
 
     def merge(_: object) -> object:
         core.session.learn((), "late")
         return ok({"token": "merged"})
 
-    world = World([merge, ok()])  # type: ignore[list-item]
-    world.run(operations.get(core, "t-1", ()))
-    assert world.requests[1].headers["Spine-Session"] == "late,merged"
+    server = ScriptedServer([merge, ok()])  # type: ignore[list-item]
+    server.run(operations.get(core, "t-1", ()))
+    assert server.requests[1].headers["Spine-Session"] == "late,merged"
 
 
 def test_calls_at_once_wait_for_one_merge() -> None:
-    core = World().core()
+    core = ScriptedServer().core()
     core.session.add("a", "b", "c", "d", "e")
     first, second = (operations.get(core, "t-1", ()) for _ in range(2))
     merge = next(first)
@@ -92,7 +92,7 @@ def test_calls_at_once_wait_for_one_merge() -> None:
 
 
 def test_a_merge_that_fails_leaves_the_turn_to_the_next_call() -> None:
-    core = World().core(attempts=1)
+    core = ScriptedServer().core(attempts=1)
     core.session.add("a", "b", "c", "d", "e")
     first, second = (operations.get(core, "t-1", ()) for _ in range(2))
     next(first)
@@ -106,35 +106,35 @@ def test_a_merge_that_fails_leaves_the_turn_to_the_next_call() -> None:
 
 
 def test_a_token_handed_over_is_sent_by_the_other_client() -> None:
-    world = World([ok(spine_session="s1"), ok()])
-    first = Spine("http://a", namespace="acme", transport=world)
+    server = ScriptedServer([ok(spine_session="s1"), ok()])
+    first = Spine("http://a", namespace="acme", transport=server)
     first.memories.put("t-1", "hello")
-    Spine("http://b", namespace="acme", session=first.session_token, transport=world).memories.get(
+    Spine("http://b", namespace="acme", session=first.session_token, transport=server).memories.get(
         "t-1"
     )
-    assert world.requests[1].headers["Spine-Session"] == "s1"
+    assert server.requests[1].headers["Spine-Session"] == "s1"
 
 
 def test_merge_session_adds_to_what_is_known() -> None:
-    spine = Spine("http://a", session="mine", transport=World())
+    spine = Spine("http://a", session="mine", transport=ScriptedServer())
     spine.merge_session("theirs,others")
     spine.merge_session("mine")
     assert spine.session_token == "mine,theirs,others"
 
 
 def test_a_block_has_a_session_of_its_own_and_leaves_the_clients_alone() -> None:
-    world = World([ok(spine_session="inside")])
-    spine = Spine("http://a", namespace="acme", session="outside", transport=world)
+    server = ScriptedServer([ok(spine_session="inside")])
+    spine = Spine("http://a", namespace="acme", session="outside", transport=server)
     with spine.session() as session:
         spine.ns("other").memories.get("t-1")
         assert session.token == "inside" == spine.session_token
-    assert "Spine-Session" not in world.requests[0].headers
+    assert "Spine-Session" not in server.requests[0].headers
     assert spine.session_token == "outside"
 
 
 async def test_blocks_of_tasks_do_not_mix() -> None:
-    world = World([lambda request: ok(spine_session=request.url.rsplit("/", 1)[-1])] * 4)
-    spine = AsyncSpine("http://a", namespace="acme", transport=AsyncWorld(world))
+    server = ScriptedServer([lambda request: ok(spine_session=request.url.rsplit("/", 1)[-1])] * 4)
+    spine = AsyncSpine("http://a", namespace="acme", transport=AsyncScriptedServer(server))
     entered = asyncio.Barrier(2)
 
     async def work(name: str) -> str | None:
@@ -148,7 +148,7 @@ async def test_blocks_of_tasks_do_not_mix() -> None:
 
 
 def test_views_share_the_session_unless_they_are_given_one() -> None:
-    spine = Spine("http://a", session="mine", transport=World())
+    spine = Spine("http://a", session="mine", transport=ScriptedServer())
     assert spine.ns("x").session_token == "mine"
     assert spine.with_options(timeout=1.0).session_token == "mine"
     other = spine.with_options(session="theirs")

@@ -12,8 +12,8 @@ def _unix_ms() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ambience:
-    """Time and chance, as the core asks for them; a test gives its own."""
+class Environment:
+    """Clocks and randomness, as the core asks for them; a test passes its own."""
 
     monotonic_s: Callable[[], float] = time.monotonic
     unix_ms: Callable[[], int] = _unix_ms

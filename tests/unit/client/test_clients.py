@@ -1,4 +1,4 @@
-"""The two faces, what they send, and what importing them costs."""
+"""`Spine` and `AsyncSpine`: what they send, and what importing them costs."""
 
 import inspect
 import json
@@ -13,19 +13,19 @@ import memory_spine
 from memory_spine import AsyncSpine, ConfigError, Memory, NotFound, Spine
 from memory_spine.aio import AsyncMemories, AsyncPager
 from memory_spine.sync import Memories, Pager
-from unit.client.world import MEMORY, AsyncWorld, World, ok, problem
+from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedServer, ok, problem
 
 PAGE = {"items": [MEMORY], "coverage": {"slots": 4096, "answered": 4096}}
 
 
-def _spine(world: World, **options: Any) -> Spine:
-    return Spine("http://a", namespace="acme", transport=world, **options)
+def _spine(server: ScriptedServer, **options: Any) -> Spine:
+    return Spine("http://a", namespace="acme", transport=server, **options)
 
 
-def _public(face: type) -> dict[str, Any]:
+def _public(client: type) -> dict[str, Any]:
     return {
         name: member
-        for name, member in inspect.getmembers(face)
+        for name, member in inspect.getmembers(client)
         if not name.startswith("_") or name == "__init__"
     }
 
@@ -34,7 +34,7 @@ def _public(face: type) -> dict[str, Any]:
     ("blocking", "awaiting"),
     [(Spine, AsyncSpine), (Memories, AsyncMemories), (Pager, AsyncPager)],
 )
-def test_both_faces_have_the_same_names_and_parameters(blocking: type, awaiting: type) -> None:
+def test_both_clients_have_the_same_names_and_parameters(blocking: type, awaiting: type) -> None:
     here, there = _public(blocking), _public(awaiting)
     assert here.keys() == there.keys()
     for name, member in here.items():
@@ -80,11 +80,11 @@ def test_every_exported_name_can_be_imported() -> None:
 
 
 def test_create_sends_what_was_given_and_nothing_else() -> None:
-    world = World([ok(status=201)])
-    memory = _spine(world, api_key="k").memories.create(
+    server = ScriptedServer([ok(status=201)])
+    memory = _spine(server, api_key="k").memories.create(
         "hello", tags=["task"], ttl=60, partition_by="p", key="mine"
     )
-    (request,) = world.requests
+    (request,) = server.requests
     assert (request.method, request.url) == ("POST", "http://a/v1/ns/acme/memories")
     assert json.loads(request.body or b"") == {
         "content": "hello",
@@ -99,11 +99,11 @@ def test_create_sends_what_was_given_and_nothing_else() -> None:
 
 
 def test_a_memory_that_was_read_can_be_changed_and_given_back() -> None:
-    world = World([ok(), ok()])
-    memories = _spine(world).memories
+    server = ScriptedServer([ok(), ok()])
+    memories = _spine(server).memories
     memory = memories.get("t-1")
     memories.put(memory.replace(metadata={"n": memory.metadata["n"] + 1}))
-    request = world.requests[1]
+    request = server.requests[1]
     assert (request.method, request.url) == ("PUT", "http://a/v1/ns/acme/memories/t-1")
     body = json.loads(request.body or b"")
     assert body["metadata"] == {"n": 2}
@@ -112,34 +112,34 @@ def test_a_memory_that_was_read_can_be_changed_and_given_back() -> None:
 
 
 def test_unknown_fields_of_a_newer_server_are_ignored() -> None:
-    world = World([ok({**MEMORY, "trust": 0.9})])
-    assert isinstance(_spine(world).memories.get("t-1"), Memory)
+    server = ScriptedServer([ok({**MEMORY, "trust": 0.9})])
+    assert isinstance(_spine(server).memories.get("t-1"), Memory)
 
 
 @pytest.mark.parametrize("memory_id", ["", ".", ".."])
 def test_an_id_that_would_mean_another_resource_is_never_sent(memory_id: str) -> None:
-    world = World()
+    server = ScriptedServer()
     with pytest.raises(ConfigError, match="cannot stand in a path"):
-        _spine(world).memories.delete(memory_id)
-    assert not world.requests
+        _spine(server).memories.delete(memory_id)
+    assert not server.requests
 
 
 def test_ids_are_escaped() -> None:
-    world = World([ok()])
-    _spine(world).memories.get("al/ice~a:b@c d?e#f%")
-    assert world.requests[0].url.endswith("/memories/al%2Fice~a:b@c%20d%3Fe%23f%25")
+    server = ScriptedServer([ok()])
+    _spine(server).memories.get("al/ice~a:b@c d?e#f%")
+    assert server.requests[0].url.endswith("/memories/al%2Fice~a:b@c%20d%3Fe%23f%25")
 
 
 def test_a_misspelt_field_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(TypeError, match="no field tag"):
-        _spine(World()).memories.create("hello", tag=["task"])  # type: ignore[call-arg]
+        _spine(ScriptedServer()).memories.create("hello", tag=["task"])  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="tags must be a sequence"):
-        _spine(World()).memories.create("hello", tags="task")
+        _spine(ScriptedServer()).memories.create("hello", tags="task")
 
 
 def test_get_or_none_is_none_for_missing_and_deleted() -> None:
-    world = World([problem("not-found", 404), problem("gone", 410), problem("gone", 410)])
-    memories = _spine(world).memories
+    server = ScriptedServer([problem("not-found", 404), problem("gone", 410), problem("gone", 410)])
+    memories = _spine(server).memories
     assert memories.get_or_none("t-1") is None
     assert memories.get_or_none("t-1") is None
     with pytest.raises(NotFound):
@@ -148,14 +148,14 @@ def test_get_or_none_is_none_for_missing_and_deleted() -> None:
 
 def test_a_list_goes_on_until_there_is_no_token() -> None:
     empty = {**PAGE, "items": []}
-    world = World([
+    server = ScriptedServer([
         ok({**PAGE, "next_page_token": "p2"}),
         ok({**empty, "next_page_token": "p3"}),
         ok(PAGE),
     ])  # fmt: skip
-    found = list(_spine(world).memories.list(filter={"tags": "task"}, scope="subtree"))
+    found = list(_spine(server).memories.list(filter={"tags": "task"}, scope="subtree"))
     assert [memory.id for memory in found] == ["t-1", "t-1"]
-    first, _, third = (request.url for request in world.requests)
+    first, _, third = (request.url for request in server.requests)
     assert first == (
         "http://a/v1/ns/acme/memories?scope=subtree&order=-created_at&page_size=50"
         "&filter=%7B%22tags%22%3A%22task%22%7D"
@@ -171,13 +171,13 @@ def test_a_batch_is_one_request_with_one_key() -> None:
         ],
         "failed": 1,
     }
-    world = World([ok(answer)])
-    with _spine(world).memories.batch(key="k") as batch:
+    server = ScriptedServer([ok(answer)])
+    with _spine(server).memories.batch(key="k") as batch:
         batch.put("t-1", "hello", tags=["task"])
         batch.get("t-2")
         with pytest.raises(RuntimeError):
             _ = batch.result
-    (request,) = world.requests
+    (request,) = server.requests
     assert request.url == "http://a/v1/ns/acme/memories:batch"
     assert json.loads(request.body or b"")["operations"] == [
         {"op": "put", "id": "t-1", "body": {"content": "hello", "tags": ["task"]}},
@@ -189,17 +189,19 @@ def test_a_batch_is_one_request_with_one_key() -> None:
 
 
 def test_a_batch_whose_block_raises_is_not_sent() -> None:
-    world = World()
-    with suppress(ZeroDivisionError), _spine(world).memories.batch() as batch:
+    server = ScriptedServer()
+    with suppress(ZeroDivisionError), _spine(server).memories.batch() as batch:
         batch.delete("t-1")
         raise ZeroDivisionError
-    assert not world.requests
+    assert not server.requests
 
 
-async def test_the_awaiting_face_does_the_same() -> None:
-    world = World([ok(), ok({**PAGE, "next_page_token": "p2"}), ok(PAGE),
+async def test_the_awaiting_client_does_the_same() -> None:
+    server = ScriptedServer([ok(), ok({**PAGE, "next_page_token": "p2"}), ok(PAGE),
                    ok({"results": [], "failed": 0}), ok(status=204)])  # fmt: skip
-    async with AsyncSpine("http://a", namespace="acme", transport=AsyncWorld(world)) as spine:
+    async with AsyncSpine(
+        "http://a", namespace="acme", transport=AsyncScriptedServer(server)
+    ) as spine:
         assert (await spine.memories.put("t-1", "hello")).id == "t-1"
         assert [m.id async for m in spine.memories.list()] == ["t-1", "t-1"]
         async with spine.memories.batch() as batch:
@@ -210,8 +212,8 @@ async def test_the_awaiting_face_does_the_same() -> None:
 
 
 def test_the_last_answer_tells_which_node_it_was() -> None:
-    world = World([ok(spine_node="spine-1", spine_epoch="7", spine_acks="2/3")])
-    spine = _spine(world)
+    server = ScriptedServer([ok(spine_node="spine-1", spine_epoch="7", spine_acks="2/3")])
+    spine = _spine(server)
     spine.memories.put("t-1", "hello")
     assert spine.last_answer is not None
     assert (spine.last_answer.node, spine.last_answer.epoch) == ("spine-1", 7)
@@ -220,22 +222,22 @@ def test_the_last_answer_tells_which_node_it_was() -> None:
 
 
 def test_a_view_can_be_pinned_to_a_node() -> None:
-    world = World([ok(), ok()])
-    spine = Spine(["http://a", "http://b/"], namespace="acme", transport=world)
+    server = ScriptedServer([ok(), ok()])
+    spine = Spine(["http://a", "http://b/"], namespace="acme", transport=server)
     spine.with_options(urls="http://b", consistency="strong").memories.get("t-1")
     spine.memories.get("t-1")
-    assert world.hosts == ["b", "a"]
-    strong, plain = (request.headers.get("Spine-Consistency") for request in world.requests)
+    assert server.hosts == ["b", "a"]
+    strong, plain = (request.headers.get("Spine-Consistency") for request in server.requests)
     assert (strong, plain) == ("strong", None)
 
 
 def test_a_key_function_is_asked_before_every_attempt() -> None:
     keys = iter(["one", "two"])
-    world = World([ok(), ok()])
-    spine = _spine(world, api_key=lambda: next(keys))
+    server = ScriptedServer([ok(), ok()])
+    spine = _spine(server, api_key=lambda: next(keys))
     spine.memories.get("t-1")
     spine.memories.get("t-1")
-    sent = [request.headers["Authorization"] for request in world.requests]
+    sent = [request.headers["Authorization"] for request in server.requests]
     assert sent == ["Bearer one", "Bearer two"]
 
 
@@ -243,9 +245,9 @@ def test_the_environment_fills_in_what_is_not_given(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SPINE_URL", "http://x:1, http://y:2")
     monkeypatch.setenv("SPINE_API_KEY", "secret")
     monkeypatch.setenv("SPINE_NAMESPACE", "from.env")
-    world = World([ok()])
-    Spine(transport=world).memories.get("t-1")
-    (request,) = world.requests
+    server = ScriptedServer([ok()])
+    Spine(transport=server).memories.get("t-1")
+    (request,) = server.requests
     assert request.url == "http://x:1/v1/ns/from.env/memories/t-1"
     assert request.headers["Authorization"] == "Bearer secret"
 
@@ -272,37 +274,37 @@ def test_a_wrong_option_says_so_at_once(options: dict[str, Any], hint: str) -> N
 
 @pytest.mark.parametrize("option", ["api_key", "session"])
 def test_what_cannot_travel_in_a_header_is_refused_and_never_shown(option: str) -> None:
-    world = World()
+    server = ScriptedServer()
     options: dict[str, Any] = {option: "se\ncret"}
     with pytest.raises(ConfigError, match=option) as refused:
-        Spine("http://a", namespace="acme", transport=world, **options).memories.get("t-1")
+        Spine("http://a", namespace="acme", transport=server, **options).memories.get("t-1")
     assert "cret" not in str(refused.value)
-    assert not world.requests
+    assert not server.requests
 
 
 def test_a_key_read_from_a_file_may_end_with_its_line() -> None:
-    world = World([ok()])
-    Spine("http://a", namespace="acme", api_key="secret\n", transport=world).memories.get("t-1")
-    assert world.requests[0].headers["Authorization"] == "Bearer secret"
+    server = ScriptedServer([ok()])
+    Spine("http://a", namespace="acme", api_key="secret\n", transport=server).memories.get("t-1")
+    assert server.requests[0].headers["Authorization"] == "Bearer secret"
 
 
 def test_nothing_that_is_shown_holds_the_key() -> None:
-    world = World([ok()])
-    spine = Spine("http://a", namespace="acme", api_key="secret", transport=world)
+    server = ScriptedServer([ok()])
+    spine = Spine("http://a", namespace="acme", api_key="secret", transport=server)
     spine.memories.get("t-1")
     assert repr(spine) == "Spine(http://a, namespace='acme')"
-    assert "secret" not in f"{spine!r}{spine._core!r}{world.requests!r}"
+    assert "secret" not in f"{spine!r}{spine._core!r}{server.requests!r}"
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_would_arrive_as_null_is_not_sent(number: float) -> None:
-    world = World([ok()])
-    memories = _spine(world).memories
+    server = ScriptedServer([ok()])
+    memories = _spine(server).memories
     with pytest.raises(ConfigError, match="NaN"):
         memories.create("x", metadata={"a": [{"b": number}]})
     with pytest.raises(ConfigError, match="NaN"):
         memories.put(memories.get("t-1").replace(metadata={"a": number}))
-    assert len(world.requests) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("unset", [None, ""])
@@ -313,4 +315,4 @@ def test_memories_without_a_namespace_name_the_cure(
     if unset is not None:
         monkeypatch.setenv("SPINE_NAMESPACE", unset)
     with pytest.raises(ConfigError, match="SPINE_NAMESPACE"):
-        Spine("http://a", transport=World()).memories.get("t-1")
+        Spine("http://a", transport=ScriptedServer()).memories.get("t-1")

@@ -1,13 +1,13 @@
-"""A world for the client core: answers from a list, time that only sleeps and timeouts move."""
+"""A scripted server for the client core: answers from a list, and a clock that only sleeps move."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from memory_spine.clock import Ambience
 from memory_spine.config import Options
 from memory_spine.core import Core
 from memory_spine.effects import Answer, Done, Operation, Request, Result, Sleep, resume
+from memory_spine.environment import Environment
 from memory_spine.errors import ConnectionFailed
 from memory_spine.retry import Endpoints
 
@@ -45,7 +45,7 @@ Reply = Answer | ConnectionFailed | Callable[[Request], Answer | ConnectionFaile
 
 
 @dataclass
-class World:
+class ScriptedServer:
     """Plays a list of replies to whatever a client sends."""
 
     replies: list[Reply] = field(default_factory=list)
@@ -58,7 +58,7 @@ class World:
         return Core(
             options=Options(**{"namespace": "acme", **options}),  # type: ignore[arg-type]
             endpoints=Endpoints(urls or ("http://a",)),
-            ambience=Ambience(
+            environment=Environment(
                 monotonic_s=lambda: self.now_s,
                 unix_ms=lambda: 1_760_000_000_000,
                 uniform=lambda _, high: high,
@@ -79,18 +79,18 @@ class World:
         self.replies.clear()
 
     def run(self, operation: Operation[Result]) -> Result:
-        """The synchronous driver, with sleeps that move this world's clock only."""
-        news: Answer | ConnectionFailed | None = None
-        while not isinstance(effect := resume(operation, news), Done):
-            news = None
+        """The synchronous driver, with sleeps that move this server's clock only."""
+        outcome: Answer | ConnectionFailed | None = None
+        while not isinstance(effect := resume(operation, outcome), Done):
+            outcome = None
             if isinstance(effect, Sleep):
                 self.sleeps.append(effect.seconds)
                 self.now_s += effect.seconds
                 continue
             try:
-                news = self.send(effect)
+                outcome = self.send(effect)
             except ConnectionFailed as failure:
-                news = failure
+                outcome = failure
         return effect.value
 
     @property
@@ -102,14 +102,14 @@ class World:
         return self.drawn.to_bytes(count)
 
 
-class AsyncWorld:
-    """The same world for `AsyncSpine`."""
+class AsyncScriptedServer:
+    """The same server for `AsyncSpine`."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, server: ScriptedServer) -> None:
+        self.server = server
 
     async def send(self, request: Request) -> Answer:
-        return self.world.send(request)
+        return self.server.send(request)
 
     async def close(self) -> None:
-        self.world.close()
+        self.server.close()

@@ -1,4 +1,4 @@
-"""What the two faces have in common: options, sessions and counts. Nothing here needs the network."""
+"""What `Spine` and `AsyncSpine` share: options, sessions and counts. Nothing here does I/O."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Self
 
-from memory_spine.config import Model, Options, urls_of
+from memory_spine.config import ConsistencyModel, Options, urls_of
 from memory_spine.core import Core
 from memory_spine.retry import Endpoints
 from memory_spine.session import Session
 from memory_spine.stats import AnswerInfo, Stats, Trace
 
 
-class Face:
+class BaseClient:
     """The part of `Spine` and `AsyncSpine` that does no I/O."""
 
     _core: Core
@@ -51,7 +51,7 @@ class Face:
         self,
         *,
         urls: str | Sequence[str] | None = None,
-        consistency: Model | None = None,
+        consistency: ConsistencyModel | None = None,
         timeout: float | None = None,
         attempts: int | None = None,
         session: str | None = None,

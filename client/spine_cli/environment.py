@@ -11,8 +11,8 @@ def _unix_ms() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ambience:
-    """Time and chance of a command; a test gives its own."""
+class Environment:
+    """Clock, sleep and randomness of a command; a test passes its own."""
 
     unix_ms: Callable[[], int] = _unix_ms
     sleep: Callable[[float], None] = time.sleep  # noqa: TID251 - this is the clock module

@@ -1,7 +1,7 @@
-"""Plays the operator for a static cluster: look, take the one next action, look again.
+"""The control loop of a static cluster: observe, execute the one next action, observe again.
 
 The decision is `spine_core.planning.next_action`, the same as the operator's. Nothing is remembered between
-turns but the document file and where nodes that left can still be reached, so a run may be
+passes but the document file and where nodes that left can still be reached, so a run may be
 interrupted anywhere. Persist first, push second. Source: operator.md §13.
 """
 
@@ -11,8 +11,8 @@ from typing import Any, assert_never
 
 from memory_spine.errors import SpineError
 from spine_cli.admin import Nodes
-from spine_cli.clock import Ambience
 from spine_cli.document_file import DocumentChanged, DocumentFile
+from spine_cli.environment import Environment
 from spine_core.planning.actions import (
     Action,
     Blocked,
@@ -30,15 +30,15 @@ from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document, Seat
 from spine_core.topology.placement import Placement
 
-LOOK_AGAIN_S = 0.5
+OBSERVE_AGAIN_S = 0.5
 HUMAN_GUARDS = frozenset(
     {"ConfigValid", "DocumentWhole", "NotBuilt", "PlacementPossible", "RoomFor", "VolumeFree"}
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """What one look has shown, and what follows."""
+class Observation:
+    """What one round of status requests showed, and the action that follows."""
 
     document: Document | None
     reports: Reports
@@ -46,25 +46,27 @@ class Outlook:
 
 
 @dataclass(slots=True, kw_only=True)
-class Steward:
-    """Whoever runs `spine topology`, for one cluster."""
+class TopologyController:
+    """Brings one static cluster to what its file asks for."""
 
     wanted: Wanted
     file: DocumentFile
     nodes: Nodes
-    ambience: Ambience
+    environment: Environment
     _addresses: dict[Seat, str] = field(default_factory=dict)  # of every seat seen in this run
 
-    def look(self) -> Outlook:
-        """Ask every node, and decide."""
+    def observe(self) -> Observation:
+        """Ask every node for its status and decide the next action; change nothing."""
         document = self.file.read()
         self._remember(document)
         reports = self.nodes.reports(self._addresses)
         if document is None:
             document = self._newest_of(reports)
         if document is None:
-            return Outlook(document=None, reports=reports, action=self._unfounded(reports))
-        now_ms = self.ambience.unix_ms()
+            return Observation(
+                document=None, reports=reports, action=self._before_bootstrap(reports)
+            )
+        now_ms = self.environment.unix_ms()
         action = next_action(
             document,
             reports,
@@ -73,23 +75,23 @@ class Steward:
             waited_s=self.file.age_s(now_ms) if self.file.path.exists() else 0.0,
             now_ms=now_ms,
         )
-        return Outlook(document=document, reports=reports, action=action)
+        return Observation(document=document, reports=reports, action=action)
 
-    def turns(self) -> Iterator[Outlook]:
-        """Act until nothing is left to do, or only a person can go on; the last outlook says which."""
+    def passes(self) -> Iterator[Observation]:
+        """Execute actions until none is left or a person is needed; the last observation says which."""
         while True:
-            outlook = self.look()
-            yield outlook
-            if is_final(outlook.action):
+            observation = self.observe()
+            yield observation
+            if is_final(observation.action):
                 return
-            if not self._act(outlook):
-                self.ambience.sleep(LOOK_AGAIN_S)
+            if not self._execute(observation):
+                self.environment.sleep(OBSERVE_AGAIN_S)
 
-    def _act(self, outlook: Outlook) -> bool:
-        """Do what was decided; answer whether it is worth looking again at once."""
-        match outlook.action:
+    def _execute(self, observation: Observation) -> bool:
+        """Execute the action; return whether to observe again at once."""
+        match observation.action:
             case Publish(document=document):
-                return self._publish(document, outlook.document)
+                return self._publish(document, observation.document)
             case Push(document=document, stores=stores):
                 pushed = [self._push(seat, store, document) for seat, store in stores.items()]
                 return all(pushed)
@@ -136,7 +138,7 @@ class Steward:
         self._remember(document)
         return document
 
-    def _unfounded(self, reports: Reports) -> Wait:
+    def _before_bootstrap(self, reports: Reports) -> Wait:
         """Leave the first document to the first node of the file, which makes it by itself."""
         first = next(iter(self.wanted.seats))
         up = sum(report is not None for report in reports.values())
