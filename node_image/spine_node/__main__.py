@@ -22,13 +22,13 @@ from spine_core.records.hlc import HybridClock
 from spine_node.clock import Clock
 from spine_node.engine.node import Node
 from spine_node.founding import check_owner, found
+from spine_node.http.app import App
 from spine_node.http.auth import Credentials
-from spine_node.http.boundary import Boundary
-from spine_node.http.call import Edge
-from spine_node.http.exposure import guard_needed
-from spine_node.http.front import HttpServer, serve
+from spine_node.http.origin_guard import guard_needed
+from spine_node.http.request_context import AppContext
 from spine_node.http.router import Router
 from spine_node.http.routes import routes
+from spine_node.http.server import HttpServer, serve
 from spine_node.logs import configure_logging
 from spine_node.modes import Setup, set_up
 from spine_node.settings import Settings
@@ -74,7 +74,7 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         settings.data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=settings.quota_bytes
     )
     node = Node(setup.plan, store, hlc, clock)
-    edge = Edge(
+    context = AppContext(
         engine=node,
         operations=node,
         credentials=credentials,
@@ -88,11 +88,11 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     )
     credentials.on_refusal = node.registry.credentials_errors.inc
     node.upkeep.refreshers.append(credentials.refresh)
-    boundary = Boundary(edge, Router(routes(setup.plan.version)))
+    app = App(context, Router(routes(setup.plan.version)))
     try:
         if settings.mode != "managed":  # there the operator compares seat and store
             check_owner(node.membership.view, setup.plan.seat, settings.data)
-        server = await _listen(setup, node, boundary)
+        server = await _listen(setup, node, app)
     except (InvalidInputError, OSError):
         await node.close()
         raise
@@ -102,11 +102,11 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     return await _until_stopped(settings, setup, node, server, clock)
 
 
-async def _listen(setup: Setup, node: Node, boundary: Boundary) -> HttpServer:
+async def _listen(setup: Setup, node: Node, app: App) -> HttpServer:
     tls = setup.plan.tls
     try:
         return await serve(
-            boundary,
+            app,
             node.links.handle,
             host=setup.host,
             port=setup.port,

@@ -52,7 +52,7 @@ class NodeEntry:
 class ClusterFile:
     """A cluster as its file describes it. Nodes join in the order in which they stand there.
 
-    Invariant: `2 * write_quorum > factor`, and the zones have room for `factor` replicas.
+    Invariant: `2 * write_quorum > factor`, and the zones can hold `factor` replicas.
     """
 
     name: str
@@ -198,7 +198,7 @@ def _check(file: ClusterFile) -> None:
     _refuse_twice("address", [node.address for node in file.nodes])
     zones: Mapping[Seat, Zone] = {node.id: node.zone for node in file.nodes}
     if not placeable(zones, factor=file.factor, zone_policy=file.zone_policy):
-        message = f"have no room for {file.factor} replicas with zone policy {file.zone_policy}"
+        message = f"cannot hold {file.factor} replicas with zone policy {file.zone_policy}"
         raise InvalidInputError(message, path="cluster.nodes")
 
 

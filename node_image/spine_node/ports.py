@@ -1,4 +1,4 @@
-"""What the edges of a node may ask of its engine: requests in, outcomes out, all frozen.
+"""What HTTP and links may ask of the engine: requests in, outcomes out, all frozen.
 
 `http/` parses bytes into these requests and renders these outcomes; `engine` alone decides. A failure
 is a `ProblemError` from spine_core, whose code and `outcome` say what the caller may conclude.

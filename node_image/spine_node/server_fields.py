@@ -1,6 +1,6 @@
 """What the server keeps beside the client's JSON in a record's body (protocol.md §2.5).
 
-The coordinator writes it, the HTTP edge renders it, the query index reads it: one layout for all.
+The coordinator writes it, the HTTP API renders it, the query index reads it: one layout for all.
 """
 
 from typing import Any

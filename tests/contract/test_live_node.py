@@ -1,4 +1,4 @@
-"""A listening edge keeps its document for whatever a generator can think of, good and bad.
+"""A listening node keeps its document for whatever a generator can think of, good and bad.
 
 Left out: a check that every good body is taken (strong writes come later, session tokens cannot be
 guessed), and one that a method which the document lacks gets 405 (reserved names answer 501).
@@ -19,11 +19,11 @@ from schemathesis import Case
 from schemathesis.checks import CheckContext, not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
-from spine_node.http.front import HttpServer, serve
 from spine_node.http.identity import Scope
 from spine_node.http.openapi import document
 from spine_node.http.routes import routes
-from unit.http.edges import Desk, Keyring
+from spine_node.http.server import HttpServer, serve
+from unit.http.harness import HttpHarness, Keyring
 
 SCHEMA = schemathesis.openapi.from_dict(document(routes("0.1.0"), "0.1.0"))
 
@@ -35,12 +35,12 @@ async def _no_links(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def _listen(keys: Path) -> HttpServer:
-    return await serve(Desk(keys).boundary, _no_links, host="127.0.0.1", port=0)
+    return await serve(HttpHarness(keys).app, _no_links, host="127.0.0.1", port=0)
 
 
 @dataclass(frozen=True)
 class Node:
-    """Where a listening edge is, and a key that it accepts."""
+    """Where a listening node is, and a key that it accepts."""
 
     url: str
     key: str
@@ -48,7 +48,7 @@ class Node:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Run an edge on a loop of its own: the generator is synchronous."""
+    """Run a node on a loop of its own: the generator is synchronous."""
     ring = Keyring(tmp_path_factory.mktemp("keys") / "keys.yaml")
     key = ring.add(list(Scope), ["*"])
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""Mutants of the HTTP edge: access, exposure, input, outcomes, and what may never be ignored."""
+"""Mutants of the HTTP API: access, origin, input, outcomes, and what may never be ignored."""
 
 from mutants.mutant import Mutant
 
@@ -14,7 +14,7 @@ MUTANTS = [
     # access: the namespace is hidden first, then the scope is asked for, by whole labels
     _http(
         "identity",
-        "if namespace is not None and not identity.covers(namespace):",
+        "if namespace is not None and not principal.covers(namespace):",
         "if False:",
         "test_access.py::test_every_endpoint_hides_the_namespaces_of_others",
     ),
@@ -26,13 +26,13 @@ MUTANTS = [
     ),
     _http(
         "identity",
-        "if scope is not None and scope not in identity.scopes:",
+        "if scope is not None and scope not in principal.scopes:",
         "if False:",
         "test_access.py::test_every_endpoint_needs_its_scope",
     ),
     _http(
         "batch",
-        "        authorise(call.identity, scope, call.namespace)\n",
+        "        authorise(context.principal, scope, context.namespace)\n",
         "",
         "test_batch.py::test_the_scope_is_asked_for_each_operation",
     ),
@@ -54,24 +54,24 @@ MUTANTS = [
         "if not shown:",
         "test_access.py::test_the_admin_plane_has_a_credential_of_its_own",
     ),
-    # exposure: a web page must not reach a node without keys, nor the world
+    # origin: a web page must not reach a node without keys, nor the world
     _http(
-        "boundary",
-        "if edge.local_only:",
+        "app",
+        "if context.local_only:",
         "if False:",
-        "test_exposure.py::test_a_page_of_another_site_is_refused",
+        "test_origin_guard.py::test_a_page_of_another_site_is_refused",
     ),
     _http(
-        "exposure",
+        "origin_guard",
         "if origin is not None and not _is_local(origin):",
         "if False:",
-        "test_exposure.py::test_a_page_of_another_site_is_refused",
+        "test_origin_guard.py::test_a_page_of_another_site_is_refused",
     ),
     _http(
-        "exposure",
+        "origin_guard",
         "if not open_to_all:",
         "if False:",
-        "test_exposure.py::test_without_keys_any_other_address_ends_the_start",
+        "test_origin_guard.py::test_without_keys_any_other_address_ends_the_start",
     ),
     _http(
         "headers",
@@ -81,7 +81,7 @@ MUTANTS = [
     ),
     # load: clients are shed, probes and the operator are not
     _http(
-        "boundary",
+        "app",
         'if in_flight > IN_FLIGHT_MAX and route.access == "key":',
         "if in_flight > IN_FLIGHT_MAX:",
         "test_health.py::test_a_node_with_too_many_requests_sheds_clients_and_keeps_its_probes",
@@ -96,25 +96,25 @@ MUTANTS = [
     # conditions: a write must never pass as if its condition had been checked
     _http(
         "data",
-        "if any(wish is not None for wish in asked):",
+        "if any(condition is not None for condition in asked):",
         "if False:",
         "test_data.py::test_a_condition_is_never_ignored",
     ),
     _http(
         "batch",
-        'kind == "patch" or any(wish is not msgspec.UNSET for wish in conditions)',
+        'kind == "patch" or any(condition is not msgspec.UNSET for condition in conditions)',
         'kind == "patch"',
         "test_batch.py::test_a_condition_in_a_batch_is_never_ignored",
     ),
     _http(
         "data",
-        "    headers.check_unconditional(call.request.headers)\n",
+        "    headers.check_unconditional(context.request.headers)\n",
         "",
         "test_data.py::test_a_create_knows_no_condition_and_says_so",
     ),
     _http(
         "batch",
-        "    headers.check_unconditional(call.request.headers)\n",
+        "    headers.check_unconditional(context.request.headers)\n",
         "",
         "test_batch.py::test_a_condition_over_a_whole_batch_is_refused",
     ),
@@ -132,7 +132,7 @@ MUTANTS = [
         "test_problems.py::test_a_failed_write_always_says_what_became_of_it",
     ),
     _http(
-        "boundary",
+        "app",
         'ProblemError("internal", "the node failed; its log knows the request id")',
         'ProblemError("not-ready", "the node failed; its log knows the request id")',
         "test_data.py::test_a_bug_is_answered_as_one_and_other_requests_go_on",
@@ -169,23 +169,23 @@ MUTANTS = [
         "test_lists.py::test_a_wrong_query_is_refused",
     ),
     _http(
-        "front",
+        "server",
         "        _check_size(body, bytes_max)\n    return bytes(body)",
         "    _check_size(body, bytes_max)\n    return bytes(body)",
-        "test_front.py::test_chunks_are_counted_while_they_come",
+        "test_server.py::test_chunks_are_counted_while_they_come",
     ),
     # strangers must not hold sockets, and clients must not lose theirs
     _http(
-        "front",
+        "server",
         "self.waiting = loop.call_later(self.head_s, self.force_close)",
         "self.waiting = loop.call_later(3600, self.force_close)",
-        "test_front.py::test_a_connection_that_asks_for_nothing_is_closed",
+        "test_server.py::test_a_connection_that_asks_for_nothing_is_closed",
     ),
     _http(
-        "front",
+        "server",
         "    raw.protocol.waiting.cancel()\n",
         "",
-        "test_front.py::test_a_connection_that_has_asked_stays_open",
+        "test_server.py::test_a_connection_that_has_asked_stays_open",
     ),
     # answers
     _http(
@@ -196,26 +196,26 @@ MUTANTS = [
     ),
     _http(
         "data",
-        "if is_absent(outcome.record, call.edge.clock.physical_ms()):",
+        "if is_absent(outcome.record, context.app.clock.physical_ms()):",
         "if False:",
         "test_data.py::test_an_expired_record_is_gone",
     ),
     # the admin plane: a pod on another disk must not obey
     _http(
         "admin",
-        "if store_id != call.edge.operations.store_id():",
+        "if store_id != context.app.operations.store_id():",
         "if False:",
         "test_admin.py::test_a_call_for_another_store_is_misdirected",
     ),
     # the audit knows every write
     _http(
         "data",
-        "    audit.note(attempt_of(call, outcome.memory_id), status_of(outcome))\n",
+        "    audit.note(attempt_of(context, outcome.memory_id), status_of(outcome))\n",
         "",
         "test_audit.py::test_a_write_leaves_one_complete_line",
     ),
     _http(
-        "boundary",
+        "app",
         "        admission.note_failure(problem)\n",
         "",
         "test_audit.py::test_a_failed_write_is_noted_with_its_outcome",

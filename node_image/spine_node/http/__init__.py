@@ -1,1 +1,1 @@
-"""The HTTP edge of a node: parses requests, asks the engine, renders answers. It decides nothing."""
+"""The HTTP API of a node: parses requests, asks the engine, renders answers. It decides nothing."""

@@ -12,101 +12,101 @@ from spine_core.errors import ProblemError
 from spine_core.records.ids import check_id, check_namespace
 from spine_node.http import data
 from spine_node.http.bodies import decode
-from spine_node.http.call import Call
 from spine_node.http.headers import single
 from spine_node.http.limits import ADMIN_BYTES_MAX
 from spine_node.http.messages import Response
 from spine_node.http.queries import choice
 from spine_node.http.render import JSON, encode_json
+from spine_node.http.request_context import RequestContext
 
 
-class Pace(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class PaceRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The bound on the pulls of a change."""
 
     bytes_per_s: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     slots: Annotated[int, msgspec.Meta(ge=0, le=4096)]  # at once; 0 suspends them
 
 
-_pace = msgspec.json.Decoder(Pace)
+_pace = msgspec.json.Decoder(PaceRequest)
 
 
-async def get_status(call: Call) -> Response:
+async def get_status(context: RequestContext) -> Response:
     """`GET status`: the report of this node."""
-    slots = choice(call.query, "slots", ("0", "1"), "0") == "1"
-    return _answer(call.edge.operations.report(slots=slots))
+    slots = choice(context.query, "slots", ("0", "1"), "0") == "1"
+    return _answer(context.app.operations.report(slots=slots))
 
 
-async def get_topology(call: Call) -> Response:
+async def get_topology(context: RequestContext) -> Response:
     """`GET topology`: the persisted document."""
-    _check_store(call)
-    document = call.edge.operations.topology()
+    _check_store(context)
+    document = context.app.operations.topology()
     if document is None:
         raise ProblemError("not-found", "this store has not joined a cluster")
     return Response(200, {"Content-Type": JSON}, document)
 
 
-async def put_topology(call: Call) -> Response:
+async def put_topology(context: RequestContext) -> Response:
     """`PUT topology`: answered after durable adoption; a repetition gets the same answer."""
-    _check_store(call)
-    document = await data.json_body(call, ADMIN_BYTES_MAX)
-    epoch, digest = await call.edge.operations.adopt(document)
+    _check_store(context)
+    document = await data.json_body(context, ADMIN_BYTES_MAX)
+    epoch, digest = await context.app.operations.adopt(document)
     return _answer({"epoch": epoch, "digest": digest})
 
 
-async def start_drain(call: Call) -> Response:
+async def start_drain(context: RequestContext) -> Response:
     """`POST drain`: client traffic off."""
-    return await _drain(call, on=True)
+    return await _drain(context, on=True)
 
 
-async def stop_drain(call: Call) -> Response:
+async def stop_drain(context: RequestContext) -> Response:
     """`DELETE drain`: client traffic back on."""
-    return await _drain(call, on=False)
+    return await _drain(context, on=False)
 
 
-async def resign(call: Call) -> Response:
+async def resign(context: RequestContext) -> Response:
     """`POST resign`: the node coordinates no more and flushes; its report then says `clean`."""
-    _check_store(call)
-    await call.edge.operations.resign()
+    _check_store(context)
+    await context.app.operations.resign()
     return _answer({}, status=202)
 
 
-async def put_pace(call: Call) -> Response:
+async def put_pace(context: RequestContext) -> Response:
     """`PUT pace`: not durable; the operator sends it again when a report differs."""
-    _check_store(call)
-    pace = decode(_pace, await data.json_body(call, ADMIN_BYTES_MAX))
-    call.edge.operations.set_pace(bytes_per_s=pace.bytes_per_s, slots=pace.slots)
+    _check_store(context)
+    pace = decode(_pace, await data.json_body(context, ADMIN_BYTES_MAX))
+    context.app.operations.set_pace(bytes_per_s=pace.bytes_per_s, slots=pace.slots)
     return _answer(pace)
 
 
-async def get_own_record(call: Call) -> Response:
+async def get_own_record(context: RequestContext) -> Response:
     """`GET records/{namespace}/{record}`: this store's own copy, server names included."""
-    _check_store(call)
-    namespace = check_namespace(call.path["namespace"], allow_server=True)
-    found = call.edge.operations.own_record(namespace, check_id(call.path["record"]))
+    _check_store(context)
+    namespace = check_namespace(context.path["namespace"], allow_server=True)
+    found = context.app.operations.own_record(namespace, check_id(context.path["record"]))
     if found is None:
         raise ProblemError("not-found", "this store has no copy")
     return _answer(dict(found))
 
 
-def _check_store(call: Call) -> None:
+def _check_store(context: RequestContext) -> None:
     """Let the call pass if it means this store.
 
     Raises:
         ProblemError: `misdirected`, or `invalid-request` when it names none.
     """
-    store_id = single(call.request.headers, "Spine-Store")
+    store_id = single(context.request.headers, "Spine-Store")
     if store_id is None:
         errors = (("Spine-Store", "must name the store"),)
         raise ProblemError(
             "invalid-request", "the header Spine-Store must name the store", errors=errors
         )
-    if store_id != call.edge.operations.store_id():
+    if store_id != context.app.operations.store_id():
         raise ProblemError("misdirected", "another store lives here")
 
 
-async def _drain(call: Call, *, on: bool) -> Response:
-    _check_store(call)
-    in_flight = await call.edge.operations.drain(on=on)
+async def _drain(context: RequestContext, *, on: bool) -> Response:
+    _check_store(context)
+    in_flight = await context.app.operations.drain(on=on)
     return _answer({"draining": on, "in_flight": in_flight})
 
 

@@ -8,7 +8,7 @@ import logging
 import msgspec
 
 from spine_core.errors import ProblemError
-from spine_node.http.identity import Identity
+from spine_node.http.identity import Principal
 
 logger = logging.getLogger("spine.audit")
 
@@ -22,7 +22,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     remote: str
     action: str
-    identity: Identity | None = None  # None: the credential was not found good
+    principal: Principal | None = None  # None: the credential was not found good
     namespace: str | None = None
     memory_id: str | None = None
 
@@ -31,7 +31,7 @@ def note(attempt: Attempt, status: int, problem: ProblemError | None = None) -> 
     """Write the line: `applied`, or what may have become of a write that failed."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    who = attempt.identity
+    who = attempt.principal
     facts = {
         "request_id": attempt.request_id,
         "subject": who.subject if who else None,

@@ -20,7 +20,7 @@ from multidict import MultiMapping
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.ids import check_namespace
 from spine_node.http.headers import single
-from spine_node.http.identity import ALL_NAMESPACES, ANONYMOUS, OPERATOR, Identity, Scope
+from spine_node.http.identity import ALL_NAMESPACES, ANONYMOUS, OPERATOR, Principal, Scope
 from spine_node.http.rate import TokenBucket
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class KeysFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 @dataclass(frozen=True, slots=True)
 class _Key:
     sha256: str
-    identity: Identity
+    principal: Principal
     bucket: TokenBucket | None
 
 
@@ -71,7 +71,7 @@ class Credentials:
     def __init__(self, file: Path | None) -> None:
         self.on_refusal: Callable[[], None] = lambda: None  # a changed file was broken
         self._file = file
-        self._stamp = _stamp(file)
+        self._signature = _signature(file)
         self._keys: Mapping[str, _Key] = {} if file is None else load_keys(file)
 
     @property
@@ -81,10 +81,10 @@ class Credentials:
 
     def refresh(self) -> None:
         """Read the file again if it changed; a broken one leaves everything as it was."""
-        stamp = _stamp(self._file)
-        if self._file is None or stamp == self._stamp:
+        signature = _signature(self._file)
+        if self._file is None or signature == self._signature:
             return
-        self._stamp = stamp
+        self._signature = signature
         try:
             self._keys = load_keys(self._file)
         except InvalidInputError as error:
@@ -93,7 +93,7 @@ class Credentials:
         else:
             logger.info("keys_loaded", extra={"file": str(self._file), "keys": len(self._keys)})
 
-    def identify(self, headers: MultiMapping[str], now_ms: int, now_s: float) -> Identity:
+    def identify(self, headers: MultiMapping[str], now_ms: int, now_s: float) -> Principal:
         """Return the caller. `now_ms` is since 1970, `now_s` of the loop's clock.
 
         Raises:
@@ -102,7 +102,7 @@ class Credentials:
         if self._file is None:
             return ANONYMOUS
         key = self._find(bearer(headers))
-        not_after_ms = key.identity.not_after_ms
+        not_after_ms = key.principal.not_after_ms
         if not_after_ms is not None and now_ms >= not_after_ms:
             raise ProblemError("unauthenticated", "the key has expired")
         wait_s = key.bucket.take(now_s) if key.bucket else 0.0
@@ -111,7 +111,7 @@ class Credentials:
             raise ProblemError(
                 "rate-limited", "the key is over its rate", retry_after_ms=retry_after_ms
             )
-        return key.identity
+        return key.principal
 
     def _find(self, text: str) -> _Key:
         # the check sum is for scanners: what does not hash to a known key is no key either way
@@ -134,7 +134,7 @@ def bearer(headers: MultiMapping[str]) -> str:
     return text[len(_BEARER) :].strip()
 
 
-def identify_operator(headers: MultiMapping[str], tokens: tuple[str, ...]) -> Identity:
+def identify_operator(headers: MultiMapping[str], tokens: tuple[str, ...]) -> Principal:
     """Return the caller of the admin plane, whose credential is one of `tokens`.
 
     Raises:
@@ -168,7 +168,7 @@ def _key(entry: KeyEntry) -> _Key:
             check_namespace(namespace)
     if entry.not_after is not None and entry.not_after.tzinfo is None:
         raise InvalidInputError("not_after needs a time zone", path=entry.id)
-    identity = Identity(
+    principal = Principal(
         subject=entry.subject,
         auth="api-key",
         scopes=frozenset(entry.scopes),
@@ -177,10 +177,10 @@ def _key(entry: KeyEntry) -> _Key:
         not_after_ms=int(entry.not_after.timestamp() * 1000) if entry.not_after else None,
     )
     rate = entry.rate
-    return _Key(entry.sha256, identity, TokenBucket(rate.per_second, rate.burst) if rate else None)
+    return _Key(entry.sha256, principal, TokenBucket(rate.per_second, rate.burst) if rate else None)
 
 
-def _stamp(file: Path | None) -> tuple[int, int, int] | None:
+def _signature(file: Path | None) -> tuple[int, int, int] | None:
     """Return what changes when the file does, None without one. Mounted Secrets change the inode."""
     if file is None or not file.exists():
         return None

@@ -15,13 +15,13 @@ from spine_core.records.ids import check_id
 from spine_core.records.sessions import Session, merge, seal
 from spine_node.http import audit, data, headers
 from spine_node.http.bodies import decode, decode_create, decode_put
-from spine_node.http.call import Call
-from spine_node.http.data import REGISTERS_LATER, Wishes
+from spine_node.http.data import REGISTERS_LATER, RequestOptions
 from spine_node.http.identity import Scope, authorise
 from spine_node.http.limits import BATCH_AT_ONCE, BATCH_BYTES_MAX, BODY_BYTES_MAX
 from spine_node.http.messages import Response, too_large
 from spine_node.http.problems import as_problem, problem_object
 from spine_node.http.render import JSON, encode_json, etag_header, memory_json
+from spine_node.http.request_context import RequestContext
 from spine_node.http.schema import Batch, Operation
 from spine_node.ports import WriteOutcome
 
@@ -30,13 +30,13 @@ _batch = msgspec.json.Decoder(Batch)
 Item = dict[str, Any]  # the JSON object of one result
 
 
-async def batch_memories(call: Call) -> Response:
+async def batch_memories(context: RequestContext) -> Response:
     """Run the operations, `BATCH_AT_ONCE` at a time; answer in request order."""
-    headers.check_unconditional(call.request.headers)
-    body = await data.json_body(call, BATCH_BYTES_MAX)
+    headers.check_unconditional(context.request.headers)
+    body = await data.json_body(context, BATCH_BYTES_MAX)
     operations = decode(_batch, body).operations
     _check_distinct(operations)
-    run = _Run(call, data.wishes_of(call), operations)
+    run = _Run(context, data.options_of(context), operations)
     waiting = iter(range(len(operations)))
     async with asyncio.TaskGroup() as group:
         for _ in range(min(BATCH_AT_ONCE, len(operations))):
@@ -57,12 +57,14 @@ def _check_distinct(operations: Sequence[Operation]) -> None:
 class _Run:
     """One batch under way."""
 
-    def __init__(self, call: Call, wishes: Wishes, operations: Sequence[Operation]) -> None:
-        self._call = call
-        self._wishes = wishes
+    def __init__(
+        self, context: RequestContext, options: RequestOptions, operations: Sequence[Operation]
+    ) -> None:
+        self._call = context
+        self._options = options
         self._operations = operations
         self._results: list[Item] = [{} for _ in operations]
-        self._sessions: list[Session] = [wishes.session or Session()]
+        self._sessions: list[Session] = [options.session or Session()]
 
     async def work(self, waiting: Iterator[int]) -> None:
         """Take operations until none is left."""
@@ -72,47 +74,49 @@ class _Run:
     def response(self) -> Response:
         """Return the answer; the session has seen all that the operations saw."""
         failed = sum(result["status"] >= 400 for result in self._results)
-        token = seal(merge(self._sessions), self._call.edge.session_keys()[0])
+        token = seal(merge(self._sessions), self._call.app.session_keys()[0])
         answer = {"Content-Type": JSON, "Spine-Session": token}
         return Response(200, answer, encode_json({"results": self._results, "failed": failed}))
 
     async def _result(self, i: int, operation: Operation) -> Item:
         """Return the result of one operation; its failure is a result too."""
-        call = self._call_of(operation)
+        context = self._context_of(operation)
         writes = operation.op != "get"
         try:
-            return await self._run(call, self._wishes_of(i), operation)
+            return await self._run(context, self._options_of(i), operation)
         except (ProblemError, InvalidInputError) as error:
             problem = as_problem(error)
         memory_id = operation.id or None
         if writes or problem.code == "forbidden":
-            audit.note(data.attempt_of(call, memory_id), problem.status, problem)
+            audit.note(data.attempt_of(context, memory_id), problem.status, problem)
         result: Item = {"status": problem.status}
         if memory_id:
             result["id"] = memory_id
-        return result | {"problem": problem_object(problem, call.request_id, writes=writes)}
+        return result | {"problem": problem_object(problem, context.request_id, writes=writes)}
 
-    async def _run(self, call: Call, wishes: Wishes, operation: Operation) -> Item:
+    async def _run(
+        self, context: RequestContext, options: RequestOptions, operation: Operation
+    ) -> Item:
         _check_operation(operation)
         scope = Scope.READ if operation.op == "get" else Scope.WRITE
-        authorise(call.identity, scope, call.namespace)
+        authorise(context.principal, scope, context.namespace)
         body = bytes(operation.body) if isinstance(operation.body, msgspec.Raw) else b""
         match operation.op:
             case "get":
-                return await self._read(call, wishes, str(operation.id))
+                return await self._read(context, options, str(operation.id))
             case "delete":
-                outcome = await data.write(call, wishes, str(operation.id), None)
+                outcome = await data.write(context, options, str(operation.id), None)
             case "create":
-                outcome = await data.write(call, wishes, None, decode_create(body))
+                outcome = await data.write(context, options, None, decode_create(body))
             case _:
-                memory = decode_put(body, call.namespace, str(operation.id))
-                outcome = await data.write(call, wishes, str(operation.id), memory)
+                memory = decode_put(body, context.namespace, str(operation.id))
+                outcome = await data.write(context, options, str(operation.id), memory)
         return self._wrote(outcome)
 
-    async def _read(self, call: Call, wishes: Wishes, memory_id: str) -> Item:
-        outcome = await data.read(call, wishes, memory_id)
+    async def _read(self, context: RequestContext, options: RequestOptions, memory_id: str) -> Item:
+        outcome = await data.read(context, options, memory_id)
         self._sessions.append(outcome.session)
-        absence = data.absence_of(call, outcome)
+        absence = data.absence_of(context, outcome)
         if absence is not None:
             raise absence
         return self._item(200, memory_id, data.live(outcome))
@@ -129,14 +133,14 @@ class _Run:
         etag = etag_header(record)
         return {"status": status, "id": memory_id, "etag": etag, "memory": msgspec.Raw(shown)}
 
-    def _wishes_of(self, i: int) -> Wishes:
-        """Return the wishes of operation *i*: with a key, its own is `KEY/i`."""
-        wishes = self._wishes
-        if wishes.idempotency_key is None:
-            return wishes
-        return Wishes(wishes.session, wishes.model, f"{wishes.idempotency_key}/{i}")
+    def _options_of(self, i: int) -> RequestOptions:
+        """Return the options of operation *i*: with a key, its own is `KEY/i`."""
+        options = self._options
+        if options.idempotency_key is None:
+            return options
+        return RequestOptions(options.session, options.model, f"{options.idempotency_key}/{i}")
 
-    def _call_of(self, operation: Operation) -> Call:
+    def _context_of(self, operation: Operation) -> RequestContext:
         """Return the call as the audit shall see it."""
         return msgspec.structs.replace(self._call, action=f"{self._call.action}.{operation.op}")
 
@@ -149,7 +153,7 @@ def _check_operation(operation: Operation) -> None:
     """
     kind = operation.op
     conditions = (operation.if_match, operation.if_none_match, operation.fence)
-    if kind == "patch" or any(wish is not msgspec.UNSET for wish in conditions):
+    if kind == "patch" or any(condition is not msgspec.UNSET for condition in conditions):
         raise ProblemError("not-implemented", REGISTERS_LATER)
     _check_presence(operation.id, "id", kind, wanted=kind != "create")
     _check_presence(operation.body, "body", kind, wanted=kind in ("put", "create"))

@@ -6,25 +6,25 @@ from spine_core.records.sessions import seal
 from spine_node.clock import rfc3339
 from spine_node.http import data, limits
 from spine_node.http.bodies import decode
-from spine_node.http.call import Call
 from spine_node.http.headers import merge_tokens
 from spine_node.http.messages import Response
 from spine_node.http.queries import includes
 from spine_node.http.render import JSON, encode_json
+from spine_node.http.request_context import RequestContext
 from spine_node.http.schema import SessionMerge
 
 _session_merge = msgspec.json.Decoder(SessionMerge)
 
 
-async def get_cluster(call: Call) -> Response:
+async def get_cluster(context: RequestContext) -> Response:
     """`GET /v1/cluster`: the cluster as this node knows it, and every limit of the API."""
-    view = call.edge.operations.cluster(slots=includes(call.query, "slots"))
+    view = context.app.operations.cluster(slots=includes(context.query, "slots"))
     return _answer({**view, "limits": limits.PUBLISHED})
 
 
-async def whoami(call: Call) -> Response:
+async def whoami(context: RequestContext) -> Response:
     """`GET /v1/whoami`: the caller, as the node sees it."""
-    who = call.identity
+    who = context.principal
     facts: dict[str, object] = {
         "subject": who.subject,
         "auth": who.auth,
@@ -37,10 +37,10 @@ async def whoami(call: Call) -> Response:
     return _answer(facts)
 
 
-async def merge_sessions(call: Call) -> Response:
+async def merge_sessions(context: RequestContext) -> Response:
     """`POST /v1/session:merge`: one token that covers them all."""
-    body = await data.json_body(call, limits.BODY_BYTES_MAX)
-    keys = call.edge.session_keys()
+    body = await data.json_body(context, limits.BODY_BYTES_MAX)
+    keys = context.app.session_keys()
     session = merge_tokens(decode(_session_merge, body).tokens, keys)
     return _answer({"token": seal(session, keys[0])})
 

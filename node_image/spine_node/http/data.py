@@ -11,12 +11,12 @@ from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent
 from spine_core.records.sessions import Session
 from spine_node.http import audit, headers
 from spine_node.http.bodies import decode_create, decode_put, kept_json
-from spine_node.http.call import Call
 from spine_node.http.limits import BODY_BYTES_MAX
 from spine_node.http.messages import Response
 from spine_node.http.problems import problem_response
 from spine_node.http.queries import flag, includes
 from spine_node.http.render import JSON, common_headers, etag_header, memory_json
+from spine_node.http.request_context import RequestContext
 from spine_node.http.schema import MemoryCreate, MemoryFields
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
 
@@ -25,7 +25,7 @@ REGISTERS_LATER = (
 )
 
 
-class Wishes(msgspec.Struct, frozen=True):
+class RequestOptions(msgspec.Struct, frozen=True):
     """What the headers ask of an operation."""
 
     session: Session | None
@@ -33,54 +33,57 @@ class Wishes(msgspec.Struct, frozen=True):
     idempotency_key: str | None = None
 
 
-async def create_memory(call: Call) -> Response:
+async def create_memory(context: RequestContext) -> Response:
     """`POST {m}`: the server issues the id."""
-    headers.check_unconditional(call.request.headers)
-    memory = decode_create(await json_body(call, BODY_BYTES_MAX))
-    return written(call, await write(call, wishes_of(call), None, memory))
+    headers.check_unconditional(context.request.headers)
+    memory = decode_create(await json_body(context, BODY_BYTES_MAX))
+    return written(context, await write(context, options_of(context), None, memory))
 
 
-async def put_memory(call: Call) -> Response:
+async def put_memory(context: RequestContext) -> Response:
     """`PUT {m}/{id}`: create or replace."""
-    _refuse_conditions(call)
-    body = await json_body(call, BODY_BYTES_MAX)
-    memory_id = call.path["id"]
-    memory = decode_put(body, call.namespace, memory_id)
-    return written(call, await write(call, wishes_of(call), memory_id, memory))
+    _refuse_conditions(context)
+    body = await json_body(context, BODY_BYTES_MAX)
+    memory_id = context.path["id"]
+    memory = decode_put(body, context.namespace, memory_id)
+    return written(context, await write(context, options_of(context), memory_id, memory))
 
 
-async def delete_memory(call: Call) -> Response:
+async def delete_memory(context: RequestContext) -> Response:
     """`DELETE {m}/{id}`: 204, record or not."""
-    _refuse_conditions(call)
-    outcome = await write(call, wishes_of(call), call.path["id"], None)
-    return Response(status_of(outcome), _write_headers(call, outcome))
+    _refuse_conditions(context)
+    outcome = await write(context, options_of(context), context.path["id"], None)
+    return Response(status_of(outcome), _write_headers(context, outcome))
 
 
-async def get_memory(call: Call) -> Response:
+async def get_memory(context: RequestContext) -> Response:
     """`GET {m}/{id}`: the record, or 304 when the caller has this version."""
-    embedding = includes(call.query, "embedding")
-    known = headers.condition(call.request.headers, "If-None-Match")
-    outcome = await read(call, wishes_of(call), call.path["id"])
-    seen = _read_headers(call, outcome)
-    absence = absence_of(call, outcome)
+    embedding = includes(context.query, "embedding")
+    known = headers.condition(context.request.headers, "If-None-Match")
+    outcome = await read(context, options_of(context), context.path["id"])
+    seen = _read_headers(context, outcome)
+    absence = absence_of(context, outcome)
     if absence is not None:
-        problem = problem_response(absence, call.request_id, writes=False)
+        problem = problem_response(absence, context.request_id, writes=False)
         return Response(problem.status, seen | problem.headers, problem.body)
     record = live(outcome)
     etag = etag_header(record)
     if known is not None and known in ("*", etag[1:-1]):
         return Response(304, seen | {"ETag": etag})
-    body = memory_json(call.namespace, call.path["id"], record, embedding=embedding)
+    body = memory_json(context.namespace, context.path["id"], record, embedding=embedding)
     return Response(200, seen | {"ETag": etag, "Content-Type": JSON}, body)
 
 
 async def write(
-    call: Call, wishes: Wishes, memory_id: str | None, memory: MemoryFields | None
+    context: RequestContext,
+    options: RequestOptions,
+    memory_id: str | None,
+    memory: MemoryFields | None,
 ) -> WriteOutcome:
     """Store the memory, or delete it (None), and note it in the audit."""
-    request = _write_request(call, wishes, memory_id, memory)
-    outcome = await call.edge.engine.write(request)
-    audit.note(attempt_of(call, outcome.memory_id), status_of(outcome))
+    request = _write_request(context, options, memory_id, memory)
+    outcome = await context.app.engine.write(request)
+    audit.note(attempt_of(context, outcome.memory_id), status_of(outcome))
     return outcome
 
 
@@ -91,23 +94,23 @@ def status_of(outcome: WriteOutcome) -> int:
     return 201 if outcome.created else 200
 
 
-async def read(call: Call, wishes: Wishes, memory_id: str) -> ReadOutcome:
+async def read(context: RequestContext, options: RequestOptions, memory_id: str) -> ReadOutcome:
     """Ask for one record."""
     request = ReadRequest(
-        namespace=call.namespace,
+        namespace=context.namespace,
         memory_id=memory_id,
-        session=wishes.session,
-        deadline=call.deadline,
-        model=wishes.model,
+        session=options.session,
+        deadline=context.deadline,
+        model=options.model,
     )
-    return await call.edge.engine.read(request)
+    return await context.app.engine.read(request)
 
 
-def absence_of(call: Call, outcome: ReadOutcome) -> ProblemError | None:
+def absence_of(context: RequestContext, outcome: ReadOutcome) -> ProblemError | None:
     """Return why a read shows nothing: `not-found`, or `gone` while the tombstone is known."""
     if outcome.record is None:
         return ProblemError("not-found", "there is no such memory")
-    if is_absent(outcome.record, call.edge.clock.physical_ms()):
+    if is_absent(outcome.record, context.app.clock.physical_ms()):
         return ProblemError("gone", "the memory was deleted or has expired")
     return None
 
@@ -118,57 +121,57 @@ def live(outcome: ReadOutcome) -> Record:
     return outcome.record
 
 
-def wishes_of(call: Call) -> Wishes:
+def options_of(context: RequestContext) -> RequestOptions:
     """Return what the headers of a request ask for."""
-    given = call.request.headers
-    return Wishes(
-        headers.session(given, call.edge.session_keys()),
+    given = context.request.headers
+    return RequestOptions(
+        headers.session(given, context.app.session_keys()),
         headers.wanted_model(given),
         headers.idempotency_key(given),
     )
 
 
-async def json_body(call: Call, bytes_max: int) -> bytes:
+async def json_body(context: RequestContext, bytes_max: int) -> bytes:
     """Return the body of a request that must be JSON."""
-    headers.check_media_type(call.request.headers)
-    return await call.request.body(bytes_max, call.deadline)
+    headers.check_media_type(context.request.headers)
+    return await context.request.body(bytes_max, context.deadline)
 
 
-def attempt_of(call: Call, memory_id: str | None) -> audit.Attempt:
+def attempt_of(context: RequestContext, memory_id: str | None) -> audit.Attempt:
     """Return what the audit says about this call."""
     return audit.Attempt(
-        node=call.edge.node,
-        request_id=call.request_id,
-        remote=call.request.remote,
-        action=call.action,
-        identity=call.identity,
-        namespace=call.path.get("ns"),
+        node=context.app.node,
+        request_id=context.request_id,
+        remote=context.request.remote,
+        action=context.action,
+        principal=context.principal,
+        namespace=context.path.get("ns"),
         memory_id=memory_id,
     )
 
 
-def written(call: Call, outcome: WriteOutcome) -> Response:
+def written(context: RequestContext, outcome: WriteOutcome) -> Response:
     """Return the answer to a create or replacement."""
-    answer = _write_headers(call, outcome)
+    answer = _write_headers(context, outcome)
     answer["Content-Type"] = JSON
     answer["ETag"] = etag_header(outcome.record)
     if outcome.created:
-        answer["Location"] = f"/v1/ns/{call.namespace}/memories/{outcome.memory_id}"
-    body = memory_json(call.namespace, outcome.memory_id, outcome.record, embedding=False)
+        answer["Location"] = f"/v1/ns/{context.namespace}/memories/{outcome.memory_id}"
+    body = memory_json(context.namespace, outcome.memory_id, outcome.record, embedding=False)
     return Response(status_of(outcome), answer, body)
 
 
-def _write_headers(call: Call, outcome: WriteOutcome) -> dict[str, str]:
-    answer = common_headers(call.edge, outcome.session, outcome.model)
+def _write_headers(context: RequestContext, outcome: WriteOutcome) -> dict[str, str]:
+    answer = common_headers(context.app, outcome.session, outcome.model)
     answer["Spine-Acks"] = f"{outcome.acks}/{outcome.replicas}"
     if outcome.replayed:
         answer["Idempotency-Replayed"] = "true"
     return answer
 
 
-def _read_headers(call: Call, outcome: ReadOutcome) -> dict[str, str]:
+def _read_headers(context: RequestContext, outcome: ReadOutcome) -> dict[str, str]:
     """Return what the caller has now seen; a read that finds nothing has seen something too."""
-    answer = common_headers(call.edge, outcome.session, outcome.model)
+    answer = common_headers(context.app, outcome.session, outcome.model)
     if outcome.staleness_ms is not None:
         answer["Spine-Staleness-Ms"] = str(outcome.staleness_ms)
     if outcome.degraded is not None:
@@ -177,40 +180,43 @@ def _read_headers(call: Call, outcome: ReadOutcome) -> dict[str, str]:
 
 
 def _write_request(
-    call: Call, wishes: Wishes, memory_id: str | None, memory: MemoryFields | None
+    context: RequestContext,
+    options: RequestOptions,
+    memory_id: str | None,
+    memory: MemoryFields | None,
 ) -> WriteRequest:
     """Return the engine's request; without a memory it deletes."""
     fields = memory or MemoryFields()
     partition_by = fields.partition_by if isinstance(fields, MemoryCreate) else msgspec.UNSET
     return WriteRequest(
-        namespace=call.namespace,
+        namespace=context.namespace,
         memory_id=memory_id,
         memory=None if memory is None else kept_json(memory),
-        principal=call.identity.subject,
-        session=wishes.session,
-        deadline=call.deadline,
-        model=wishes.model,
+        principal=context.principal.subject,
+        session=options.session,
+        deadline=context.deadline,
+        model=options.model,
         tags=tuple(fields.tags),
         agent_id=fields.agent_id or None,
         partition_by=partition_by or None,
         ttl_seconds=fields.ttl_seconds or None,
         pinned=fields.pinned,
-        idempotency_key=wishes.idempotency_key,
+        idempotency_key=options.idempotency_key,
     )
 
 
-def _refuse_conditions(call: Call) -> None:
+def _refuse_conditions(context: RequestContext) -> None:
     """Refuse, after a look at the syntax, what only registers can do.
 
     Raises:
         ProblemError: `not-implemented`, or `invalid-request`.
     """
-    given = call.request.headers
+    given = context.request.headers
     asked = (
         headers.condition(given, "If-Match"),
         headers.condition(given, "If-None-Match"),
         headers.fence(given),
-        flag(call.query, "unguard") or None,
+        flag(context.query, "unguard") or None,
     )
-    if any(wish is not None for wish in asked):
+    if any(condition is not None for condition in asked):
         raise ProblemError("not-implemented", REGISTERS_LATER)

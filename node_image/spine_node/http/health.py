@@ -1,30 +1,30 @@
 """Probes and metrics: open to everybody, and never in need of a quorum."""
 
-from spine_node.http.call import Call
 from spine_node.http.messages import Response
 from spine_node.http.render import JSON, encode_json
+from spine_node.http.request_context import RequestContext
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def live(call: Call) -> Response:
+async def live(context: RequestContext) -> Response:
     """`GET /healthz/live`: 503 asks for a restart."""
-    return _health(None if call.edge.operations.live() else "the process cannot work")
+    return _health(None if context.app.operations.live() else "the process cannot work")
 
 
-async def ready(call: Call) -> Response:
+async def ready(context: RequestContext) -> Response:
     """`GET /healthz/ready`: 503 keeps clients away."""
-    return _health(call.edge.operations.ready())
+    return _health(context.app.operations.ready())
 
 
-async def startup(call: Call) -> Response:
+async def startup(context: RequestContext) -> Response:
     """`GET /healthz/startup`: 503 until start-up has ended."""
-    return _health(None if call.edge.operations.started() else "starting")
+    return _health(None if context.app.operations.started() else "starting")
 
 
-async def metrics(call: Call) -> Response:
+async def metrics(context: RequestContext) -> Response:
     """`GET /metrics`: the Prometheus text format."""
-    return Response(200, {"Content-Type": _PROMETHEUS}, call.edge.operations.metrics())
+    return Response(200, {"Content-Type": _PROMETHEUS}, context.app.operations.metrics())
 
 
 def _health(reason: str | None) -> Response:

@@ -25,7 +25,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Principal:
     """A caller whose credential was found good."""
 
     subject: str  # becomes `writer` of what it writes
@@ -43,22 +43,22 @@ class Identity:
         )
 
 
-ANONYMOUS = Identity(
+ANONYMOUS = Principal(
     subject="anonymous",
     auth="none",
     scopes=frozenset(Scope),
     namespaces=(ALL_NAMESPACES,),
 )
-OPERATOR = Identity(subject="admin", auth="admin", scopes=frozenset(), namespaces=())
+OPERATOR = Principal(subject="admin", auth="admin", scopes=frozenset(), namespaces=())
 
 
-def authorise(identity: Identity, scope: Scope | None, namespace: str | None) -> None:
+def authorise(principal: Principal, scope: Scope | None, namespace: str | None) -> None:
     """Let the call pass, or refuse it. None asks for nothing.
 
     Raises:
         ProblemError: `not-found` outside the caller's namespaces, `forbidden` without the scope.
     """
-    if namespace is not None and not identity.covers(namespace):
+    if namespace is not None and not principal.covers(namespace):
         raise ProblemError("not-found", "there is no such namespace, or it is not yours")
-    if scope is not None and scope not in identity.scopes:
+    if scope is not None and scope not in principal.scopes:
         raise ProblemError("forbidden", f"the credential lacks the scope {scope}")

@@ -9,7 +9,6 @@ from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.filters import EMPTY, Filter, canonical, parse_filter
 from spine_node.http import data
 from spine_node.http.bodies import check_json, decode
-from spine_node.http.call import Call
 from spine_node.http.limits import (
     JSON_DEPTH_MAX,
     PAGE_SIZE,
@@ -19,16 +18,17 @@ from spine_node.http.limits import (
 from spine_node.http.messages import Response
 from spine_node.http.queries import choice, includes, integer
 from spine_node.http.render import JSON, common_headers, encode_json, memory_json
+from spine_node.http.request_context import RequestContext
 from spine_node.ports import ListOutcome, ListRequest
 
 _json = msgspec.json.Decoder()
 
 
-async def list_memories(call: Call) -> Response:
+async def list_memories(context: RequestContext) -> Response:
     """Answer a page; slots that did not answer are counted in `coverage`."""
-    embedding = includes(call.query, "embedding")
-    outcome = await call.edge.engine.list(_request(call))
-    headers = common_headers(call.edge, outcome.session, outcome.model)
+    embedding = includes(context.query, "embedding")
+    outcome = await context.app.engine.list(_request(context))
+    headers = common_headers(context.app, outcome.session, outcome.model)
     headers["Content-Type"] = JSON
     headers["Spine-Index-Lag-Ms"] = str(outcome.index_lag_ms)
     if outcome.answered < outcome.slots:
@@ -54,23 +54,23 @@ def filter_of(text: str | None) -> Filter:
     return parse_filter(value)
 
 
-def _request(call: Call) -> ListRequest:
-    query = call.query
-    wishes = data.wishes_of(call)
+def _request(context: RequestContext) -> ListRequest:
+    query = context.query
+    options = data.options_of(context)
     where = filter_of(query.get("filter"))
     scope = choice(query, "scope", ("exact", "subtree"), "exact")
     order = choice(query, "order", ("-created_at", "created_at", "id"), "-created_at")
     return ListRequest(
-        namespace=call.namespace,
+        namespace=context.namespace,
         scope=cast("Literal['exact', 'subtree']", scope),
         filter=where,
         filter_hash=hashlib.sha256(canonical(where)).digest(),
         order=cast("Literal['-created_at', 'created_at', 'id']", order),
         page_size=integer(query, "page_size", PAGE_SIZE, (1, PAGE_SIZE_MAX)),
         page_token=_page_token(query.get("page_token")),
-        session=wishes.session,
-        deadline=call.deadline,
-        model=wishes.model,
+        session=options.session,
+        deadline=context.deadline,
+        model=options.model,
     )
 
 

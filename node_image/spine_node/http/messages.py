@@ -1,6 +1,6 @@
-"""The thin boundary: one request in, one response out, whatever carries them.
+"""Requests and responses of the HTTP API, independent of what carries them.
 
-A socket (`front`) and a caller in the same process (local mode) build the same `Request`.
+A socket (`server`) and a caller in the same process (local mode) build the same `Request`.
 """
 
 from collections.abc import Awaitable, Callable

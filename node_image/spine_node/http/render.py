@@ -10,7 +10,7 @@ from spine_core.records.encoding import Record
 from spine_core.records.sessions import Session, seal
 from spine_core.records.versions import etag_of, hlc_of, ms_of
 from spine_node.clock import rfc3339
-from spine_node.http.call import Edge
+from spine_node.http.request_context import AppContext
 from spine_node.server_fields import read_body
 
 JSON = "application/json"
@@ -54,10 +54,10 @@ def without_embedding(kept: bytes) -> bytes:
     return kept if start < 0 else kept[:start] + b"}"
 
 
-def common_headers(edge: Edge, session: Session, model: Model) -> dict[str, str]:
+def common_headers(app: AppContext, session: Session, model: Model) -> dict[str, str]:
     """Return the headers of every answer about records."""
     return {
-        "Spine-Session": seal(session, edge.session_keys()[0]),
+        "Spine-Session": seal(session, app.session_keys()[0]),
         "Spine-Consistency": model.value,
     }
 

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from spine_core.errors import ProblemError
-from spine_node.http.call import Call
 from spine_node.http.identity import Scope
 from spine_node.http.messages import Response
 from spine_node.http.parameters import Parameter
 from spine_node.http.problems import MethodNotAllowedError
+from spine_node.http.request_context import RequestContext
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler = Callable[[RequestContext], Awaitable[Response]]
 
 
 @dataclass(frozen=True, kw_only=True)

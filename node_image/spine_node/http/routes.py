@@ -20,10 +20,10 @@ from spine_node.http import (
     schema,
 )
 from spine_node.http import parameters as known
-from spine_node.http.call import Call
 from spine_node.http.identity import Scope
 from spine_node.http.messages import Response
 from spine_node.http.render import JSON
+from spine_node.http.request_context import RequestContext
 from spine_node.http.router import Handler, Route
 
 DEFAULT = 0  # status: any other, a problem
@@ -205,8 +205,8 @@ def _admin(
     )
 
 
-async def _not_built(call: Call) -> Response:
-    raise ProblemError("not-implemented", f"{call.action} is not built in this version")
+async def _not_built(context: RequestContext) -> Response:
+    raise ProblemError("not-implemented", f"{context.action} is not built in this version")
 
 
 _ADMIN = (
@@ -273,7 +273,7 @@ def routes(version: str) -> tuple[Route, ...]:
     """Return every route of a node; `/openapi.json` shows those of the public API that are built."""
     described: bytes
 
-    async def get_openapi(_call: Call) -> Response:
+    async def get_openapi(_call: RequestContext) -> Response:
         return Response(200, {"Content-Type": JSON}, described)
 
     own = Route(

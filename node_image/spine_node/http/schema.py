@@ -116,7 +116,7 @@ class Memory(MemoryFields, forbid_unknown_fields=False, kw_only=True):
     guard: Guard | UnsetType | None = UNSET
 
 
-class Coverage(Struct, kw_only=True):
+class PageCoverage(Struct, kw_only=True):
     """How much of the key space answered."""
 
     slots: int
@@ -128,7 +128,7 @@ class MemoryPage(Struct, kw_only=True):
 
     items: list[Memory]
     next_page_token: str | UnsetType | None = UNSET
-    coverage: Coverage
+    coverage: PageCoverage
 
 
 class Operation(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -55,22 +55,6 @@ class NodeView(Struct, kw_only=True):
     replication_lag_seconds: float | UnsetType = UNSET
 
 
-class HealthFigures(Struct, kw_only=True):
-    """The three figures of the seed."""
-
-    replication_lag_seconds: float | UnsetType = UNSET
-    partition_skew_ratio: float | UnsetType = UNSET
-    quorum_failures_total: int | UnsetType = UNSET
-
-
-class RecentProblem(Struct, kw_only=True):
-    """A kind of failure that happened lately."""
-
-    code: str | UnsetType = UNSET
-    count: int | UnsetType = UNSET
-    last: datetime | UnsetType = UNSET
-
-
 class Cluster(Struct, kw_only=True):
     """Read-only view of this node."""
 
@@ -82,8 +66,6 @@ class Cluster(Struct, kw_only=True):
     consistency: ConsistencyPolicy
     partitioning: Partitioning
     nodes: list[NodeView]
-    health: HealthFigures | UnsetType = UNSET
-    problems: Annotated[list[RecentProblem], Meta(max_length=50)] | UnsetType = UNSET
     limits: dict[str, int]
     slots: Annotated[list[list[int]], Meta(max_length=4096)] | UnsetType = UNSET
 
@@ -99,7 +81,7 @@ class Caller(Struct, kw_only=True):
     not_after: datetime | UnsetType | None = UNSET
 
 
-class Health(Struct, kw_only=True):
+class HealthStatus(Struct, kw_only=True):
     """State of this node."""
 
     status: str

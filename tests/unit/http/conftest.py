@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from unit.http.edges import Desk, Keyring
+from unit.http.harness import HttpHarness, Keyring
 
 
 @pytest.fixture
-def desk() -> Desk:
-    """An edge without keys."""
-    return Desk()
+def harness() -> HttpHarness:
+    """An app without keys."""
+    return HttpHarness()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The double at the engine's port: one dictionary, one clock that counts, no replicas.
 
-It keeps the promises that the edge can see: versions grow, a keyed create happens once, a page goes on
+It keeps the promises that the HTTP API can see: versions grow, a keyed create happens once, a page goes on
 where the last one ended, an effective strong write is refused as long as there are no registers.
 """
 

@@ -7,7 +7,7 @@ import pytest
 
 from spine_core.errors import ProblemError
 from spine_node.http.identity import Scope
-from unit.http.edges import MEMORIES, Desk, Keyring
+from unit.http.harness import MEMORIES, HttpHarness, Keyring
 
 FACTS = (
     "request_id", "subject", "key_id", "action", "namespace", "id", "outcome", "status", "code",
@@ -34,7 +34,7 @@ async def test_a_write_leaves_one_complete_line(
 ) -> None:
     key = keyring.add([Scope.WRITE], ["acme"])
     headers = {"Spine-Request-Id": "r-1"}
-    await Desk(keyring.file).ask(
+    await HttpHarness(keyring.file).ask(
         "PUT", f"{MEMORIES}/n", {"content": "a secret"}, key=key, headers=headers
     )
     assert facts(lines) == [
@@ -56,32 +56,32 @@ async def test_a_write_leaves_one_complete_line(
 
 
 async def test_a_create_is_noted_with_the_id_it_got(
-    desk: Desk, lines: pytest.LogCaptureFixture
+    harness: HttpHarness, lines: pytest.LogCaptureFixture
 ) -> None:
-    answer = await desk.ask("POST", MEMORIES, {"content": "x"})
+    answer = await harness.ask("POST", MEMORIES, {"content": "x"})
     assert [(line["action"], line["id"]) for line in facts(lines)] == [
         ("createMemory", answer.json["id"])
     ]
 
 
 async def test_the_line_has_the_status_of_the_answer(
-    desk: Desk, lines: pytest.LogCaptureFixture
+    harness: HttpHarness, lines: pytest.LogCaptureFixture
 ) -> None:
     answers = [
-        await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"}),
-        await desk.ask("PUT", f"{MEMORIES}/n", {"content": "y"}),
-        await desk.ask("DELETE", f"{MEMORIES}/n"),
-        await desk.ask("PUT", f"{MEMORIES}/n", {"content": ""}),
+        await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"}),
+        await harness.ask("PUT", f"{MEMORIES}/n", {"content": "y"}),
+        await harness.ask("DELETE", f"{MEMORIES}/n"),
+        await harness.ask("PUT", f"{MEMORIES}/n", {"content": ""}),
     ]
     assert [line["status"] for line in facts(lines)] == [answer.status for answer in answers]
 
 
 async def test_a_failed_write_is_noted_with_its_outcome(
-    desk: Desk, lines: pytest.LogCaptureFixture
+    harness: HttpHarness, lines: pytest.LogCaptureFixture
 ) -> None:
-    await desk.ask("PUT", f"{MEMORIES}/n", {"content": ""})
-    desk.engine.failure = ProblemError("deadline-exceeded", "late")
-    await desk.ask("DELETE", f"{MEMORIES}/n")
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": ""})
+    harness.engine.failure = ProblemError("deadline-exceeded", "late")
+    await harness.ask("DELETE", f"{MEMORIES}/n")
     found = [(line["action"], line["outcome"], line["code"]) for line in facts(lines)]
     assert found == [
         ("putMemory", "not-applied", "validation-failed"),
@@ -90,7 +90,7 @@ async def test_a_failed_write_is_noted_with_its_outcome(
 
 
 async def test_each_write_of_a_batch_has_its_line(
-    desk: Desk, lines: pytest.LogCaptureFixture
+    harness: HttpHarness, lines: pytest.LogCaptureFixture
 ) -> None:
     operations = [
         {"op": "put", "id": "a", "body": {"content": "x"}},
@@ -98,7 +98,7 @@ async def test_each_write_of_a_batch_has_its_line(
         {"op": "get", "id": "c"},
         {"op": "delete", "id": "d"},
     ]
-    await desk.ask("POST", f"{MEMORIES}:batch", {"operations": operations})
+    await harness.ask("POST", f"{MEMORIES}:batch", {"operations": operations})
     found = {(line["action"], line["id"], line["outcome"]) for line in facts(lines)}
     assert found == {
         ("batchMemories.put", "a", "applied"),
@@ -111,13 +111,13 @@ async def test_a_refusal_is_noted_and_a_read_is_not(
     keyring: Keyring, lines: pytest.LogCaptureFixture
 ) -> None:
     key = keyring.add([Scope.READ], ["acme"])
-    desk = Desk(keyring.file)
-    await desk.ask("GET", f"{MEMORIES}/nothing", key=key)
-    await desk.ask("GET", "/favicon.ico")
+    harness = HttpHarness(keyring.file)
+    await harness.ask("GET", f"{MEMORIES}/nothing", key=key)
+    await harness.ask("GET", "/favicon.ico")
     assert facts(lines) == []
-    await desk.ask("GET", f"{MEMORIES}/n")
-    await desk.ask("GET", "/v1/ns/other/memories/n", key=key)
-    await desk.ask("GET", "/v1/cluster", key=key)
+    await harness.ask("GET", f"{MEMORIES}/n")
+    await harness.ask("GET", "/v1/ns/other/memories/n", key=key)
+    await harness.ask("GET", "/v1/cluster", key=key)
     found = [(line["status"], line["subject"], line["namespace"]) for line in facts(lines)]
     assert found == [
         (401, None, "acme.support"),
@@ -131,7 +131,9 @@ async def test_a_read_that_a_batch_refuses_is_noted(
 ) -> None:
     key = keyring.add([Scope.WRITE], ["acme"])
     operations = [{"op": "get", "id": "n"}]
-    await Desk(keyring.file).ask("POST", f"{MEMORIES}:batch", {"operations": operations}, key=key)
+    await HttpHarness(keyring.file).ask(
+        "POST", f"{MEMORIES}:batch", {"operations": operations}, key=key
+    )
     assert [(line["action"], line["status"]) for line in facts(lines)] == [
         ("batchMemories.get", 403)
     ]

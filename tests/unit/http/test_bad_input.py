@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from unit.http.edges import MEMORIES, Desk
+from unit.http.harness import MEMORIES, HttpHarness
 
 GOOD = {"content": "x"}
 DEEP_BYTES = b'{"metadata":{"a":' + b"[" * 5000 + b"]" * 5000 + b"}}"
@@ -19,12 +19,12 @@ def nested(levels: int) -> Any:
     return value
 
 
-async def refused(desk: Desk, body: Any, status: int, path: str | None = None) -> None:
+async def refused(harness: HttpHarness, body: Any, status: int, path: str | None = None) -> None:
     """Assert that a create is refused with nothing stored, and that the problem names the field."""
-    answer = await desk.ask("POST", MEMORIES, body)
+    answer = await harness.ask("POST", MEMORIES, body)
     assert answer.status == status, answer.body
     assert answer.json["outcome"] == "not-applied"
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
     if path is not None:
         assert [error["path"] for error in answer.json["errors"]] == [path]
 
@@ -47,13 +47,13 @@ async def refused(desk: Desk, body: Any, status: int, path: str | None = None) -
         b"\xff\xfe{\x00}\x00",
     ],
 )
-async def test_what_is_no_json_is_400(desk: Desk, body: bytes) -> None:
-    await refused(desk, body, 400)
+async def test_what_is_no_json_is_400(harness: HttpHarness, body: bytes) -> None:
+    await refused(harness, body, 400)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true"])
-async def test_json_that_is_no_object_is_422(desk: Desk, body: bytes) -> None:
-    await refused(desk, body, 422, "")
+async def test_json_that_is_no_object_is_422(harness: HttpHarness, body: bytes) -> None:
+    await refused(harness, body, 422, "")
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,11 @@ async def test_json_that_is_no_object_is_422(desk: Desk, body: bytes) -> None:
         ({"": 1}, ""),
     ],
 )
-async def test_a_broken_rule_is_422_and_named(desk: Desk, wrong: dict[str, Any], path: str) -> None:
+async def test_a_broken_rule_is_422_and_named(
+    harness: HttpHarness, wrong: dict[str, Any], path: str
+) -> None:
     empty = "content" in wrong or wrong == {} or "metadata" in wrong
-    await refused(desk, wrong if empty else GOOD | wrong, 422, path)
+    await refused(harness, wrong if empty else GOOD | wrong, 422, path)
 
 
 @pytest.mark.parametrize(
@@ -129,14 +131,14 @@ async def test_a_broken_rule_is_422_and_named(desk: Desk, wrong: dict[str, Any],
         b'{"embedding":{"vector":[1e999]},"content":"x"}',
     ],
 )
-async def test_a_number_beyond_a_float_is_422(desk: Desk, body: bytes) -> None:
-    await refused(desk, body, 422)
+async def test_a_number_beyond_a_float_is_422(harness: HttpHarness, body: bytes) -> None:
+    await refused(harness, body, 422)
 
 
-async def test_deep_nesting_is_422_and_no_crash(desk: Desk) -> None:
-    await refused(desk, {"metadata": nested(17)}, 422, "metadata" + ".a" * 16)
-    await refused(desk, DEEP_BYTES, 422)
-    assert (await desk.ask("POST", MEMORIES, {"metadata": nested(16)})).status == 201
+async def test_deep_nesting_is_422_and_no_crash(harness: HttpHarness) -> None:
+    await refused(harness, {"metadata": nested(17)}, 422, "metadata" + ".a" * 16)
+    await refused(harness, DEEP_BYTES, 422)
+    assert (await harness.ask("POST", MEMORIES, {"metadata": nested(16)})).status == 201
 
 
 @pytest.mark.parametrize(
@@ -152,12 +154,14 @@ async def test_deep_nesting_is_422_and_no_crash(desk: Desk) -> None:
         {"content": "x", "embedding": {"vector": [1] * 4096}},
     ],
 )
-async def test_the_limits_themselves_are_allowed(desk: Desk, good: dict[str, Any]) -> None:
-    assert (await desk.ask("POST", MEMORIES, good)).status == 201
+async def test_the_limits_themselves_are_allowed(
+    harness: HttpHarness, good: dict[str, Any]
+) -> None:
+    assert (await harness.ask("POST", MEMORIES, good)).status == 201
 
 
-async def test_of_a_name_given_twice_the_last_one_wins(desk: Desk) -> None:
-    answer = await desk.ask("POST", MEMORIES, b'{"content":"a","content":"b"}')
+async def test_of_a_name_given_twice_the_last_one_wins(harness: HttpHarness) -> None:
+    answer = await harness.ask("POST", MEMORIES, b'{"content":"a","content":"b"}')
     assert answer.json["content"] == "b"
 
 
@@ -170,14 +174,14 @@ async def test_of_a_name_given_twice_the_last_one_wins(desk: Desk) -> None:
         ({"expires": None}, "expires"),
     ],
 )
-async def test_a_put_must_agree_with_its_path(desk: Desk, wrong: Any, path: str) -> None:
-    answer = await desk.ask("PUT", f"{MEMORIES}/n", GOOD | wrong)
+async def test_a_put_must_agree_with_its_path(harness: HttpHarness, wrong: Any, path: str) -> None:
+    answer = await harness.ask("PUT", f"{MEMORIES}/n", GOOD | wrong)
     assert (answer.status, answer.json["errors"][0]["path"]) == (422, path)
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
 
 
-async def test_a_put_ignores_what_only_the_server_says(desk: Desk) -> None:
-    answer = await desk.ask(
+async def test_a_put_ignores_what_only_the_server_says(harness: HttpHarness) -> None:
+    answer = await harness.ask(
         "PUT", f"{MEMORIES}/n", GOOD | {"writer": "eve", "version": "f", "created_at": "never"}
     )
     assert answer.json["writer"] == "anonymous"
@@ -209,34 +213,38 @@ async def test_a_put_ignores_what_only_the_server_says(desk: Desk) -> None:
         ({"Idempotency-Key": "x" * 129}, 400),
     ],
 )
-async def test_a_wrong_header_is_refused(desk: Desk, headers: dict[str, str], status: int) -> None:
-    answer = await desk.ask("POST", MEMORIES, GOOD, headers=headers)
+async def test_a_wrong_header_is_refused(
+    harness: HttpHarness, headers: dict[str, str], status: int
+) -> None:
+    answer = await harness.ask("POST", MEMORIES, GOOD, headers=headers)
     assert answer.status == status, answer.body
-    assert len(desk.engine.records) == (status == 201)
+    assert len(harness.engine.records) == (status == 201)
 
 
 @pytest.mark.parametrize(
     "name", ["Spine-Consistency", "Spine-Timeout-Ms", "Idempotency-Key", "Content-Type"]
 )
-async def test_a_header_that_counts_once_cannot_be_sent_twice(desk: Desk, name: str) -> None:
+async def test_a_header_that_counts_once_cannot_be_sent_twice(
+    harness: HttpHarness, name: str
+) -> None:
     value = {"Spine-Consistency": "causal", "Spine-Timeout-Ms": "100"}.get(name, "application/json")
-    answer = await desk.ask("POST", MEMORIES, GOOD, headers=[(name, value), (name, value)])
+    answer = await harness.ask("POST", MEMORIES, GOOD, headers=[(name, value), (name, value)])
     assert (answer.status, answer.code) == (400, "invalid-request")
 
 
 @pytest.mark.parametrize(
     "etag", ["abc", 'W/"abc"', '"a", "b"', '""', '"' + "x" * 33 + '"', '"a"b"', "**", ""]
 )
-async def test_only_one_strong_etag_is_a_condition(desk: Desk, etag: str) -> None:
+async def test_only_one_strong_etag_is_a_condition(harness: HttpHarness, etag: str) -> None:
     for method, name in (("GET", "If-None-Match"), ("PUT", "If-Match"), ("DELETE", "If-Match")):
         body = GOOD if method == "PUT" else None
-        answer = await desk.ask(method, f"{MEMORIES}/n", body, headers={name: etag})
+        answer = await harness.ask(method, f"{MEMORIES}/n", body, headers={name: etag})
         assert (answer.status, answer.code) == (400, "invalid-request")
 
 
 @pytest.mark.parametrize("fence", ["k", "k=", "=1", "k=x", "k=1 ", "k=" + "1" * 19])
-async def test_a_fence_names_a_lease_and_a_number(desk: Desk, fence: str) -> None:
-    answer = await desk.ask("PUT", f"{MEMORIES}/n", GOOD, headers={"Spine-Fence": fence})
+async def test_a_fence_names_a_lease_and_a_number(harness: HttpHarness, fence: str) -> None:
+    answer = await harness.ask("PUT", f"{MEMORIES}/n", GOOD, headers={"Spine-Fence": fence})
     assert answer.status == 400
 
 
@@ -274,20 +282,22 @@ async def test_a_fence_names_a_lease_and_a_number(desk: Desk, fence: str) -> Non
         ("*", 404),
     ],
 )
-async def test_a_wrong_path_or_query_is_refused(desk: Desk, path: str, status: int) -> None:
-    assert (await desk.ask("GET", path)).status == status
+async def test_a_wrong_path_or_query_is_refused(
+    harness: HttpHarness, path: str, status: int
+) -> None:
+    assert (await harness.ask("GET", path)).status == status
 
 
-async def test_a_body_beyond_its_limit_is_413(desk: Desk) -> None:
+async def test_a_body_beyond_its_limit_is_413(harness: HttpHarness) -> None:
     filling = msgspec.json.encode({"content": "x", "embedding": {"vector": [0] * 4096}})
     padded = filling + b" " * (256 * 1024 - len(filling))
-    assert (await desk.ask("POST", MEMORIES, padded)).status == 201
-    answer = await desk.ask("POST", MEMORIES, padded + b" ")
+    assert (await harness.ask("POST", MEMORIES, padded)).status == 201
+    answer = await harness.ask("POST", MEMORIES, padded + b" ")
     assert (answer.status, answer.code) == (413, "too-large")
 
 
-async def test_a_problem_never_repeats_content_or_breaks_on_odd_text(desk: Desk) -> None:
-    answer = await desk.ask("POST", MEMORIES, {"content": "my secret", "importance": 7})
+async def test_a_problem_never_repeats_content_or_breaks_on_odd_text(harness: HttpHarness) -> None:
+    answer = await harness.ask("POST", MEMORIES, {"content": "my secret", "importance": 7})
     assert b"my secret" not in answer.body
-    odd = await desk.ask("GET", "/v1/ns/a\udcff/memories/n?\udcff=1")
+    odd = await harness.ask("GET", "/v1/ns/a\udcff/memories/n?\udcff=1")
     assert odd.status == 422

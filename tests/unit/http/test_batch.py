@@ -10,23 +10,23 @@ from spine_core.records.sessions import open_session
 from spine_node.http.identity import Scope
 from spine_node.http.limits import BATCH_AT_ONCE
 from spine_node.ports import WriteOutcome, WriteRequest
-from unit.http.edges import MEMORIES, SESSION_KEY, Answer, Desk, Keyring
+from unit.http.harness import MEMORIES, SESSION_KEY, Answer, HttpHarness, Keyring
 
 BATCH = MEMORIES + ":batch"
 
 
-async def run(desk: Desk, *operations: dict[str, Any], **options: Any) -> Answer:
-    return await desk.ask("POST", BATCH, {"operations": operations}, **options)
+async def run(harness: HttpHarness, *operations: dict[str, Any], **options: Any) -> Answer:
+    return await harness.ask("POST", BATCH, {"operations": operations}, **options)
 
 
 def put(memory_id: str, content: str = "x") -> dict[str, Any]:
     return {"op": "put", "id": memory_id, "body": {"content": content}}
 
 
-async def test_results_stand_in_request_order(desk: Desk) -> None:
-    await desk.ask("PUT", f"{MEMORIES}/old", {"content": "o"})
+async def test_results_stand_in_request_order(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/old", {"content": "o"})
     answer = await run(
-        desk,
+        harness,
         put("old", "new"),
         {"op": "create", "body": {"content": "c"}},
         {"op": "get", "id": "nothing"},
@@ -44,17 +44,17 @@ async def test_results_stand_in_request_order(desk: Desk) -> None:
     assert results[3] == {"status": 204, "id": "d"}
 
 
-async def test_a_get_in_a_batch_is_a_get(desk: Desk) -> None:
-    put_answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
-    await desk.ask("DELETE", f"{MEMORIES}/gone")
-    answer = await run(desk, {"op": "get", "id": "n"}, {"op": "get", "id": "gone"})
+async def test_a_get_in_a_batch_is_a_get(harness: HttpHarness) -> None:
+    put_answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    await harness.ask("DELETE", f"{MEMORIES}/gone")
+    answer = await run(harness, {"op": "get", "id": "n"}, {"op": "get", "id": "gone"})
     assert answer.json["results"][0]["memory"] == put_answer.json
     assert answer.json["results"][1]["problem"]["code"] == "gone"
 
 
-async def test_one_failure_leaves_the_others_alone(desk: Desk) -> None:
+async def test_one_failure_leaves_the_others_alone(harness: HttpHarness) -> None:
     answer = await run(
-        desk,
+        harness,
         put("a"),
         {"op": "put", "id": "b", "body": {"content": "x", "importance": 7}},
         {"op": "put", "id": "c", "body": {"content": "x", "id": "other"}},
@@ -68,7 +68,7 @@ async def test_one_failure_leaves_the_others_alone(desk: Desk) -> None:
     assert [result["status"] for result in results] == [201, 422, 422, 422, 422, 422, 413, 201]
     assert answer.json["failed"] == 6
     assert all(result["problem"]["outcome"] == "not-applied" for result in results[1:-1])
-    assert {memory_id for _, memory_id in desk.engine.records} == {"a", "z"}
+    assert {memory_id for _, memory_id in harness.engine.records} == {"a", "z"}
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ async def test_one_failure_leaves_the_others_alone(desk: Desk) -> None:
     ],
 )
 async def test_an_operation_has_what_its_kind_needs_and_no_more(
-    desk: Desk, operation: dict[str, Any]
+    harness: HttpHarness, operation: dict[str, Any]
 ) -> None:
-    answer = await run(desk, operation)
+    answer = await run(harness, operation)
     assert (answer.json["results"][0]["status"], answer.json["failed"]) == (422, 1)
-    assert desk.engine.seen == []
+    assert harness.engine.seen == []
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ async def test_an_operation_has_what_its_kind_needs_and_no_more(
     ],
 )
 async def test_a_condition_in_a_batch_is_never_ignored(
-    desk: Desk, condition: dict[str, Any]
+    harness: HttpHarness, condition: dict[str, Any]
 ) -> None:
-    answer = await run(desk, put("a") | condition)
+    answer = await run(harness, put("a") | condition)
     problem = answer.json["results"][0]["problem"]
     assert (problem["code"], problem["outcome"]) == ("not-implemented", "not-applied")
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
 
 
 @pytest.mark.parametrize(
     "condition", [{"If-Match": '"v"'}, {"If-None-Match": "*"}, {"Spine-Fence": "k=1"}]
 )
 async def test_a_condition_over_a_whole_batch_is_refused(
-    desk: Desk, condition: dict[str, str]
+    harness: HttpHarness, condition: dict[str, str]
 ) -> None:
-    answer = await run(desk, put("a"), headers=condition)
+    answer = await run(harness, put("a"), headers=condition)
     assert (answer.status, answer.json["errors"][0]["path"]) == (400, next(iter(condition)))
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
 
 
 @pytest.mark.parametrize(
@@ -134,48 +134,48 @@ async def test_a_condition_over_a_whole_batch_is_refused(
     ],
 )
 async def test_a_batch_that_is_wrong_as_a_whole_does_nothing(
-    desk: Desk, body: Any, path: str
+    harness: HttpHarness, body: Any, path: str
 ) -> None:
-    answer = await desk.ask("POST", BATCH, body)
+    answer = await harness.ask("POST", BATCH, body)
     assert (answer.status, answer.json["outcome"]) == (422, "not-applied")
     assert answer.json["errors"][0]["path"] == path
-    assert desk.engine.seen == []
+    assert harness.engine.seen == []
 
 
-async def test_the_whole_batch_has_a_larger_body(desk: Desk) -> None:
+async def test_the_whole_batch_has_a_larger_body(harness: HttpHarness) -> None:
     large = [put(str(i), "x" * 60_000) for i in range(100)]
-    assert (await run(desk, *large)).json["failed"] == 0
-    assert (await desk.ask("POST", BATCH, b" " * (8 * 1024 * 1024 + 1))).status == 413
+    assert (await run(harness, *large)).json["failed"] == 0
+    assert (await harness.ask("POST", BATCH, b" " * (8 * 1024 * 1024 + 1))).status == 413
 
 
-async def test_each_operation_has_its_own_part_of_the_key(desk: Desk) -> None:
+async def test_each_operation_has_its_own_part_of_the_key(harness: HttpHarness) -> None:
     headers = {"Idempotency-Key": "k"}
     create = {"op": "create", "body": {"content": "x"}}
-    first = await run(desk, create, create, headers=headers)
-    again = await run(desk, create, create, headers=headers)
+    first = await run(harness, create, create, headers=headers)
+    again = await run(harness, create, create, headers=headers)
     assert [r["id"] for r in first.json["results"]] == [r["id"] for r in again.json["results"]]
-    assert len(desk.engine.records) == 2
-    keys = [request.idempotency_key for request in desk.engine.seen]  # type: ignore[union-attr]
+    assert len(harness.engine.records) == 2
+    keys = [request.idempotency_key for request in harness.engine.seen]  # type: ignore[union-attr]
     assert keys == ["k/0", "k/1"] * 2
 
 
 async def test_the_scope_is_asked_for_each_operation(keyring: Keyring) -> None:
     key = keyring.add([Scope.READ], ["acme"])
-    desk = Desk(keyring.file)
-    answer = await run(desk, put("a"), {"op": "get", "id": "b"}, key=key)
+    harness = HttpHarness(keyring.file)
+    answer = await run(harness, put("a"), {"op": "get", "id": "b"}, key=key)
     assert [result["status"] for result in answer.json["results"]] == [403, 404]
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
 
 
-async def test_the_session_has_seen_every_write_of_the_batch(desk: Desk) -> None:
-    answer = await run(desk, *[put(str(i)) for i in range(16)])
+async def test_the_session_has_seen_every_write_of_the_batch(harness: HttpHarness) -> None:
+    answer = await run(harness, *[put(str(i)) for i in range(16)])
     session = open_session(answer.headers["Spine-Session"], [SESSION_KEY])
     assert len(session.writes) == 16
 
 
 async def test_operations_run_side_by_side_within_a_bound() -> None:
-    desk, waiting, most = Desk(), asyncio.Event(), 0
-    write, running = desk.engine.write, 0
+    harness, waiting, most = HttpHarness(), asyncio.Event(), 0
+    write, running = harness.engine.write, 0
 
     async def slow(request: WriteRequest) -> WriteOutcome:
         nonlocal running, most
@@ -187,13 +187,13 @@ async def test_operations_run_side_by_side_within_a_bound() -> None:
         running -= 1
         return await write(request)
 
-    desk.engine.write = slow  # type: ignore[method-assign]
-    answer = await run(desk, *[put(str(i)) for i in range(300)])
+    harness.engine.write = slow  # type: ignore[method-assign]
+    answer = await run(harness, *[put(str(i)) for i in range(300)])
     assert answer.json["failed"] == 0
     assert most == BATCH_AT_ONCE
 
 
-async def test_a_doubtful_operation_says_so(desk: Desk) -> None:
-    desk.engine.failure = ProblemError("deadline-exceeded", "too late")
-    answer = await run(desk, put("a"))
+async def test_a_doubtful_operation_says_so(harness: HttpHarness) -> None:
+    harness.engine.failure = ProblemError("deadline-exceeded", "too late")
+    answer = await run(harness, put("a"))
     assert answer.json["results"][0]["problem"]["outcome"] == "indeterminate"

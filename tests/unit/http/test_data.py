@@ -1,4 +1,4 @@
-"""One memory through the edge: what is stored, what is answered, which headers come along."""
+"""One memory through the HTTP API: what is stored, what is answered, which headers come along."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from spine_core.records.sessions import Session, open_session, seal
 from spine_node.clock import rfc3339
 from spine_node.http.render import without_embedding
 from spine_node.ports import ReadRequest, WriteRequest
-from unit.http.edges import MEMORIES, SESSION_KEY, Desk
+from unit.http.harness import MEMORIES, SESSION_KEY, HttpHarness
 from unit.http.memory_engine import START_MS
 
 FULL: dict[str, Any] = {
@@ -29,17 +29,17 @@ FULL: dict[str, Any] = {
 }
 
 
-def kept(desk: Desk, memory_id: str) -> Any:
+def kept(harness: HttpHarness, memory_id: str) -> Any:
     """Return the client's JSON in the record of the double."""
-    record = desk.engine.records["acme.support", memory_id]
+    record = harness.engine.records["acme.support", memory_id]
     return msgspec.json.decode(split_body(record.body)[1])
 
 
-async def test_a_put_keeps_every_field_and_fills_in_the_defaults(desk: Desk) -> None:
-    await desk.ask("PUT", f"{MEMORIES}/full", FULL)
-    assert kept(desk, "full") == FULL
-    await desk.ask("PUT", f"{MEMORIES}/little", {"content": "x"})
-    assert kept(desk, "little") == {
+async def test_a_put_keeps_every_field_and_fills_in_the_defaults(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/full", FULL)
+    assert kept(harness, "full") == FULL
+    await harness.ask("PUT", f"{MEMORIES}/little", {"content": "x"})
+    assert kept(harness, "little") == {
         "content": "x",
         "metadata": {},
         "tags": [],
@@ -49,14 +49,14 @@ async def test_a_put_keeps_every_field_and_fills_in_the_defaults(desk: Desk) -> 
     }
 
 
-async def test_the_engine_is_told_what_it_decides_by(desk: Desk) -> None:
-    await desk.ask(
+async def test_the_engine_is_told_what_it_decides_by(harness: HttpHarness) -> None:
+    await harness.ask(
         "POST",
         MEMORIES,
         {**FULL, "partition_by": "team one"},
         headers={"Idempotency-Key": "k-1", "Spine-Consistency": "causal"},
     )
-    (request,) = desk.engine.seen
+    (request,) = harness.engine.seen
     assert isinstance(request, WriteRequest)
     assert (request.namespace, request.memory_id) == ("acme.support", None)
     assert (request.tags, request.agent_id) == (("preference", "Ünit"), "a7")
@@ -66,8 +66,8 @@ async def test_the_engine_is_told_what_it_decides_by(desk: Desk) -> None:
     assert "partition_by" not in msgspec.json.decode(request.memory or b"")
 
 
-async def test_a_create_answers_201_with_the_place_of_the_new_record(desk: Desk) -> None:
-    answer = await desk.ask("POST", MEMORIES, {"content": "x"})
+async def test_a_create_answers_201_with_the_place_of_the_new_record(harness: HttpHarness) -> None:
+    answer = await harness.ask("POST", MEMORIES, {"content": "x"})
     memory = answer.json
     assert answer.status == 201
     assert answer.headers["Location"] == f"{MEMORIES}/{memory['id']}"
@@ -76,21 +76,21 @@ async def test_a_create_answers_201_with_the_place_of_the_new_record(desk: Desk)
     assert answer.headers["Spine-Consistency"] == "read-your-writes"
     assert answer.headers["Spine-Node"] == "spine-1"
     assert answer.headers["Spine-Epoch"] == "7"
-    assert (await desk.ask("GET", answer.headers["Location"])).json == memory
+    assert (await harness.ask("GET", answer.headers["Location"])).json == memory
 
 
-async def test_a_put_answers_201_once_and_then_200(desk: Desk) -> None:
-    first = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
-    second = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
+async def test_a_put_answers_201_once_and_then_200(harness: HttpHarness) -> None:
+    first = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    second = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
     assert (first.status, second.status) == (201, 200)
     assert "Location" not in second.headers
     assert second.json["version"] > first.json["version"]
 
 
-async def test_a_memory_is_answered_with_the_facts_of_the_server(desk: Desk) -> None:
-    put = await desk.ask("PUT", f"{MEMORIES}/full", FULL)
-    desk.clock.ms += 1500
-    got = await desk.ask("GET", f"{MEMORIES}/full")
+async def test_a_memory_is_answered_with_the_facts_of_the_server(harness: HttpHarness) -> None:
+    put = await harness.ask("PUT", f"{MEMORIES}/full", FULL)
+    harness.clock.ms += 1500
+    got = await harness.ask("GET", f"{MEMORIES}/full")
     assert got.json == put.json
     assert got.json == FULL | {
         "id": "full",
@@ -103,19 +103,19 @@ async def test_a_memory_is_answered_with_the_facts_of_the_server(desk: Desk) -> 
     }
 
 
-async def test_what_get_gave_can_be_put_back(desk: Desk) -> None:
-    await desk.ask("PUT", f"{MEMORIES}/full", FULL)
-    got = await desk.ask("GET", f"{MEMORIES}/full")
-    back = await desk.ask("PUT", f"{MEMORIES}/full", got.json)
+async def test_what_get_gave_can_be_put_back(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/full", FULL)
+    got = await harness.ask("GET", f"{MEMORIES}/full")
+    back = await harness.ask("PUT", f"{MEMORIES}/full", got.json)
     assert back.status == 200
-    assert kept(desk, "full") == FULL
+    assert kept(harness, "full") == FULL
 
 
-async def test_an_embedding_is_answered_only_when_it_is_asked_for(desk: Desk) -> None:
+async def test_an_embedding_is_answered_only_when_it_is_asked_for(harness: HttpHarness) -> None:
     embedding = {"model": "m", "vector": [0.25, 1.0]}
-    put = await desk.ask("PUT", f"{MEMORIES}/full", {**FULL, "embedding": embedding})
-    without = await desk.ask("GET", f"{MEMORIES}/full")
-    including = await desk.ask("GET", f"{MEMORIES}/full?include=embedding")
+    put = await harness.ask("PUT", f"{MEMORIES}/full", {**FULL, "embedding": embedding})
+    without = await harness.ask("GET", f"{MEMORIES}/full")
+    including = await harness.ask("GET", f"{MEMORIES}/full?include=embedding")
     assert put.json == without.json
     assert "embedding" not in without.json
     assert including.json == {**without.json, "embedding": embedding}
@@ -137,129 +137,131 @@ def test_the_embedding_is_found_whatever_the_metadata_looks_like(metadata: Any) 
     assert json.loads(without_embedding(msgspec.json.encode(plain))) == plain
 
 
-async def test_a_delete_answers_204_record_or_not(desk: Desk) -> None:
-    await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+async def test_a_delete_answers_204_record_or_not(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
     for memory_id in ("n", "never"):
-        answer = await desk.ask("DELETE", f"{MEMORIES}/{memory_id}")
+        answer = await harness.ask("DELETE", f"{MEMORIES}/{memory_id}")
         assert (answer.status, answer.body) == (204, b"")
         assert "Spine-Session" in answer.headers
         assert "Content-Type" not in answer.headers
 
 
-async def test_a_missing_record_is_404_and_a_deleted_one_410(desk: Desk) -> None:
-    await desk.ask("DELETE", f"{MEMORIES}/n")
-    missing = await desk.ask("GET", f"{MEMORIES}/never")
-    deleted = await desk.ask("GET", f"{MEMORIES}/n")
+async def test_a_missing_record_is_404_and_a_deleted_one_410(harness: HttpHarness) -> None:
+    await harness.ask("DELETE", f"{MEMORIES}/n")
+    missing = await harness.ask("GET", f"{MEMORIES}/never")
+    deleted = await harness.ask("GET", f"{MEMORIES}/n")
     assert (missing.status, missing.code) == (404, "not-found")
     assert (deleted.status, deleted.code) == (410, "gone")
 
 
-async def test_an_expired_record_is_gone(desk: Desk) -> None:
-    await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x", "ttl_seconds": 1})
-    desk.clock.ms += 999
-    assert (await desk.ask("GET", f"{MEMORIES}/n")).status == 200
-    desk.clock.ms += 1
-    assert (await desk.ask("GET", f"{MEMORIES}/n")).status == 410
+async def test_an_expired_record_is_gone(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "ttl_seconds": 1})
+    harness.clock.ms += 999
+    assert (await harness.ask("GET", f"{MEMORIES}/n")).status == 200
+    harness.clock.ms += 1
+    assert (await harness.ask("GET", f"{MEMORIES}/n")).status == 410
 
 
-async def test_a_read_that_finds_nothing_still_moves_the_session(desk: Desk) -> None:
-    await desk.ask("DELETE", f"{MEMORIES}/n")
-    answer = await desk.ask("GET", f"{MEMORIES}/n")
+async def test_a_read_that_finds_nothing_still_moves_the_session(harness: HttpHarness) -> None:
+    await harness.ask("DELETE", f"{MEMORIES}/n")
+    answer = await harness.ask("GET", f"{MEMORIES}/n")
     session = open_session(answer.headers["Spine-Session"], [SESSION_KEY])
     assert session.t > 0
 
 
-async def test_a_known_version_is_answered_with_304_and_no_body(desk: Desk) -> None:
-    etag = (await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})).headers["ETag"]
+async def test_a_known_version_is_answered_with_304_and_no_body(harness: HttpHarness) -> None:
+    etag = (await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})).headers["ETag"]
     for known in (etag, "*"):
-        answer = await desk.ask("GET", f"{MEMORIES}/n", headers={"If-None-Match": known})
+        answer = await harness.ask("GET", f"{MEMORIES}/n", headers={"If-None-Match": known})
         assert (answer.status, answer.body) == (304, b"")
         assert answer.headers["ETag"] == etag
-    await desk.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
-    newer = await desk.ask("GET", f"{MEMORIES}/n", headers={"If-None-Match": etag})
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
+    newer = await harness.ask("GET", f"{MEMORIES}/n", headers={"If-None-Match": etag})
     assert newer.status == 200
 
 
-async def test_a_session_goes_to_the_engine_and_comes_back_signed(desk: Desk) -> None:
+async def test_a_session_goes_to_the_engine_and_comes_back_signed(harness: HttpHarness) -> None:
     tokens = [seal(Session(t=hlc), SESSION_KEY) for hlc in (3, 9, 5)]
     headers = [("Spine-Session", f"{tokens[0]}, {tokens[1]}"), ("Spine-Session", tokens[2])]
-    answer = await desk.ask("GET", f"{MEMORIES}/n", headers=headers)
-    (request,) = desk.engine.seen
+    answer = await harness.ask("GET", f"{MEMORIES}/n", headers=headers)
+    (request,) = harness.engine.seen
     assert isinstance(request, ReadRequest)
     assert request.session == Session(t=9)
     assert open_session(answer.headers["Spine-Session"], [SESSION_KEY]).t >= 9
 
 
-async def test_the_deadline_counts_from_the_arrival(desk: Desk) -> None:
-    now_s = desk.clock.now()
-    await desk.ask("GET", f"{MEMORIES}/n", headers={"Spine-Timeout-Ms": "30000"})
-    await desk.ask("GET", f"{MEMORIES}/n")
-    long, short = (request.deadline - now_s for request in desk.engine.seen)
+async def test_the_deadline_counts_from_the_arrival(harness: HttpHarness) -> None:
+    now_s = harness.clock.now()
+    await harness.ask("GET", f"{MEMORIES}/n", headers={"Spine-Timeout-Ms": "30000"})
+    await harness.ask("GET", f"{MEMORIES}/n")
+    long, short = (request.deadline - now_s for request in harness.engine.seen)
     assert 30 <= long < 31
     assert 2 <= short < 3
 
 
-async def test_a_keyed_create_that_was_made_before_says_so(desk: Desk) -> None:
+async def test_a_keyed_create_that_was_made_before_says_so(harness: HttpHarness) -> None:
     headers = {"Idempotency-Key": "k"}
-    first = await desk.ask("POST", MEMORIES, {"content": "x"}, headers=headers)
-    again = await desk.ask("POST", MEMORIES, {"content": "x"}, headers=headers)
+    first = await harness.ask("POST", MEMORIES, {"content": "x"}, headers=headers)
+    again = await harness.ask("POST", MEMORIES, {"content": "x"}, headers=headers)
     assert "Idempotency-Replayed" not in first.headers
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.json == first.json
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "condition",
     [{"If-Match": '"01a3185c50000002-00000001"'}, {"If-None-Match": "*"}, {"Spine-Fence": "k=1"}],
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_condition_is_never_ignored(desk: Desk, method: str, wish: dict[str, str]) -> None:
+async def test_a_condition_is_never_ignored(
+    harness: HttpHarness, method: str, condition: dict[str, str]
+) -> None:
     body = {"content": "x"} if method == "PUT" else None
-    answer = await desk.ask(method, f"{MEMORIES}/n", body, headers=wish)
+    answer = await harness.ask(method, f"{MEMORIES}/n", body, headers=condition)
     assert (answer.status, answer.code) == (501, "not-implemented")
     assert answer.json["outcome"] == "not-applied"
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "Spine-Fence"])
-async def test_a_create_knows_no_condition_and_says_so(desk: Desk, name: str) -> None:
-    answer = await desk.ask("POST", MEMORIES, {"content": "x"}, headers={name: "*"})
+async def test_a_create_knows_no_condition_and_says_so(harness: HttpHarness, name: str) -> None:
+    answer = await harness.ask("POST", MEMORIES, {"content": "x"}, headers={name: "*"})
     assert (answer.status, answer.json["errors"][0]["path"]) == (400, name)
-    assert desk.engine.records == {}
+    assert harness.engine.records == {}
 
 
-async def test_a_write_that_is_strong_by_its_tags_is_refused_for_now(desk: Desk) -> None:
-    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x", "tags": ["lock"]})
+async def test_a_write_that_is_strong_by_its_tags_is_refused_for_now(harness: HttpHarness) -> None:
+    answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "tags": ["lock"]})
     assert (answer.status, answer.json["outcome"]) == (501, "not-applied")
 
 
-async def test_a_failed_write_says_what_became_of_it(desk: Desk) -> None:
-    desk.engine.failure = ProblemError(
+async def test_a_failed_write_says_what_became_of_it(harness: HttpHarness) -> None:
+    harness.engine.failure = ProblemError(
         "quorum-unavailable", "1 of 2", retry_after_ms=1200, extra={"acks": 1, "required": 2}
     )
-    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
     assert (answer.status, answer.json["outcome"]) == (503, "indeterminate")
     assert (answer.json["acks"], answer.json["required"]) == (1, 2)
     assert answer.headers["Retry-After"] == "2"
-    assert "outcome" not in (await desk.ask("GET", f"{MEMORIES}/n")).json
+    assert "outcome" not in (await harness.ask("GET", f"{MEMORIES}/n")).json
 
 
 async def test_a_bug_is_answered_as_one_and_other_requests_go_on(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    harness: HttpHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.engine.failure = ZeroDivisionError("a secret")
-    answer = await desk.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    harness.engine.failure = ZeroDivisionError("a secret")
+    answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
     assert (answer.status, answer.code) == (500, "internal")
     assert answer.json["outcome"] == "indeterminate"
     assert "secret" not in answer.body.decode()
     assert answer.json["request_id"] in [record.request_id for record in caplog.records]  # type: ignore[attr-defined]
-    desk.engine.failure = None
-    assert (await desk.ask("GET", "/v1/whoami")).status == 200
+    harness.engine.failure = None
+    assert (await harness.ask("GET", "/v1/whoami")).status == 200
 
 
-async def test_a_usable_request_id_is_kept(desk: Desk) -> None:
+async def test_a_usable_request_id_is_kept(harness: HttpHarness) -> None:
     for sent, kept_id in (("my-id.1", True), ("ä", False), ("x" * 65, False)):
-        answer = await desk.ask("GET", "/v1/whoami", headers={"Spine-Request-Id": sent})
+        answer = await harness.ask("GET", "/v1/whoami", headers={"Spine-Request-Id": sent})
         assert (answer.headers["Spine-Request-Id"] == sent) is kept_id
 
 

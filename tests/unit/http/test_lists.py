@@ -8,22 +8,22 @@ from msgspec.structs import replace
 
 from spine_core.records.filters import parse_filter
 from spine_node.ports import ListOutcome, ListRequest
-from unit.http.edges import MEMORIES, Desk
+from unit.http.harness import MEMORIES, HttpHarness
 
 
-async def ask(desk: Desk, **query: Any) -> Any:
-    return await desk.ask("GET", f"{MEMORIES}?{urlencode(query)}")
+async def ask(harness: HttpHarness, **query: Any) -> Any:
+    return await harness.ask("GET", f"{MEMORIES}?{urlencode(query)}")
 
 
-def last_request(desk: Desk) -> ListRequest:
-    request = desk.engine.seen[-1]
+def last_request(harness: HttpHarness) -> ListRequest:
+    request = harness.engine.seen[-1]
     assert isinstance(request, ListRequest)
     return request
 
 
-async def test_a_silent_query_means_the_defaults(desk: Desk) -> None:
-    answer = await desk.ask("GET", MEMORIES)
-    request = last_request(desk)
+async def test_a_silent_query_means_the_defaults(harness: HttpHarness) -> None:
+    answer = await harness.ask("GET", MEMORIES)
+    request = last_request(harness)
     assert (request.scope, request.order, request.page_size) == ("exact", "-created_at", 50)
     assert (request.page_token, request.filter) == (None, parse_filter({}))
     assert answer.json == {
@@ -34,43 +34,45 @@ async def test_a_silent_query_means_the_defaults(desk: Desk) -> None:
     assert answer.headers["Spine-Index-Lag-Ms"] == "0"
 
 
-async def test_the_same_filter_has_the_same_hash_however_it_is_written(desk: Desk) -> None:
+async def test_the_same_filter_has_the_same_hash_however_it_is_written(
+    harness: HttpHarness,
+) -> None:
     hashes = []
     for text in (
         '{"agent_id":"a","tags":"t"}',
         '{"tags": {"$eq": "t"}, "agent_id": "a"}',
         '{"agent_id":"b","tags":"t"}',
     ):
-        await ask(desk, filter=text)
-        hashes.append(last_request(desk).filter_hash)
+        await ask(harness, filter=text)
+        hashes.append(last_request(harness).filter_hash)
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-async def test_pages_follow_each_other_to_the_end(desk: Desk) -> None:
+async def test_pages_follow_each_other_to_the_end(harness: HttpHarness) -> None:
     for i in range(5):
-        await desk.ask("PUT", f"{MEMORIES}/{i}", {"content": "x"})
+        await harness.ask("PUT", f"{MEMORIES}/{i}", {"content": "x"})
     found: list[str] = []
     token: str | None = None
     while token is not None or not found:
-        page = (await ask(desk, page_size=2, **({"page_token": token} if token else {}))).json
+        page = (await ask(harness, page_size=2, **({"page_token": token} if token else {}))).json
         found += [item["id"] for item in page["items"]]
         token = page["next_page_token"]
     assert found == ["0", "1", "2", "3", "4"]
 
 
-async def test_embeddings_are_listed_only_when_asked_for(desk: Desk) -> None:
+async def test_embeddings_are_listed_only_when_asked_for(harness: HttpHarness) -> None:
     body = {"content": "x", "embedding": {"vector": [1.0]}}
-    await desk.ask("PUT", f"{MEMORIES}/n", body)
-    assert "embedding" not in (await ask(desk)).json["items"][0]
-    item = (await ask(desk, include="embedding")).json["items"][0]
+    await harness.ask("PUT", f"{MEMORIES}/n", body)
+    assert "embedding" not in (await ask(harness)).json["items"][0]
+    item = (await ask(harness, include="embedding")).json["items"][0]
     assert item["embedding"] == {"vector": [1.0]}
 
 
-async def test_a_subtree_is_listed_with_each_namespace(desk: Desk) -> None:
-    await desk.ask("PUT", "/v1/ns/acme.support.eu/memories/n", {"content": "x"})
-    await desk.ask("PUT", "/v1/ns/acme.supporters/memories/n", {"content": "x"})
-    assert (await ask(desk)).json["items"] == []
-    items = (await ask(desk, scope="subtree")).json["items"]
+async def test_a_subtree_is_listed_with_each_namespace(harness: HttpHarness) -> None:
+    await harness.ask("PUT", "/v1/ns/acme.support.eu/memories/n", {"content": "x"})
+    await harness.ask("PUT", "/v1/ns/acme.supporters/memories/n", {"content": "x"})
+    assert (await ask(harness)).json["items"] == []
+    items = (await ask(harness, scope="subtree")).json["items"]
     assert [item["namespace"] for item in items] == ["acme.support.eu"]
 
 
@@ -102,32 +104,32 @@ async def test_a_subtree_is_listed_with_each_namespace(desk: Desk) -> None:
     ],
 )
 async def test_a_wrong_query_is_refused(
-    desk: Desk, query: dict[str, Any], status: int, code: str
+    harness: HttpHarness, query: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = await ask(desk, **query)
+    answer = await ask(harness, **query)
     assert (answer.status, answer.code) == (status, code)
-    assert desk.engine.seen == []
+    assert harness.engine.seen == []
 
 
-async def test_a_refused_filter_names_the_place(desk: Desk) -> None:
-    answer = await ask(desk, filter=f'{{"$not":{{"importance":{{"$gt":{2**63}}}}}}}')
+async def test_a_refused_filter_names_the_place(harness: HttpHarness) -> None:
+    answer = await ask(harness, filter=f'{{"$not":{{"importance":{{"$gt":{2**63}}}}}}}')
     assert [error["path"] for error in answer.json["errors"]] == ["$not.importance.$gt"]
-    assert "the filter" in (await ask(desk, filter="{")).json["detail"]
+    assert "the filter" in (await ask(harness, filter="{")).json["detail"]
 
 
-async def test_an_unknown_parameter_is_told_the_known_ones(desk: Desk) -> None:
-    problem = (await ask(desk, agent_id="a")).json
+async def test_an_unknown_parameter_is_told_the_known_ones(harness: HttpHarness) -> None:
+    problem = (await ask(harness, agent_id="a")).json
     assert problem["errors"][0]["path"] == "agent_id"
     assert "filter" in problem["detail"]
 
 
-async def test_slots_that_did_not_answer_are_shown(desk: Desk) -> None:
-    whole = desk.engine.list
+async def test_slots_that_did_not_answer_are_shown(harness: HttpHarness) -> None:
+    whole = harness.engine.list
 
     async def partial(request: ListRequest) -> ListOutcome:
         return replace(await whole(request), answered=4000)
 
-    desk.engine.list = partial  # type: ignore[method-assign]
-    answer = await desk.ask("GET", MEMORIES)
+    harness.engine.list = partial  # type: ignore[method-assign]
+    answer = await harness.ask("GET", MEMORIES)
     assert answer.json["coverage"] == {"slots": 4096, "answered": 4000}
     assert answer.headers["Spine-Degraded"] == "partial"

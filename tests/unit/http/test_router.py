@@ -3,14 +3,14 @@
 import pytest
 
 from spine_core.errors import ProblemError
-from spine_node.http.call import Call
 from spine_node.http.messages import Response
 from spine_node.http.problems import MethodNotAllowedError
+from spine_node.http.request_context import RequestContext
 from spine_node.http.router import Route, Router
-from unit.http.edges import ROUTES, Desk
+from unit.http.harness import ROUTES, HttpHarness
 
 
-async def _handler(_call: Call) -> Response:
+async def _handler(_call: RequestContext) -> Response:
     return Response(200, {})
 
 
@@ -87,5 +87,5 @@ def test_no_two_operations_share_a_name() -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PURGE"])
 async def test_other_methods_are_405(method: str) -> None:
-    answer = await Desk().ask(method, "/v1/whoami")
+    answer = await HttpHarness().ask(method, "/v1/whoami")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET")

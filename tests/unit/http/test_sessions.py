@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from spine_core.records.sessions import Session, open_session, seal
-from unit.http.edges import SESSION_KEY, Desk
+from unit.http.harness import SESSION_KEY, HttpHarness
 
 MERGE = "/v1/session:merge"
 
 
-async def test_the_merged_token_covers_them_all(desk: Desk) -> None:
+async def test_the_merged_token_covers_them_all(harness: HttpHarness) -> None:
     tokens = [seal(Session(t=t, o=9 - t), SESSION_KEY) for t in range(9)]
-    answer = await desk.ask("POST", MERGE, {"tokens": tokens})
+    answer = await harness.ask("POST", MERGE, {"tokens": tokens})
     assert open_session(answer.json["token"], [SESSION_KEY]) == Session(t=8, o=9)
 
 
@@ -28,8 +28,10 @@ async def test_the_merged_token_covers_them_all(desk: Desk) -> None:
         ([seal(Session(t=1), SESSION_KEY) + "A"], 400),
     ],
 )
-async def test_a_wrong_token_is_refused(desk: Desk, tokens: list[Any], status: int) -> None:
-    answer = await desk.ask("POST", MERGE, {"tokens": tokens})
+async def test_a_wrong_token_is_refused(
+    harness: HttpHarness, tokens: list[Any], status: int
+) -> None:
+    answer = await harness.ask("POST", MERGE, {"tokens": tokens})
     assert answer.status == status
     if status == 400:
         assert answer.code == "invalid-session"

@@ -7,14 +7,14 @@ import msgspec
 
 from spine_node.clock import Clock
 from spine_node.http.auth import Credentials
-from spine_node.http.identity import Identity
+from spine_node.http.identity import Principal
 from spine_node.http.messages import Request
 from spine_node.ports import Engine, Operations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
-    """What the HTTP edge of one node stands on."""
+class AppContext:
+    """What the HTTP handlers of one node use: engine, credentials, clock."""
 
     engine: Engine
     operations: Operations
@@ -25,17 +25,17 @@ class Edge:
     epoch: Callable[[], int]
     measure: Callable[[str, float], None]  # operation id, seconds that it took to answer
     node: str  # seat
-    local_only: bool = False  # no keys: look at Host and Origin (`exposure`)
+    local_only: bool = False  # no keys: look at Host and Origin (`origin_guard`)
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """A request that has a route, a caller who may take it, and a deadline."""
 
-    edge: Edge
+    app: AppContext
     request: Request
     request_id: str
     action: str  # operation id of the route
-    identity: Identity
+    principal: Principal
     path: Mapping[str, str]  # parameters, decoded and checked
     query: Mapping[str, str]
     deadline: float  # of the loop's clock

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from spine_node.http.front import HttpServer, serve
+from spine_node.http.server import HttpServer, serve
 from spine_node.ports import WriteOutcome, WriteRequest
-from unit.http.edges import MEMORIES, Desk
+from unit.http.harness import MEMORIES, HttpHarness
 
 PUT = f"PUT {MEMORIES}/n HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 DEADLINE_S = 10
@@ -30,9 +30,9 @@ async def link(request: web.BaseRequest) -> web.StreamResponse:
 
 @dataclass
 class Listening:
-    """A desk behind a socket."""
+    """An app behind a socket."""
 
-    desk: Desk
+    harness: HttpHarness
     server: HttpServer
 
     @property
@@ -59,9 +59,9 @@ class Listening:
 
 @pytest.fixture
 async def listening() -> AsyncIterator[Listening]:
-    desk = Desk()
-    server = await serve(desk.boundary, link, host="127.0.0.1", port=0)
-    yield Listening(desk, server)
+    harness = HttpHarness()
+    server = await serve(harness.app, link, host="127.0.0.1", port=0)
+    yield Listening(harness, server)
     await server.close(grace_s=0.05)  # some clients here never send what they promised
 
 
@@ -130,7 +130,7 @@ async def test_a_body_that_does_not_come_in_time_is_504_and_not_applied(
         "deadline-exceeded",
         "not-applied",
     )
-    assert listening.desk.engine.seen == []
+    assert listening.harness.engine.seen == []
 
 
 async def test_a_client_that_expects_100_is_asked_for_the_body(listening: Listening) -> None:
@@ -181,10 +181,10 @@ async def test_a_client_that_leaves_harms_nobody(
     _, writer = await asyncio.open_connection("127.0.0.1", listening.server.port)
     writer.write(f"{PUT}Content-Length: 20\r\n\r\n".encode())
     await writer.drain()
-    await until(lambda: listening.desk.boundary.in_flight == 1)
+    await until(lambda: listening.harness.app.in_flight == 1)
     writer.transport.abort()
-    await until(lambda: listening.desk.boundary.in_flight == 0)
-    assert listening.desk.engine.seen == []
+    await until(lambda: listening.harness.app.in_flight == 0)
+    assert listening.harness.engine.seen == []
     assert caplog.messages == []
     status, _ = await listening.send(framed(b'{"content":"x"}'))
     assert status == 201
@@ -192,7 +192,7 @@ async def test_a_client_that_leaves_harms_nobody(
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_connection_that_asks_for_nothing_is_closed(said: bytes) -> None:
-    server = await serve(Desk().boundary, link, host="127.0.0.1", port=0, head_s=0.01)
+    server = await serve(HttpHarness().app, link, host="127.0.0.1", port=0, head_s=0.01)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(said)
     async with asyncio.timeout(DEADLINE_S):
@@ -202,7 +202,7 @@ async def test_a_connection_that_asks_for_nothing_is_closed(said: bytes) -> None
 
 
 async def test_a_connection_that_has_asked_stays_open() -> None:
-    server = await serve(Desk().boundary, link, host="127.0.0.1", port=0, head_s=0.2)
+    server = await serve(HttpHarness().app, link, host="127.0.0.1", port=0, head_s=0.2)
     whoami = b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     idle, idle_writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -228,14 +228,14 @@ async def test_links_go_to_their_own_handler(listening: Listening) -> None:
 
 async def test_a_stopping_node_finishes_what_it_began(listening: Listening) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
-    write = listening.desk.engine.write
+    write = listening.harness.engine.write
 
     async def slow(request: WriteRequest) -> WriteOutcome:
         begun.set()
         await go_on.wait()
         return await write(request)
 
-    listening.desk.engine.write = slow  # type: ignore[method-assign]
+    listening.harness.engine.write = slow  # type: ignore[method-assign]
     sending = asyncio.create_task(listening.send(framed(b'{"content":"x"}')))
     await begun.wait()
     closing = asyncio.create_task(listening.server.close())

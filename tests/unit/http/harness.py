@@ -1,4 +1,4 @@
-"""What the tests of the HTTP edge share: an edge on doubles, and requests without a socket."""
+"""What the tests of the HTTP API share: an app on doubles, and requests without a socket."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from multidict import CIMultiDict
 
 from spine_core.api_keys import new_key
 from spine_core.records.sessions import derive_key
+from spine_node.http.app import App
 from spine_node.http.auth import Credentials
-from spine_node.http.boundary import Boundary
-from spine_node.http.call import Edge
 from spine_node.http.identity import Scope
 from spine_node.http.messages import Request, Response, whole
+from spine_node.http.request_context import AppContext
 from spine_node.http.router import Router
 from spine_node.http.routes import routes
 from unit.http.memory_engine import MemoryEngine, MemoryOperations, StillClock
@@ -47,8 +47,8 @@ class Answer:
 
 
 @dataclass
-class Desk:
-    """One edge on doubles, and a way to ask it."""
+class HttpHarness:
+    """One app on doubles, and a way to ask it."""
 
     keys: Path | None = None
     local_only: bool = False
@@ -59,7 +59,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.engine = MemoryEngine(self.clock)
         self.credentials = Credentials(self.keys)
-        edge = Edge(
+        context = AppContext(
             engine=self.engine,
             operations=self.operations,
             credentials=self.credentials,
@@ -71,7 +71,7 @@ class Desk:
             node="spine-1",
             local_only=self.local_only,
         )
-        self.boundary = Boundary(edge, Router(ROUTES))
+        self.app = App(context, Router(ROUTES))
 
     async def ask(
         self,
@@ -92,7 +92,7 @@ class Desk:
             body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
         )
         path, _, query = path.partition("?")
-        response: Response = await self.boundary.handle(
+        response: Response = await self.app.handle(
             Request(
                 method=method,
                 path=path,

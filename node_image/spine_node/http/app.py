@@ -15,24 +15,24 @@ from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.ids import check_id, check_namespace
 from spine_node.http import audit, headers
 from spine_node.http.auth import identify_operator
-from spine_node.http.call import Call, Edge
-from spine_node.http.exposure import check_origin
-from spine_node.http.identity import ANONYMOUS, Identity, authorise
+from spine_node.http.identity import ANONYMOUS, Principal, authorise
 from spine_node.http.limits import IN_FLIGHT_MAX
 from spine_node.http.messages import ClientGoneError, Request, Response
+from spine_node.http.origin_guard import check_origin
 from spine_node.http.problems import as_problem, problem_response
 from spine_node.http.queries import parse_query
+from spine_node.http.request_context import AppContext, RequestContext
 from spine_node.http.router import Route, Router
 
 logger = logging.getLogger(__name__)
 
 
-class Boundary:
+class App:
     """Admits requests, runs their handlers, answers their failures."""
 
-    def __init__(self, edge: Edge, router: Router) -> None:
+    def __init__(self, app: AppContext, router: Router) -> None:
         self.in_flight = 0
-        self._edge = edge
+        self._app = app
         self._router = router
         self._ids = map(f"{token_hex(4)}-{{:x}}".format, count(1))  # unique, and cheap to make
 
@@ -44,18 +44,18 @@ class Boundary:
             response = await self._answer(request, request_id)
         finally:
             self.in_flight -= 1
-        edge = self._edge
+        app = self._app
         response.headers["Spine-Request-Id"] = request_id
-        response.headers["Spine-Node"] = edge.node
-        response.headers["Spine-Epoch"] = str(edge.epoch())
+        response.headers["Spine-Node"] = app.node
+        response.headers["Spine-Epoch"] = str(app.epoch())
         return response
 
     async def _answer(self, request: Request, request_id: str) -> Response:
-        admission = _Admission(self._edge, request, request_id)
-        began = self._edge.clock.now()
+        admission = _Admission(self._app, request, request_id)
+        began = self._app.clock.now()
         try:
-            route, call = admission.admit(self._router, self.in_flight)
-            return await route.handler(call)
+            route, context = admission.admit(self._router, self.in_flight)
+            return await route.handler(context)
         except (ProblemError, InvalidInputError) as error:
             problem = as_problem(error)
         except ClientGoneError:
@@ -65,7 +65,7 @@ class Boundary:
             problem = ProblemError("internal", "the node failed; its log knows the request id")
         finally:
             if admission.route is not None:
-                self._edge.measure(admission.route.name, self._edge.clock.now() - began)
+                self._app.measure(admission.route.name, self._app.clock.now() - began)
         admission.note_failure(problem)
         return problem_response(problem, request_id, writes=admission.writes)
 
@@ -73,11 +73,11 @@ class Boundary:
 class _Admission:
     """The way of one request to its handler, as far as it got."""
 
-    def __init__(self, edge: Edge, request: Request, request_id: str) -> None:
-        self._edge = edge
+    def __init__(self, app: AppContext, request: Request, request_id: str) -> None:
+        self._app = app
         self._request = request
         self._request_id = request_id
-        self._identity: Identity | None = None
+        self._principal: Principal | None = None
         self._path: dict[str, str] = {}
         self.route: Route | None = None
         self._admitted = False
@@ -87,46 +87,46 @@ class _Admission:
         """Whether the caller tried to change something."""
         return self.route is not None and self.route.writes
 
-    def admit(self, router: Router, in_flight: int) -> tuple[Route, Call]:
+    def admit(self, router: Router, in_flight: int) -> tuple[Route, RequestContext]:
         """Return the route and what its handler gets.
 
         Raises:
             ProblemError, InvalidInputError: the request may not pass.
         """
-        edge, request = self._edge, self._request
-        now_s = edge.clock.now()
-        if edge.local_only:
+        app, request = self._app, self._request
+        now_s = app.clock.now()
+        if app.local_only:
             check_origin(request.headers)
         route, path = self.route, self._path = router.match(request.method, request.path)
         if in_flight > IN_FLIGHT_MAX and route.access == "key":
             raise ProblemError("overloaded", "too many requests at once")
-        identity = self._identity = self._identify(route, now_s)
+        principal = self._principal = self._identify(route, now_s)
         if route.access == "key":
             _check_path(path)
-            authorise(identity, route.scope, path.get("ns"))
-        call = Call(
-            edge=edge,
+            authorise(principal, route.scope, path.get("ns"))
+        context = RequestContext(
+            app=app,
             request=request,
             request_id=self._request_id,
             action=route.name,
-            identity=identity,
+            principal=principal,
             path=path,
             query=parse_query(request.query, route.query_names),
             deadline=now_s + headers.timeout_s(request.headers),
         )
         self._admitted = True
-        return route, call
+        return route, context
 
     def note_failure(self, problem: ProblemError) -> None:
         """Write the audit line of a failed write or of a refusal; a read that finds nothing is none."""
         if not self.writes and not self._refused(problem):
             return
         attempt = audit.Attempt(
-            node=self._edge.node,
+            node=self._app.node,
             request_id=self._request_id,
             remote=self._request.remote,
             action=self.route.name if self.route else self._request.method,
-            identity=self._identity,
+            principal=self._principal,
             namespace=self._path.get("ns"),
             memory_id=self._path.get("id"),
         )
@@ -136,15 +136,15 @@ class _Admission:
         scanning = self.route is None and problem.status == 404
         return not self._admitted and problem.status in audit.REFUSED and not scanning
 
-    def _identify(self, route: Route, now_s: float) -> Identity:
+    def _identify(self, route: Route, now_s: float) -> Principal:
         given: MultiMapping[str] = self._request.headers
         match route.access:
             case "open":
                 return ANONYMOUS
             case "admin":
-                return identify_operator(given, self._edge.admin_tokens())
+                return identify_operator(given, self._app.admin_tokens())
             case "key":
-                return self._edge.credentials.identify(given, self._edge.clock.physical_ms(), now_s)
+                return self._app.credentials.identify(given, self._app.clock.physical_ms(), now_s)
 
 
 def _check_path(path: dict[str, str]) -> None:

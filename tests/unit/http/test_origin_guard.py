@@ -3,8 +3,8 @@
 import pytest
 
 from spine_core.errors import InvalidInputError
-from spine_node.http.exposure import guard_needed
-from unit.http.edges import MEMORIES, Desk
+from spine_node.http.origin_guard import guard_needed
+from unit.http.harness import MEMORIES, HttpHarness
 
 LOOPBACK = ["127.0.0.1", "127.8.8.8", "::1", "localhost", "[::1]"]
 OUTSIDE = ["0.0.0.0", "::", "192.0.2.1", "spine.example", "127.0.0.1.example", ""]
@@ -42,11 +42,11 @@ def test_without_keys_any_other_address_ends_the_start(host: str) -> None:
     ],
 )
 async def test_a_page_of_another_site_is_refused(headers: dict[str, str]) -> None:
-    desk = Desk(local_only=True)
+    harness = HttpHarness(local_only=True)
     for path in (f"{MEMORIES}/n", "/v1/whoami", "/admin/v1/status", "/metrics"):
-        answer = await desk.ask("GET", path, headers=headers)
+        answer = await harness.ask("GET", path, headers=headers)
         assert (answer.status, answer.code) == (403, "forbidden")
-    assert desk.engine.seen == []
+    assert harness.engine.seen == []
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,12 @@ async def test_a_page_of_another_site_is_refused(headers: dict[str, str]) -> Non
     ],
 )
 async def test_this_machine_is_served(headers: dict[str, str]) -> None:
-    assert (await Desk(local_only=True).ask("GET", "/v1/whoami", headers=headers)).status == 200
+    assert (
+        await HttpHarness(local_only=True).ask("GET", "/v1/whoami", headers=headers)
+    ).status == 200
 
 
 async def test_with_keys_the_host_does_not_matter() -> None:
-    assert (await Desk().ask("GET", "/v1/whoami", headers={"Host": "a.example"})).status == 200
+    assert (
+        await HttpHarness().ask("GET", "/v1/whoami", headers={"Host": "a.example"})
+    ).status == 200
