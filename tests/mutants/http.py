@@ -57,7 +57,7 @@ MUTANTS = [
     # origin: a web page must not reach a node without keys, nor the world
     _http(
         "app",
-        "if context.local_only:",
+        "if app.local_only:",
         "if False:",
         "test_origin_guard.py::test_a_page_of_another_site_is_refused",
     ),
