@@ -19,11 +19,11 @@ from spine_operator.daemon import Works
 from spine_operator.handlers import build_registry, kopf_settings
 from spine_operator.kube import Kube, load_configuration
 from spine_operator.lease import RENEW_EVERY_S, Lease, LeaseLostError
+from spine_operator.liveness import Pulse, serve_health
 from spine_operator.logs import set_up
 from spine_operator.metrics import Metrics
 from spine_operator.node_admin import NodeAdmin
 from spine_operator.ports import Kind, KubeError, Ports
-from spine_operator.pulse import Pulse, serve_health
 from spine_operator.settings import Settings, read_settings
 from spine_operator.wake import Wake
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from spine_core.errors import SpineError
 from spine_operator import clock
-from spine_operator.acts import OutdatedError
-from spine_operator.manifests.naming import ClusterKey
+from spine_operator.execute import OutdatedError
+from spine_operator.liveness import Pulse
 from spine_operator.metrics import Metrics
+from spine_operator.naming import ClusterKey
 from spine_operator.ports import KubeError, Ports
-from spine_operator.pulse import Pulse
 from spine_operator.reconcile import reconcile
 from spine_operator.wake import Wake
 
@@ -51,7 +51,8 @@ async def converge(key: ClusterKey, uid: str, works: Works, leaving: Callable[[]
                 failures, pause_s = 0, outcome.look_again_s
                 if outcome.gone:
                     return
-                works.metrics.turn(key, outcome)
+                if outcome.plan is not None and outcome.status is not None:
+                    works.metrics.show(key, outcome.plan, outcome.status)
             works.metrics.turn_seconds.observe(clock.monotonic_s() - began_s)
             works.pulse.beat(key)
             await clock.sleep(TURN_EVERY_S)

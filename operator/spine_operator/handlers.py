@@ -12,7 +12,7 @@ import kopf
 
 from spine_operator.daemon import Works, converge
 from spine_operator.kube import load_configuration
-from spine_operator.manifests.naming import (
+from spine_operator.naming import (
     CLUSTER_LABEL,
     FIELD_MANAGER,
     FINALIZER,

@@ -14,7 +14,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
 
-from spine_operator.manifests.naming import CLUSTER_LABEL, FIELD_MANAGER
+from spine_operator.naming import CLUSTER_LABEL, FIELD_MANAGER
 from spine_operator.ports import (
     ConflictError,
     ForbiddenError,

@@ -1,14 +1,10 @@
 """What Prometheus may ask on `/metrics` (operator.md §10)."""
 
-from typing import TYPE_CHECKING
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from spine_operator.decisions import Blocked, Done
-from spine_operator.manifests.naming import ClusterKey
-
-if TYPE_CHECKING:  # reconcile's outcome is only looked at
-    from spine_operator.reconcile import Outcome
+from spine_operator.naming import ClusterKey
+from spine_operator.plan.actions import Blocked, Done, Plan
+from spine_operator.ports import Json
 
 _CLUSTER = ("namespace", "cluster")
 
@@ -58,11 +54,8 @@ class Metrics:
             registry=registry,
         )
 
-    def turn(self, key: ClusterKey, outcome: "Outcome") -> None:
-        """Show what the last turn said."""
-        status, plan = outcome.status, outcome.plan
-        if status is None or plan is None:
-            return
+    def show(self, key: ClusterKey, plan: Plan, status: Json) -> None:
+        """Show the result of the last reconcile pass of a cluster."""
         self.forget(key)
         for condition in status["conditions"]:
             self._condition.labels(*key, condition["type"], condition["status"]).set(1)

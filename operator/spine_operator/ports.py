@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from spine_core.errors import SpineError
 from spine_core.topology.document import Document
-from spine_operator.secrets import Entropy
 
 Json = Mapping[str, Any]
+Entropy = Callable[[int], bytes]  # so many random bytes
 
 
 class Kind(StrEnum):

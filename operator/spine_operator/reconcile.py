@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from spine_core.errors import InvalidInputError, SpineError
-from spine_operator.acts import apply, let_go, perform
-from spine_operator.decisions import Act, Blocked, Done, Plan, Wait
-from spine_operator.deletion import LIMIT_S, Steps, observe_remnants, plan_deletion
-from spine_operator.events import act_event, status_events
-from spine_operator.manifests.naming import ClusterKey
-from spine_operator.observe import observe
-from spine_operator.observed import Observed
-from spine_operator.planner import plan
+from spine_operator.execute import apply, let_go, perform
+from spine_operator.naming import ClusterKey
+from spine_operator.observe.observed import Observed
+from spine_operator.observe.observer import observe
+from spine_operator.observe.remnants import Steps, observe_remnants
+from spine_operator.plan.actions import Act, Blocked, Done, Plan, Wait
+from spine_operator.plan.deletion import LIMIT_S, plan_deletion
+from spine_operator.plan.planner import plan
 from spine_operator.ports import (
     ConflictError,
     ForbiddenError,
@@ -26,10 +26,11 @@ from spine_operator.ports import (
     NotFoundError,
     Ports,
 )
-from spine_operator.seating import wanted_by
-from spine_operator.spec import Identity, parse_identity
-from spine_operator.stalls import Stall
-from spine_operator.status import build_status, is_ready, merge_patch, stalled_status
+from spine_operator.resource.seats import wanted_by
+from spine_operator.resource.spec import Identity, parse_identity
+from spine_operator.status.builder import build_status, is_ready, merge_patch, stalled_status
+from spine_operator.status.events import act_event, status_events
+from spine_operator.status.stalled import Stall
 
 logger = logging.getLogger("spine.reconcile")
 

@@ -6,7 +6,7 @@ are arguments. Source: operator.md §4, §7.9; api.md §5 for `keys.yaml`.
 """
 
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,10 +14,10 @@ import yaml
 
 from spine_core.api_keys import new_key
 from spine_operator.certificates import KeyPair, make_authority, make_leaf
-from spine_operator.manifests.naming import PORT
-from spine_operator.spec import Cluster
+from spine_operator.naming import PORT
+from spine_operator.ports import Entropy
+from spine_operator.resource.spec import Cluster
 
-Entropy = Callable[[int], bytes]
 Values = Mapping[str, str]
 SecretValues = Mapping[str, Values]  # purpose → key → text
 

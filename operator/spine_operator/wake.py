@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 
-from spine_operator.manifests.naming import ClusterKey
+from spine_operator.naming import ClusterKey
 
 
 class Wake:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spine_operator.manifests.naming import CLUSTER_LABEL
+from spine_operator.naming import CLUSTER_LABEL
 from spine_operator.ports import ConflictError, Kind, KubePort, NotFoundError, RefusedError
 
 Object = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
-from spine_operator.spec import Cluster, parse_cluster
+from spine_operator.resource.spec import Cluster, parse_cluster
 
 Json = dict[str, Any]
 MakeResource = Callable[..., Json]

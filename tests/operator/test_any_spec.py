@@ -11,7 +11,7 @@ import pytest
 from kubedouble.faults import Crash, Fault, Faults
 from kubedouble.world import ZONES, World
 from spine_core.topology.document import Phase
-from spine_operator.status import is_ready
+from spine_operator.status.builder import is_ready
 
 SEEDS = [*range(8), *([int(os.environ["SEED"])] if "SEED" in os.environ else [])]
 FOUR = [*ZONES, {"name": "d"}]

@@ -12,10 +12,10 @@ from spine_core.api_keys import parse_key
 from spine_core.errors import InvalidInputError
 from spine_operator.certificates import expires_ms, make_authority, make_leaf
 from spine_operator.manifests.pod import pod_template
-from spine_operator.measures import bytes_of, seconds_of
+from spine_operator.resource.quantities import bytes_of, seconds_of
+from spine_operator.resource.unsupported import OWNED_SETTINGS, UNBUILT, refused_fields, value_at
 from spine_operator.secrets import make_values, purposes
 from spine_operator.settings import read_settings
-from spine_operator.unbuilt import OWNED_SETTINGS, UNBUILT, refused_fields, value_at
 
 NOW_MS = 1_767_225_600_000
 NAMES = {"SPINE_OPERATOR_IDENTITY": "me", "SPINE_OPERATOR_NAMESPACE": "ops"}

@@ -15,12 +15,12 @@ import pytest
 from kubedouble.faults import READ_FAULTS, WRITE_FAULTS, Crash, Fault, Faults
 from kubedouble.world import ZONES, World, is_done
 from spine_core.errors import SpineError
-from spine_operator.acts import apply, perform
-from spine_operator.decisions import Act
-from spine_operator.observe import observe
-from spine_operator.planner import plan
+from spine_operator.execute import apply, perform
+from spine_operator.observe.observer import observe
+from spine_operator.plan.actions import Act
+from spine_operator.plan.planner import plan
 from spine_operator.ports import Kind
-from spine_operator.seating import wanted_by
+from spine_operator.resource.seats import wanted_by
 
 SHORT = {"size": "1Gi", "keepFor": "1s"}
 

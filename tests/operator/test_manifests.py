@@ -12,12 +12,12 @@ import yaml
 
 from spine_operator.manifests.budget import disruption_budget
 from spine_operator.manifests.config import config_map
-from spine_operator.manifests.naming import REVISION_LABEL
 from spine_operator.manifests.network import network_policy
 from spine_operator.manifests.pod import pod_template
 from spine_operator.manifests.services import client_service, headless_service
 from spine_operator.manifests.statefulset import image_of, statefulset
-from spine_operator.spec import Cluster
+from spine_operator.naming import REVISION_LABEL
+from spine_operator.resource.spec import Cluster
 
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "localhost/memory-spine-node:1.0.0"

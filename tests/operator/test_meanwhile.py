@@ -8,14 +8,14 @@ import pytest
 from kubedouble.faults import Fault, Faults
 from kubedouble.world import KEY, ZONES, World, is_blocked_by
 from spine_core.topology.document import Document
-from spine_operator.acts import OutdatedError, apply, perform
-from spine_operator.decisions import Publish, Resize
-from spine_operator.manifests.naming import STORE_LABEL
-from spine_operator.observe import observe
-from spine_operator.planner import plan
+from spine_operator.execute import OutdatedError, apply, perform
+from spine_operator.naming import STORE_LABEL
+from spine_operator.observe.observer import observe
+from spine_operator.plan.actions import Publish, Resize
+from spine_operator.plan.planner import plan
 from spine_operator.ports import ConflictError, Door, Kind, NodeError
 from spine_operator.reconcile import reconcile
-from spine_operator.seating import wanted_by
+from spine_operator.resource.seats import wanted_by
 
 THREE: dict[str, Any] = {"replicas": 3, "topology": {"zones": ZONES}}
 

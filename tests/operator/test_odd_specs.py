@@ -8,13 +8,13 @@ import pytest
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
 from kubedouble.world import KEY, ZONES, World, is_blocked_by
-from spine_operator.manifests.naming import FINALIZER, INSTANCE_LABEL, ClusterKey
 from spine_operator.manifests.network import network_policy
+from spine_operator.naming import FINALIZER, INSTANCE_LABEL, ClusterKey
 from spine_operator.ports import Door, Json, Kind, NodeError, RefusedError
 from spine_operator.reconcile import reconcile
-from spine_operator.spec import parse_spec
-from spine_operator.status import TARGETS_MAX, is_ready
-from spine_operator.unbuilt import UNBUILT
+from spine_operator.resource.spec import parse_spec
+from spine_operator.resource.unsupported import UNBUILT
+from spine_operator.status.builder import TARGETS_MAX, is_ready
 
 THREE: dict[str, Any] = {"replicas": 3, "topology": {"zones": ZONES}}
 LABELS = {"memoryspine.io/cluster": KEY.name}

@@ -18,10 +18,10 @@ from spine_operator import clock
 from spine_operator.certificates import make_authority, make_leaf
 from spine_operator.daemon import pause_after
 from spine_operator.lease import DURATION_S, Lease
-from spine_operator.manifests.naming import ClusterKey
+from spine_operator.liveness import TURN_LATE_S, Pulse, serve_health
+from spine_operator.naming import ClusterKey
 from spine_operator.node_admin import NodeAdmin
 from spine_operator.ports import Door, KubeError, NodeError
-from spine_operator.pulse import TURN_LATE_S, Pulse, serve_health
 from spine_operator.wake import Wake
 
 NOW_MS = 1_767_225_600_000

@@ -1,7 +1,7 @@
 """What docs/runbooks tells people to do by hand does what it says."""
 
 from kubedouble.world import KEY, ZONES, World
-from spine_operator.manifests.naming import CLUSTER_LABEL
+from spine_operator.naming import CLUSTER_LABEL
 from spine_operator.ports import Kind
 
 

@@ -10,15 +10,15 @@ from admission.crd import SCHEMA
 from admission.structural import schema_errors
 from kubedouble.world import ZONES, World, is_done
 from spine_core.planning.reports import Status
-from spine_operator.events import SPELL_MS
-from spine_operator.observe import observe
-from spine_operator.observed import Observed
-from spine_operator.planner import plan
-from spine_operator.readings import read_pod
+from spine_operator.observe.observed import Observed
+from spine_operator.observe.observer import observe
+from spine_operator.observe.parse import read_pod
+from spine_operator.plan.planner import plan
 from spine_operator.reconcile import Outcome
-from spine_operator.seating import wanted_by
-from spine_operator.stalls import REASONS, SCHEDULING_MS, Stall
-from spine_operator.status import build_status, merge_patch, stalled_status
+from spine_operator.resource.seats import wanted_by
+from spine_operator.status.builder import build_status, merge_patch, stalled_status
+from spine_operator.status.events import SPELL_MS
+from spine_operator.status.stalled import REASONS, SCHEDULING_MS, Stall
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from kubedouble.world import ZONES, World
-from spine_operator.decisions import Blocked, DeleteClaim, Resize, Wait
-from spine_operator.observe import observe
-from spine_operator.observed import Claim, Observed
-from spine_operator.planner import plan
-from spine_operator.pods import pods_of_new_set, resize, resizes
-from spine_operator.seating import named_seats, pods_for, wanted_by
-from spine_operator.volumes import clean_up, recycle, used_seats
+from spine_operator.observe.observed import Claim, Observed
+from spine_operator.observe.observer import observe
+from spine_operator.plan.actions import Blocked, DeleteClaim, Resize, Wait
+from spine_operator.plan.planner import plan
+from spine_operator.plan.pods import pods_of_new_set, resize, resizes
+from spine_operator.plan.volumes import clean_up, recycle, used_seats
+from spine_operator.resource.seats import named_seats, pods_for, wanted_by
 
 GONE = "99999999-0000-4000-8000-000000000000"  # a store that has left
 STRANGE = "88888888-0000-4000-8000-000000000000"  # a store nobody knows

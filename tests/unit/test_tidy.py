@@ -13,7 +13,7 @@ from spine_node.metrics import Metrics as NodeMetrics
 from spine_operator.metrics import Metrics as OperatorMetrics
 from spine_operator.settings import PREFIX
 from spine_operator.settings import Settings as OperatorSettings
-from spine_operator.stalls import REASONS
+from spine_operator.status.stalled import REASONS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -126,7 +126,7 @@ def test_no_metric_is_only_declared(of: NodeMetrics | OperatorMetrics, folder: s
 
 
 def test_every_condition_and_reason_is_in_the_table_and_nothing_else_is() -> None:
-    source = ROOT / "operator" / "spine_operator" / "conditions.py"
+    source = ROOT / "operator" / "spine_operator" / "status" / "conditions.py"
     texts = {
         node.value
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))

@@ -1,1 +1,4 @@
-"""One pure builder per child object; each has a golden YAML file in tests/operator/golden."""
+"""One pure builder for each child object of a cluster, with a golden file each.
+
+It must not know what exists: a manifest follows from the spec and its arguments alone.
+"""

@@ -1,8 +1,8 @@
 """The PodDisruptionBudget: one node at a time may be evicted, none while healing is frozen."""
 
-from spine_operator.manifests.naming import selector
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.spec import Cluster
+from spine_operator.naming import selector
+from spine_operator.resource.spec import Cluster
 
 
 def disruption_budget(cluster: Cluster) -> Manifest:

@@ -3,7 +3,7 @@
 import yaml
 
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.spec import Cluster
+from spine_operator.resource.spec import Cluster
 
 
 def config_name(cluster: Cluster) -> str:

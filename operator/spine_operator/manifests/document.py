@@ -1,9 +1,9 @@
 """The ConfigMap that holds the topology document. It has no owner: it outlives the custom resource."""
 
 from spine_core.topology.document import Document
-from spine_operator.manifests.naming import PUBLISHED_ANNOTATION
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.spec import Cluster
+from spine_operator.naming import PUBLISHED_ANNOTATION
+from spine_operator.resource.spec import Cluster
 
 DOCUMENT_KEY = "document"
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spine_operator.manifests.naming import OPERATOR_NAME, PORT, selector
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.spec import Cluster
+from spine_operator.naming import OPERATOR_NAME, PORT, selector
+from spine_operator.resource.spec import Cluster
 
 _ANYWHERE = [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]
 _DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]

@@ -1,10 +1,11 @@
-"""What every child object has in common: identity, labels, owner."""
+"""What every child object has in common: identity, labels, owner. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from spine_operator.manifests.naming import GROUP, INSTANCE_LABEL, labels
-from spine_operator.spec import Cluster
+from spine_operator.naming import CLUSTER_LABEL, GROUP, INSTANCE_LABEL, labels
+from spine_operator.ports import Json
+from spine_operator.resource.spec import Cluster, Identity
 
 Manifest = dict[str, Any]
 
@@ -49,3 +50,12 @@ def with_labels(manifest: Manifest, more: Mapping[str, str]) -> Manifest:
     """Return the manifest with further labels."""
     metadata = manifest["metadata"]
     return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], **more}}}
+
+
+def is_ours(live: Json, cluster: Identity, *, owned: bool) -> bool:
+    """Whether an object belongs to this cluster and, where it has an owner, to this very resource."""
+    metadata = live["metadata"]
+    if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:
+        return False
+    owners = [o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller")]
+    return owners == ([cluster.uid] if owned else [])

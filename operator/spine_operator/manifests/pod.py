@@ -4,10 +4,10 @@ Its hash is the revision of a pod. Whatever changes here restarts nodes, one by 
 """
 
 from spine_operator.manifests.config import config_name
-from spine_operator.manifests.naming import PORT, REVISION_LABEL, digest, labels, selector
 from spine_operator.manifests.objects import Manifest
-from spine_operator.measures import bytes_of
-from spine_operator.spec import Cluster, Zone
+from spine_operator.naming import PORT, REVISION_LABEL, digest, labels, selector
+from spine_operator.resource.quantities import bytes_of
+from spine_operator.resource.spec import Cluster, Zone
 
 DATA_DIR = "/data"
 ETC = "/etc/spine"

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.spec import Cluster
+from spine_operator.resource.spec import Cluster
 
 
 def secret_name(cluster: str, purpose: str) -> str:

@@ -1,8 +1,8 @@
 """The two Services: one that names every pod, one that clients use."""
 
-from spine_operator.manifests.naming import PORT, selector
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.spec import Cluster
+from spine_operator.naming import PORT, selector
+from spine_operator.resource.spec import Cluster
 
 _PORTS = [{"name": "spine", "port": PORT, "targetPort": "spine", "protocol": "TCP"}]
 

@@ -4,10 +4,10 @@
 no slot needs it. `replicas` is always the value observed; only the act `Resize` moves it.
 """
 
-from spine_operator.manifests.naming import ZONE_LABEL, selector
 from spine_operator.manifests.objects import Manifest, child, with_labels
 from spine_operator.manifests.pod import pod_template
-from spine_operator.spec import Cluster, Zone
+from spine_operator.naming import ZONE_LABEL, selector
+from spine_operator.resource.spec import Cluster, Zone
 
 
 def image_of(cluster: Cluster, default_repository: str) -> str:

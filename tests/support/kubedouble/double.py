@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from spine_operator.manifests.naming import CLUSTER_LABEL
+from spine_operator.naming import CLUSTER_LABEL
 from spine_operator.ports import ConflictError, Json, Kind, NotFoundError, RefusedError, kind_of
 
 Object = dict[str, Any]

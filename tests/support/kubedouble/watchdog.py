@@ -14,8 +14,8 @@ from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
 from spine_core.topology.seats import ordinal_of
 from spine_operator.manifests.document import DOCUMENT_KEY
+from spine_operator.observe.parse import read_document
 from spine_operator.ports import Json, Kind, kind_of
-from spine_operator.readings import read_document
 
 if TYPE_CHECKING:
     from kubedouble.world import World

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spine_operator.stalls import REASONS
+from spine_operator.status.stalled import REASONS
 
 ROOT = Path(__file__).parents[3]
 OPERATOR, CORE = ROOT / "operator" / "spine_operator", ROOT / "node_image" / "spine_core"
@@ -22,14 +22,14 @@ TYPES = {
 }
 STATUSES = {"True", "False", "Unknown"}
 PLANNING = (
-    *(OPERATOR / f"{name}.py" for name in ("planner", "changes", "volumes")),
+    *(OPERATOR / "plan" / f"{name}.py" for name in ("planner", "topology", "volumes")),
     *(CORE / "planning" / f"{name}.py" for name in ("changes", "next_action", "bootstrap")),
 )
 
 
 def reasons() -> set[str]:
     """Return every reason that the operator's code can set."""
-    tree = ast.parse((OPERATOR / "conditions.py").read_text())
+    tree = ast.parse((OPERATOR / "status" / "conditions.py").read_text())
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     names = {
         text for text in texts if isinstance(text, str) and re.fullmatch("[A-Z][A-Za-z]+", text)

@@ -12,7 +12,7 @@ import yaml
 from jsonschema_rs import Draft7Validator
 
 from localkube.images.project import tag
-from spine_operator.manifests.naming import OPERATOR_NAME, PORT, selector
+from spine_operator.naming import OPERATOR_NAME, PORT, selector
 from spine_operator.settings import PREFIX, Settings, read_settings
 
 ROOT = Path(__file__).parents[3]

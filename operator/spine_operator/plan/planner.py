@@ -11,9 +11,8 @@ from typing import get_args
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document
 from spine_operator.certificates import LEAF_LIFE, stands_for
-from spine_operator.changes import is_quiet, next_step
-from spine_operator.children import child_acts, stale_statefulset
-from spine_operator.decisions import (
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import (
     Act,
     Apply,
     ApplyChild,
@@ -25,12 +24,13 @@ from spine_operator.decisions import (
     SetPace,
     Wait,
 )
-from spine_operator.observed import Observed
-from spine_operator.pods import forget, pods_of_new_set, resizes
-from spine_operator.seating import named_seats
+from spine_operator.plan.children import child_acts, stale_statefulset
+from spine_operator.plan.pods import forget, pods_of_new_set, resizes
+from spine_operator.plan.topology import is_quiet, next_step
+from spine_operator.plan.volumes import clean_up, recycle, store_labels
+from spine_operator.resource.seats import named_seats
+from spine_operator.resource.spec import Zone
 from spine_operator.secrets import certificate_names, purposes
-from spine_operator.spec import Zone
-from spine_operator.volumes import clean_up, recycle, store_labels
 
 PACE_SLOTS = 4  # slots that a node pulls at once; the bandwidth is bounded apart
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Seat
-from spine_operator.observed import Observed
-from spine_operator.seating import named_seats
+from spine_operator.observe.observed import Observed
+from spine_operator.resource.seats import named_seats
 
 
 def zones_of(observed: Observed, wanted: Wanted) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,13 @@ import logging
 from typing import assert_never
 
 from spine_core.errors import InvalidInputError, SpineError
-from spine_operator.decisions import (
+from spine_operator.manifests.document import topology_map
+from spine_operator.manifests.objects import Manifest
+from spine_operator.manifests.secret import secret
+from spine_operator.naming import FINALIZER
+from spine_operator.observe.node_endpoint import door_to
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import (
     Act,
     Apply,
     ApplyChild,
@@ -24,15 +30,9 @@ from spine_operator.decisions import (
     Resize,
     SetPace,
 )
-from spine_operator.manifests.document import topology_map
-from spine_operator.manifests.naming import FINALIZER
-from spine_operator.manifests.objects import Manifest
-from spine_operator.manifests.secret import secret
-from spine_operator.observe import door_to
-from spine_operator.observed import Observed
 from spine_operator.ports import ConflictError, Kind, NodeError, NotFoundError, Ports, RefusedError
+from spine_operator.resource.spec import Cluster, Identity
 from spine_operator.secrets import SecretValues, make_values
-from spine_operator.spec import Cluster, Identity
 
 logger = logging.getLogger("spine.acts")
 

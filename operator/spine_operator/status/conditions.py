@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from spine_operator.decisions import Blocked, Done, Plan, Wait
-from spine_operator.health import Health
-from spine_operator.observed import Observed
-from spine_operator.stalls import Stall, lost_quorum, stall_of
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import Blocked, Done, Plan, Wait
+from spine_operator.status.health import Health
+from spine_operator.status.stalled import Stall, lost_quorum, stall_of
 
 Truth = Literal["True", "False", "Unknown"]
 

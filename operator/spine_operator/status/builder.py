@@ -13,16 +13,21 @@ from typing import Any
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document
-from spine_operator.conditions import Condition, conditions_of, outdated_pods, stalled_conditions
-from spine_operator.decisions import Blocked, Done, Plan
-from spine_operator.health import Health, health_of
-from spine_operator.lines import nodes_of, zones_of
-from spine_operator.manifests.naming import selector
-from spine_operator.measures import quantity_of
-from spine_operator.observed import Observed
+from spine_operator.naming import selector
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import Blocked, Done, Plan
+from spine_operator.plan.volumes import left_over
 from spine_operator.ports import Json
-from spine_operator.stalls import Stall
-from spine_operator.volumes import left_over
+from spine_operator.resource.quantities import quantity_of
+from spine_operator.status.conditions import (
+    Condition,
+    conditions_of,
+    outdated_pods,
+    stalled_conditions,
+)
+from spine_operator.status.health import Health, health_of
+from spine_operator.status.rows import nodes_of, zones_of
+from spine_operator.status.stalled import Stall
 
 _OPERATIONS = {"join": "Join", "drain": "Drain", "replace": "Replace"}
 TARGETS_MAX, KEPT_MAX = 64, 128  # as many as the CRD's lists hold

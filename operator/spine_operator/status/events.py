@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from spine_core.planning.next_action import Step
-from spine_operator.decisions import Act, Blocked, DeleteClaim, Plan, Publish, RemoveFinalizer
-from spine_operator.manifests.naming import FIELD_MANAGER, digest
 from spine_operator.manifests.objects import API_VERSION, KIND
+from spine_operator.naming import FIELD_MANAGER, digest
+from spine_operator.plan.actions import Act, Blocked, DeleteClaim, Plan, Publish, RemoveFinalizer
 from spine_operator.ports import Json
-from spine_operator.spec import Identity
+from spine_operator.resource.spec import Identity
 
 SPELL_MS: Final = 600_000
 _PUBLISHED: Final = {

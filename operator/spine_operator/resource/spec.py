@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from spine_core.errors import InvalidInputError
-from spine_operator.manifests.naming import FINALIZER, IMPLICIT_ZONE, ClusterKey
-from spine_operator.measures import bytes_of, seconds_of
+from spine_operator.naming import FINALIZER, IMPLICIT_ZONE, ClusterKey
+from spine_operator.resource.quantities import bytes_of, seconds_of
 
 Json = Mapping[str, Any]
 

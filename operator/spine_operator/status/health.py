@@ -11,7 +11,7 @@ from spine_core.planning.observed_stores import SYNC_AGE_MAX_S
 from spine_core.planning.reports import Report
 from spine_core.replication.quorums import majority
 from spine_core.topology.document import Phase, StoreNumber
-from spine_operator.observed import Observed
+from spine_operator.observe.observed import Observed
 
 Replicas = frozenset[StoreNumber]
 Serving = Mapping[StoreNumber, Report]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.topology.document import Document, Seat, Zone
 from spine_core.topology.seats import ordinal_of, wanted_seats
-from spine_operator.manifests.naming import PORT
-from spine_operator.spec import Cluster
+from spine_operator.naming import PORT
+from spine_operator.resource.spec import Cluster
 
 AddressOf = Callable[[Seat], str | None]
 

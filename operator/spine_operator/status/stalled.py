@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from spine_operator.decisions import Blocked, Plan, Wait
-from spine_operator.health import Health
-from spine_operator.observed import Observed
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import Blocked, Plan, Wait
+from spine_operator.status.health import Health
 
 REASONS: Final = (
     "CertificateInvalid",

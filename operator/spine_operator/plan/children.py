@@ -1,4 +1,4 @@
-"""Which children a cluster has, and which of them differ from what we render. Pure.
+"""Which children of a cluster differ from what we render. Pure.
 
 A child is applied again when what we rendered last was another text (its annotation says so), or when
 a field of ours has been changed by somebody. Fields that are not ours never count, so applying twice
@@ -9,33 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spine_core.errors import InvalidInputError
-from spine_operator.decisions import ApplyChild, DeleteChild
-from spine_operator.manifests.budget import disruption_budget
-from spine_operator.manifests.config import config_map
-from spine_operator.manifests.naming import CLUSTER_LABEL, MANIFEST_ANNOTATION, digest
-from spine_operator.manifests.network import network_policy
+from spine_operator.manifests.children import simple_children
 from spine_operator.manifests.objects import Manifest
-from spine_operator.manifests.services import client_service, headless_service
 from spine_operator.manifests.statefulset import statefulset
-from spine_operator.measures import quantity_of
-from spine_operator.observed import ChildKey, Observed
-from spine_operator.ports import Json, Kind, kind_of
-from spine_operator.spec import Cluster, Identity, Zone
-
-
-def simple_children(cluster: Cluster) -> Mapping[ChildKey, Manifest | None]:
-    """Return every child that follows from the spec alone; None is one that it does without."""
-    manifests = (
-        headless_service(cluster),
-        client_service(cluster),
-        config_map(cluster),
-        disruption_budget(cluster),
-    )
-    policy = network_policy(cluster) if cluster.spec.access.network_policy else None
-    return {
-        **{(kind_of(one), one["metadata"]["name"]): one for one in manifests},
-        (Kind.NETWORK_POLICY, cluster.key.name): policy,
-    }
+from spine_operator.naming import MANIFEST_ANNOTATION, digest
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import ApplyChild, DeleteChild
+from spine_operator.ports import Json
+from spine_operator.resource.quantities import quantity_of
+from spine_operator.resource.spec import Zone
 
 
 def child_acts(observed: Observed) -> Iterator[ApplyChild | DeleteChild]:
@@ -85,15 +67,6 @@ def stamped(manifest: Manifest) -> Manifest:
 def differs(live: Json, manifest: Json) -> bool:
     """Whether a field of the manifest is missing from the live object or has another value."""
     return not _covers(live, manifest)
-
-
-def is_ours(live: Json, cluster: Identity, *, owned: bool) -> bool:
-    """Whether an object belongs to this cluster and, where it has an owner, to this very resource."""
-    metadata = live["metadata"]
-    if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:
-        return False
-    owners = [o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller")]
-    return owners == ([cluster.uid] if owned else [])
 
 
 def _covers(live: Any, wanted: Any) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Set as AbstractSet
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Seat
 from spine_core.topology.seats import seat_name
-from spine_operator.decisions import DeleteChild, Resize, Wait
-from spine_operator.observed import Observed
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import DeleteChild, Resize, Wait
 from spine_operator.ports import Kind
-from spine_operator.seating import named_seats, pods_for
+from spine_operator.resource.seats import named_seats, pods_for
 
 
 def pods_of_new_set(observed: Observed, wanted: Wanted, zone: str) -> int:

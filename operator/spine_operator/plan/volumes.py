@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document, Seat
 from spine_core.topology.seats import ordinal_of
-from spine_operator.decisions import Blocked, DeleteClaim, LabelClaim, Resize, Wait
-from spine_operator.manifests.naming import DELETE_AFTER_LABEL, STORE_LABEL
-from spine_operator.observed import Claim, Observed
-from spine_operator.pods import resize
-from spine_operator.seating import named_seats, pods_for
+from spine_operator.naming import DELETE_AFTER_LABEL, STORE_LABEL
+from spine_operator.observe.observed import Claim, Observed
+from spine_operator.plan.actions import Blocked, DeleteClaim, LabelClaim, Resize, Wait
+from spine_operator.plan.pods import resize
+from spine_operator.resource.seats import named_seats, pods_for
 
 
 def store_labels(observed: Observed) -> Iterator[LabelClaim]:

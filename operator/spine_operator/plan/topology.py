@@ -5,9 +5,9 @@ from typing import Final
 from spine_core.planning import next_action as core
 from spine_core.planning.guards import Block, Pass, barrier, document_whole
 from spine_core.planning.wanted import Wanted
-from spine_operator.decisions import Blocked, Decision, Done, Publish, Push, Wait
-from spine_operator.observed import Observed
-from spine_operator.pods import shrink
+from spine_operator.observe.observed import Observed
+from spine_operator.plan.actions import Blocked, Decision, Done, Publish, Push, Wait
+from spine_operator.plan.pods import shrink
 
 # guard → reason of Stalled, where only a human can help
 STALLS: Final = {

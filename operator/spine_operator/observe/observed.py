@@ -12,11 +12,10 @@ from functools import cached_property
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.topology.document import Document, Seat, Zone
 from spine_core.topology.placement import Placement
-from spine_operator.ports import Json, Kind
+from spine_operator.manifests.children import ChildKey
+from spine_operator.ports import Json
+from spine_operator.resource.spec import Cluster
 from spine_operator.secrets import SecretValues
-from spine_operator.spec import Cluster
-
-ChildKey = tuple[Kind, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

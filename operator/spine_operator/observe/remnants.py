@@ -1,23 +1,17 @@
-"""The end of a custom resource (operator.md §7.8): keep everything, or delete in a safe order.
+"""What is left of a cluster whose custom resource is being deleted.
 
-Retain: only the finalizer goes; Kubernetes then collects what the resource owns, and claims, Secrets
-and document stay for a resource of the same name. Delete: StatefulSets, then claims, then Secrets and
-document; what is on its way out holds nothing up, so a dead host leaves no document behind that names
-volumes which go. No node is asked. A deletion never hangs: after `LIMIT_S` the finalizer goes whatever
-is left.
+It is asked of Kubernetes only: no node is, and the spec may be one that cannot be read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spine_operator.children import is_ours
-from spine_operator.decisions import DeleteChild, RemoveFinalizer, Wait
-from spine_operator.manifests.naming import ClusterKey
+from spine_operator.manifests.objects import is_ours
 from spine_operator.manifests.secret import secret_name
+from spine_operator.naming import ClusterKey
 from spine_operator.ports import Json, Kind, KubePort, NotFoundError, kind_of
-from spine_operator.spec import Identity
+from spine_operator.resource.spec import Identity
 
-LIMIT_S = 360  # two minutes for each of the three steps
 _PURPOSES = ("client", "tls", "ca", "admin", "cluster")
 
 
@@ -46,23 +40,6 @@ async def observe_remnants(cluster: Identity, kube: KubePort) -> Steps:
         ("volume", [_remnant(m) for m in claims if _is_of_a_seat(m, key)]),
         ("secrets", await _unowned(cluster, kube)),
     )
-
-
-def plan_deletion(
-    cluster: Identity, steps: Steps, now_ms: int
-) -> DeleteChild | RemoveFinalizer | Wait:
-    """Return what to do next. `steps` may be stale or empty: every deletion carries a UID."""
-    assert cluster.deleted_ms is not None, "asked for a resource that is being deleted"
-    left = tuple(f"{one.kind.value.rpartition('/')[2]} {one.name}" for _, s in steps for one in s)
-    if now_ms - cluster.deleted_ms > LIMIT_S * 1000:
-        return RemoveFinalizer(left_over=left)
-    for step, remnants in steps:
-        for one in remnants:
-            if not one.terminating:
-                return DeleteChild(kind=one.kind, name=one.name, uid=one.uid, step=step)
-    if left:
-        return Wait(step="finalizer", message=f"waiting for {', '.join(left)}")
-    return RemoveFinalizer()
 
 
 async def _unowned(cluster: Identity, kube: KubePort) -> list[Remnant]:

@@ -8,16 +8,16 @@ from spine_core.errors import InvalidInputError
 from spine_core.topology.document import Document
 from spine_operator.certificates import expires_ms
 from spine_operator.manifests.document import DOCUMENT_KEY
-from spine_operator.manifests.naming import (
+from spine_operator.naming import (
     DELETE_AFTER_LABEL,
     PUBLISHED_ANNOTATION,
     REVISION_LABEL,
     STORE_LABEL,
 )
-from spine_operator.observed import Claim, Pod, ZoneSet
+from spine_operator.observe.observed import Claim, Pod, ZoneSet
 from spine_operator.ports import Json
+from spine_operator.resource.spec import parse_time
 from spine_operator.secrets import SecretValues
-from spine_operator.spec import parse_time
 
 _SECRET_KEYS: Mapping[str, frozenset[str]] = {
     "cluster": frozenset({"secret"}),

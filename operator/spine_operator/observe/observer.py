@@ -14,23 +14,25 @@ from spine_core.errors import InvalidInputError
 from spine_core.planning.observed_stores import Reports
 from spine_core.planning.reports import Report
 from spine_core.topology.document import Seat, Zone
-from spine_operator.children import is_ours, simple_children
+from spine_operator.manifests.children import ChildKey, simple_children
+from spine_operator.manifests.objects import is_ours
 from spine_operator.manifests.secret import secret_name
 from spine_operator.manifests.statefulset import image_of
-from spine_operator.measures import quantity_of
-from spine_operator.observed import ChildKey, Observed, ZoneSet
-from spine_operator.ports import Door, Json, Kind, NodeError, NotFoundError, Ports
-from spine_operator.readings import (
+from spine_operator.observe.node_endpoint import door_to
+from spine_operator.observe.observed import Observed, ZoneSet
+from spine_operator.observe.parse import (
     read_claim,
     read_document,
     read_expiry,
     read_pod,
     read_statefulset,
 )
-from spine_operator.seating import host_port, named_seats
+from spine_operator.ports import Json, Kind, NodeError, NotFoundError, Ports
+from spine_operator.resource.quantities import quantity_of
+from spine_operator.resource.seats import named_seats
+from spine_operator.resource.spec import Cluster, parse_cluster
+from spine_operator.resource.unsupported import refused_fields
 from spine_operator.secrets import SecretValues, Values, purposes, read_values
-from spine_operator.spec import Cluster, parse_cluster
-from spine_operator.unbuilt import refused_fields
 
 logger = logging.getLogger("spine.observe")
 
@@ -73,22 +75,6 @@ async def observe(resource: Json, ports: Ports) -> Observed:
         secrets=secrets,
         **document,
         **read_expiry(secrets),
-    )
-
-
-def door_to(cluster: Cluster, ports: Ports, secrets: SecretValues, seat: Seat) -> Door | None:
-    """Return how to reach a node, None while the Secrets for it are missing."""
-    authority = secrets.get("tls", {}).get("ca.crt") if cluster.spec.access.tls else None
-    token = secrets.get("admin", {}).get("token")
-    if token is None or (cluster.spec.access.tls and authority is None):
-        return None
-    scheme = "https" if authority else "http"
-    return Door(
-        seat=seat,
-        url=f"{scheme}://{host_port(cluster, seat, ports.address_of)}",
-        server_name=f"{seat}.{cluster.key.node_domain}",
-        authority=authority,
-        token=token,
     )
 
 

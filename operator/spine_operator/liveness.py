@@ -7,7 +7,7 @@ Source: operator.md §3, liveness.
 import asyncio
 from collections.abc import Callable
 
-from spine_operator.manifests.naming import ClusterKey
+from spine_operator.naming import ClusterKey
 
 TURN_LATE_S = 90.0  # three times the longest pause between two turns
 _REQUEST_BYTES_MAX = 8192
