@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from simulation.clients import KEYS, NAMESPACE, Client, History
-from simulation.world import World
+from simulation.cluster import SimulatedCluster
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import decode, split_body, version_in
 from spine_core.records.ids import slot_of
@@ -43,23 +43,23 @@ def _check_key(history: History, key: str) -> None:
     assert len(versions) == len(set(versions)), f"a version of {key} was issued twice"
 
 
-def check_served(world: World, history: History, since_s: float) -> None:
+def check_served(cluster: SimulatedCluster, history: History, since_s: float) -> None:
     """Liveness: whoever asks a node of a healed cluster is answered, if it is there to stay."""
-    assert world.document is not None
+    assert cluster.document is not None
     asked = [write for write in history.writes if write.began_s > since_s and write.ready]
     assert asked, "nobody asked"
-    staying = world.document.current.keys()
+    staying = cluster.document.current.keys()
     refused = [write for write in asked if write.version is None and write.seat in staying]
     assert not refused, f"a healed cluster refused {len(refused)}: {refused[:2]}"
 
 
-def check_kept(world: World, history: History) -> None:
+def check_kept(cluster: SimulatedCluster, history: History) -> None:
     """Hold every replica to the acknowledged writes, once all faults are over and repaired."""
-    assert world.document is not None
-    placement = Placement(world.document)
+    assert cluster.document is not None
+    placement = Placement(cluster.document)
     for key in KEYS:
-        slot = slot_of(NAMESPACE, key, world.document.slots)
-        replicas = [node for node in world.nodes if _number(node) in placement.write_set(slot)]
+        slot = slot_of(NAMESPACE, key, cluster.document.slots)
+        replicas = [node for node in cluster.nodes if _number(node) in placement.write_set(slot)]
         held = {node.store.get(key_of(slot, NAMESPACE, key)) for node in replicas}
         assert len(held) == 1, f"the replicas of {key} differ"
         (raw,) = held
@@ -85,50 +85,52 @@ def _number(node: Node) -> int | None:
     return view.number if view else None
 
 
-def clocks_agree(world: World, clients: Sequence[Client]) -> bool:
+def clocks_agree(cluster: SimulatedCluster, clients: Sequence[Client]) -> bool:
     """Whether nothing is ahead of the walls any more, as nodes and sessions are after a jump back."""
-    seen = [node.stamps.now() for node in world.nodes]
+    seen = [node.stamps.now() for node in cluster.nodes]
     latest = max(seen + [client.session.t for client in clients])
-    return all(ms_of(latest) <= m.clock.physical_ms() + 1 for m in world.machines.values())
+    return all(ms_of(latest) <= m.clock.physical_ms() + 1 for m in cluster.machines.values())
 
 
-def is_settled(world: World) -> bool:
+def is_settled(cluster: SimulatedCluster) -> bool:
     """Whether all replicas of all slots are at one epoch and hold the same."""
-    named = [node for node in world.nodes if node.membership.view and node.membership.view.number]
-    if not world.document or {node.membership.epoch for node in named} != {world.document.epoch}:
+    named = [node for node in cluster.nodes if node.membership.view and node.membership.view.number]
+    if not cluster.document or {node.membership.epoch for node in named} != {
+        cluster.document.epoch
+    }:
         return False
-    placement = Placement(world.document)
+    placement = Placement(cluster.document)
     roots: dict[int, set[bytes]] = defaultdict(set)
     for node in named:
         for slot in placement.slots_of(_number(node) or 0):
             roots[slot].add(node.store.root(slot))
     return all(len(of_slot) == 1 for of_slot in roots.values()) and len(named) == len(
-        world.document.named()
+        cluster.document.named()
     )
 
 
 class StableTimeCheck:
     """Remembers every stable time that any node believed in, and holds all disks to it for good."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, cluster: SimulatedCluster) -> None:
+        self._cluster = cluster
         self._believed: dict[tuple[int, str], int] = {}  # (slot, store id) → highest F
         self.highest = 0
 
     def age_s(self) -> float:
         """Return how far the highest stable time of any slot is behind."""
-        now_ms = max(machine.clock.physical_ms() for machine in self._world.machines.values())
+        now_ms = max(machine.clock.physical_ms() for machine in self._cluster.machines.values())
         return (now_ms - ms_of(self.highest)) / 1000
 
     def look(self) -> None:
         """Look at all nodes and disks at this instant; a slot that a store lost is forgotten."""
-        for machine in self._world.machines.values():
-            for slot in range(self._world.wanted.slots) if machine.process is not None else ():
+        for machine in self._cluster.machines.values():
+            for slot in range(self._cluster.wanted.slots) if machine.process is not None else ():
                 if slot not in machine.node.store.owned:
                     self._believed.pop((slot, machine.node.store_id()), None)
-        for node in self._world.nodes:
+        for node in self._cluster.nodes:
             self._believe(node)
-        for slot in range(self._world.wanted.slots):
+        for slot in range(self._cluster.wanted.slots):
             self._compare(slot)
 
     def _believe(self, node: Node) -> None:
@@ -145,12 +147,12 @@ class StableTimeCheck:
     def _compare(self, slot: int) -> None:
         held = {
             seat: (
-                discard_implausible,
+                stable,
                 {key: version_in(raw) for key, raw in _records(machine.node, slot)},
             )
-            for seat, machine in self._world.machines.items()
+            for seat, machine in self._cluster.machines.items()
             if machine.process is not None
-            and (discard_implausible := self._believed.get((slot, machine.node.store_id())))
+            and (stable := self._believed.get((slot, machine.node.store_id())))
         }
         for there, (stable, records) in held.items():
             for key, version in records.items():

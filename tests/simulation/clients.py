@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from simulation.world import CrashedError, Process, World
+from simulation.cluster import CrashedError, Process, SimulatedCluster
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import ORDER, Model
 from spine_core.records.encoding import Record
@@ -72,8 +72,10 @@ def memory(content: str, tags: Sequence[str] = ()) -> bytes:
 class Client:
     """An agent with one session, which asks any node that runs."""
 
-    def __init__(self, world: World, history: History, name: str, random: Random) -> None:
-        self._world, self._history, self._name, self._random = world, history, name, random
+    def __init__(
+        self, cluster: SimulatedCluster, history: History, name: str, random: Random
+    ) -> None:
+        self._cluster, self._history, self._name, self._random = cluster, history, name, random
         self.session = Session()
         self.wrote: dict[str, Version] = {}  # key → newest acknowledged write of this session
         self._count = 0
@@ -82,8 +84,8 @@ class Client:
     async def run(self) -> None:
         """Write and read, until told to stop."""
         while self.working:
-            await self._world.sleep(self._random.expovariate(1 / PAUSE_S))
-            running = [m.process for m in self._world.machines.values() if m.process is not None]
+            await self._cluster.sleep(self._random.expovariate(1 / PAUSE_S))
+            running = [m.process for m in self._cluster.machines.values() if m.process is not None]
             if running:
                 await self.act(self._random.choice(running))
 
@@ -99,7 +101,7 @@ class Client:
     async def write(self, process: Process, key: str) -> Version | None:
         """Write something that nobody else writes, or delete."""
         self._count += 1
-        began_s, outcome, version = self._world.now_s, "ok", None
+        began_s, outcome, version = self._cluster.now_s, "ok", None
         ready = process.node.ready() is None
         body = None if self._random.random() < 0.1 else memory(f"{self._name} {self._count}")
         request = WriteRequest(
@@ -119,7 +121,7 @@ class Client:
                 key=key,
                 body=body,
                 began_s=began_s,
-                ended_s=self._world.now_s,
+                ended_s=self._cluster.now_s,
                 version=version,
                 outcome=outcome,
                 seat=process.machine.seat,
@@ -130,7 +132,7 @@ class Client:
 
     async def read(self, process: Process, key: str, model: Model) -> Record | None:
         """Read a key with the session."""
-        began_s, needed = self._world.now_s, self.wrote.get(key, ABSENT)
+        began_s, needed = self._cluster.now_s, self.wrote.get(key, ABSENT)
         request = ReadRequest(
             namespace=NAMESPACE, memory_id=key, session=self.session, model=model,
             deadline=began_s + TIMEOUT_S,
@@ -146,7 +148,7 @@ class Client:
                 key=key,
                 model=model,
                 began_s=began_s,
-                ended_s=self._world.now_s,
+                ended_s=self._cluster.now_s,
                 version=done.record.version if done.record else ABSENT,
                 needed=needed,
             )

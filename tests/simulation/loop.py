@@ -26,7 +26,9 @@ class _Timers:
         self._loop = loop
 
     def select(self, timeout: float | None) -> list[Any]:
-        assert timeout is not None, "nothing is ready and no timer runs: the world stands still"
+        assert timeout is not None, (
+            "nothing is ready and no timer runs: the simulation stands still"
+        )
         self._loop.virtual_s += max(0.0, timeout)
         return []
 
@@ -76,16 +78,3 @@ def _owned(
     if owner is not None:
         owner.add(task)
     return task
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a simulation to its end."""
-    loop = VirtualLoop()
-    try:
-        asyncio.set_event_loop(loop)
-        return loop.run_until_complete(main)
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        asyncio.set_event_loop(None)
-        loop.close()

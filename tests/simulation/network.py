@@ -53,6 +53,7 @@ class Weather:
     repeat_share: float = 0.01
 
 
+ROUGH = Weather()
 CALM = Weather(loss_share=0.0, held_share=0.0)
 
 
@@ -61,7 +62,7 @@ class Network:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self.weather = Weather()
+        self.weather = ROUGH
         self.processes: dict[str, Process] = {}
         self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing passes
 

@@ -15,10 +15,10 @@ from simulation.checks import (
     is_settled,
 )
 from simulation.clients import Client, History
+from simulation.cluster import SimulatedCluster
 from simulation.faults import Faults
 from simulation.network import CALM
 from simulation.steps import write
-from simulation.world import World
 
 CLIENTS = 6
 RECORDS = 300
@@ -26,12 +26,14 @@ LOOK_S = 0.5
 HEALED_S = 5.0  # after the last fault, until everything works again
 
 
-async def founded(world: World) -> None:
+async def founded(cluster: SimulatedCluster) -> None:
     """Wait until the cluster serves."""
-    await world.until(lambda: all(node.ready() is None for node in world.nodes), "all nodes ready")
+    await cluster.until(
+        lambda: all(node.ready() is None for node in cluster.nodes), "all nodes ready"
+    )
 
 
-async def fill(cluster: World) -> None:
+async def fill(cluster: SimulatedCluster) -> None:
     """Give the cluster something to move."""
     weather, cluster.network.weather = cluster.network.weather, CALM
     first = next(iter(cluster.machines.values()))
@@ -50,41 +52,41 @@ class Load:
 
 @asynccontextmanager
 async def load(
-    world: World, *, faults: Faults | None = None, clients: int = CLIENTS
+    cluster: SimulatedCluster, *, faults: Faults | None = None, clients: int = CLIENTS
 ) -> AsyncIterator[Load]:
     """Let clients work and disks be watched, with or without faults; then heal and check all."""
-    history, stable = History(), StableTimeCheck(world)
+    history, stable = History(), StableTimeCheck(cluster)
     agents = [
-        Client(world, history, f"c{number}", Random(world.random.random()))
+        Client(cluster, history, f"c{number}", Random(cluster.random.random()))
         for number in range(clients)
     ]
     working = [asyncio.create_task(agent.run()) for agent in agents]
-    beside = [asyncio.create_task(_watch(world, stable))]
+    beside = [asyncio.create_task(_watch(cluster, stable))]
     if faults is not None:
         beside.append(asyncio.create_task(faults.run()))
     for task in (*working, *beside):
-        task.add_done_callback(world.note)
+        task.add_done_callback(cluster.note)
     yield Load(history, stable)
     for task in beside:
         task.cancel()
     await asyncio.wait(beside)
-    world.heal()
-    await world.until(lambda: clocks_agree(world, agents), "clocks agree")
-    await world.sleep(HEALED_S)
-    healed_s = world.now_s
-    await world.sleep(HEALED_S)
+    cluster.heal()
+    await cluster.until(lambda: clocks_agree(cluster, agents), "clocks agree")
+    await cluster.sleep(HEALED_S)
+    healed_s = cluster.now_s
+    await cluster.sleep(HEALED_S)
     for agent in agents:
         agent.working = False
     await asyncio.wait(working)
-    check_served(world, history, healed_s)
-    await world.until(lambda: is_settled(world), "all replicas hold the same")
+    check_served(cluster, history, healed_s)
+    await cluster.until(lambda: is_settled(cluster), "all replicas hold the same")
     stable.look()
     check_history(history)
-    check_kept(world, history)
-    assert not world.failures, world.failures
+    check_kept(cluster, history)
+    assert not cluster.failures, cluster.failures
 
 
-async def _watch(world: World, stable: StableTimeCheck) -> None:
+async def _watch(cluster: SimulatedCluster, stable: StableTimeCheck) -> None:
     while True:
-        await world.sleep(LOOK_S)
+        await cluster.sleep(LOOK_S)
         stable.look()

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import cast
 
 from simulation.clients import NAMESPACE, TIMEOUT_S, memory
+from simulation.cluster import SLOTS, Machine, SimulatedCluster
 from simulation.disk import VirtualWriter
-from simulation.world import SLOTS, Machine, World
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode, version_in
@@ -39,7 +39,7 @@ async def write(
         memory=None if content is None else memory(content, tags),
         principal="tester",
         session=session,
-        deadline=machine.world.now_s + TIMEOUT_S,
+        deadline=machine.cluster.now_s + TIMEOUT_S,
         idempotency_key=idempotency_key,
         model=model,
         tags=tags,
@@ -56,7 +56,7 @@ async def read(
         namespace=NAMESPACE,
         memory_id=key,
         session=session,
-        deadline=machine.world.now_s + TIMEOUT_S,
+        deadline=machine.cluster.now_s + TIMEOUT_S,
         model=model,
     )
     return await machine.up.ask(machine.node.read(request))
@@ -101,17 +101,17 @@ async def answer_of(
 ) -> tuple[ReplicaStatus, Body]:
     """Call a node as a peer does; return its answer."""
     answers = call(machine, method, body, epoch=epoch, hlc=hlc)
-    await machine.world.until(lambda: bool(answers), f"{machine.seat} answers {method}")
+    await machine.cluster.until(lambda: bool(answers), f"{machine.seat} answers {method}")
     ((status, reply),) = answers
     return ReplicaStatus(status), reply
 
 
-def cut_off(world: World, seat: str, others: Iterable[str] | None = None) -> None:
+def cut_off(cluster: SimulatedCluster, seat: str, others: Iterable[str] | None = None) -> None:
     """Let nothing pass between a machine and others, all of them unless told."""
-    machine = world.machines[seat]
-    for other in others if others is not None else set(world.machines) - {seat}:
-        there = world.machines[other]
-        world.network.cuts |= {(machine.url, there.url), (there.url, machine.url)}
+    machine = cluster.machines[seat]
+    for other in others if others is not None else set(cluster.machines) - {seat}:
+        there = cluster.machines[other]
+        cluster.network.cuts |= {(machine.url, there.url), (there.url, machine.url)}
 
 
 def planted(key: str, version: Version) -> Put:
@@ -131,7 +131,7 @@ async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: in
         await machine.node.store.submit(Put(place, slot, raw, version, epoch, deadline_rule=False))
 
 
-def in_phase(cluster: World, phase: Phase) -> bool:
+def in_phase(cluster: SimulatedCluster, phase: Phase) -> bool:
     assert cluster.document is not None
     return cluster.document.phase is phase and len(cluster.published) > 1
 

@@ -1,11 +1,11 @@
 """Single writes whose outcome a run of many would only meet by chance."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from simulation.clients import TIMEOUT_S
+from simulation.cluster import Machine, SimulatedCluster
 from simulation.steps import (
     answer_of,
     cut_off,
@@ -17,7 +17,6 @@ from simulation.steps import (
     read,
     write,
 )
-from simulation.world import Machine, World
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import encode, version_in
@@ -29,108 +28,85 @@ from spine_node.links.frames import EMPTY, Request, unpack
 from spine_node.links.server import Outcome
 from spine_node.store import StoreBusyError, checksum
 
-Steps = Callable[[World], Awaitable[None]]
+
+async def test_a_write_behind_a_faster_clock_is_stamped_above_it(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    a.clock.offset_ms = 900
+    first = await write(a, "k", "first")
+    second = await write(b, "k", "second")
+    assert second.record.version > first.record.version
+    assert (await read(a, "k", Model.CAUSAL)).record == second.record
 
 
-def test_a_write_behind_a_faster_clock_is_stamped_above_it(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        a.clock.offset_ms = 900
-        first = await write(a, "k", "first")
-        second = await write(b, "k", "second")
-        assert second.record.version > first.record.version
-        assert (await read(a, "k", Model.CAUSAL)).record == second.record
-
-    calm(steps)
-
-
-def test_a_write_waits_for_its_clock_below_a_version_too_far_ahead(
-    calm: Callable[[Steps], None],
+async def test_a_write_waits_for_its_clock_below_a_version_too_far_ahead(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        ahead = make_version(hlc_from_ms(cluster.machines["a"].clock.physical_ms() + 1800), 9)
-        for seat in "ab":
-            await cluster.machines[seat].node.store.submit(planted("k", ahead))
-        done = await write(cluster.machines["c"], "k", "above")
-        assert done.record.version > ahead
-
-    calm(steps)
+    ahead = make_version(hlc_from_ms(cluster.machines["a"].clock.physical_ms() + 1800), 9)
+    for seat in "ab":
+        await cluster.machines[seat].node.store.submit(planted("k", ahead))
+    done = await write(cluster.machines["c"], "k", "above")
+    assert done.record.version > ahead
 
 
-def test_an_acknowledged_write_is_on_two_disks(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        cut_off(cluster, "c")
-        done = await write(cluster.machines["a"], "k", "x")
-        for machine in list(cluster.machines.values()):
-            await machine.crash()
-            machine.start()
-        copies = [held(cluster.machines[seat], "k") for seat in "ab"]
-        assert copies == [done.record.version] * 2
-
-    calm(steps)
+async def test_an_acknowledged_write_is_on_two_disks(cluster: SimulatedCluster) -> None:
+    cut_off(cluster, "c")
+    done = await write(cluster.machines["a"], "k", "x")
+    for machine in list(cluster.machines.values()):
+        await machine.crash()
+        machine.start()
+    copies = [held(cluster.machines[seat], "k") for seat in "ab"]
+    assert copies == [done.record.version] * 2
 
 
-def test_a_write_without_a_quorum_says_whether_it_may_have_applied(
-    calm: Callable[[Steps], None],
+async def test_a_write_without_a_quorum_says_whether_it_may_have_applied(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        await cluster.machines["b"].crash()
-        await cluster.machines["c"].crash()
-        await cluster.sleep(1.0)
+    await cluster.machines["b"].crash()
+    await cluster.machines["c"].crash()
+    await cluster.sleep(1.0)
+    problem = await problem_of(cluster.machines["a"], "k")
+    assert problem is not None
+    assert (problem.code, problem.outcome) == ("quorum-unavailable", "indeterminate")
+    assert held(cluster.machines["a"], "k") is not None
+
+
+async def test_a_write_whose_deadline_has_passed_was_not_applied(cluster: SimulatedCluster) -> None:
+    await write(cluster.machines["a"], "other", "the mark of the clock is ahead now")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simulation.steps.TIMEOUT_S", 0.0)
         problem = await problem_of(cluster.machines["a"], "k")
-        assert problem is not None
-        assert (problem.code, problem.outcome) == ("quorum-unavailable", "indeterminate")
-        assert held(cluster.machines["a"], "k") is not None
-
-    calm(steps)
-
-
-def test_a_write_whose_deadline_has_passed_was_not_applied(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        await write(cluster.machines["a"], "other", "the mark of the clock is ahead now")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("simulation.steps.TIMEOUT_S", 0.0)
-            problem = await problem_of(cluster.machines["a"], "k")
-        assert problem is not None
-        assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
-        await cluster.sleep(1.0)
-        assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
-
-    calm(steps)
+    assert problem is not None
+    assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
+    await cluster.sleep(1.0)
+    assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
 
 
-def test_a_write_is_answered_in_time_though_the_disk_of_its_node_hangs(
-    calm: Callable[[Steps], None],
+async def test_a_write_is_answered_in_time_though_the_disk_of_its_node_hangs(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        hang(a)
-        await cluster.sleep(1.0)  # the mark below which it may stamp is used up
-        asking = asyncio.create_task(problem_of(a, "k"))
-        await asyncio.wait({asking}, timeout=TIMEOUT_S + 0.1)
-        assert asking.done()
-        problem = asking.result()
-        assert problem is not None
-        assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
-
-    calm(steps)
+    a = cluster.machines["a"]
+    hang(a)
+    await cluster.sleep(1.0)  # the mark below which it may stamp is used up
+    asking = asyncio.create_task(problem_of(a, "k"))
+    await asyncio.wait({asking}, timeout=TIMEOUT_S + 0.1)
+    assert asking.done()
+    problem = asking.result()
+    assert problem is not None
+    assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
 
 
 @pytest.mark.parametrize(
     ("model", "tags"),
     [(Model.STRONG, ()), (None, ("lock",)), (Model.EVENTUAL, ("note", "critical"))],
 )
-def test_a_write_that_must_be_strong_is_refused_and_applied_nowhere(
-    calm: Callable[[Steps], None], model: Model | None, tags: tuple[str, ...]
+async def test_a_write_that_must_be_strong_is_refused_and_applied_nowhere(
+    cluster: SimulatedCluster, model: Model | None, tags: tuple[str, ...]
 ) -> None:
-    async def steps(cluster: World) -> None:
-        with pytest.raises(ProblemError) as refused:
-            await write(cluster.machines["a"], "k", "x", model=model, tags=tags)
-        assert (refused.value.code, refused.value.outcome) == ("not-implemented", "not-applied")
-        await cluster.sleep(1.0)
-        assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
-
-    calm(steps)
+    with pytest.raises(ProblemError) as refused:
+        await write(cluster.machines["a"], "k", "x", model=model, tags=tags)
+    assert (refused.value.code, refused.value.outcome) == ("not-implemented", "not-applied")
+    await cluster.sleep(1.0)
+    assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
 
 
 def refuse_once(machine: Machine) -> None:
@@ -145,179 +121,149 @@ def refuse_once(machine: Machine) -> None:
     handlers["put"] = refuse
 
 
-def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(
-    calm: Callable[[Steps], None],
+async def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b, c = (cluster.machines[seat] for seat in "abc")
-        put = a.node.replica.put_local
-        versions: list[Version] = []
+    a, b, c = (cluster.machines[seat] for seat in "abc")
+    put = a.node.replica.put_local
+    versions: list[Version] = []
 
-        def noting(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
-            versions.append(version_in(raw))
-            return put(key, slot, raw, epoch=epoch, write_back=write_back)
+    def noting(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
+        versions.append(version_in(raw))
+        return put(key, slot, raw, epoch=epoch, write_back=write_back)
 
-        a.node.replica.put_local = noting  # type: ignore[method-assign, assignment]
-        for machine in (b, c):
-            refuse_once(machine)
-        done = await write(a, "k", "x")
-        assert versions == [done.record.version] * 2
-
-    calm(steps)
+    a.node.replica.put_local = noting  # type: ignore[method-assign, assignment]
+    for machine in (b, c):
+        refuse_once(machine)
+    done = await write(a, "k", "x")
+    assert versions == [done.record.version] * 2
 
 
-def test_a_write_is_stamped_above_all_that_its_session_has_seen(
-    calm: Callable[[Steps], None],
+async def test_a_write_is_stamped_above_all_that_its_session_has_seen(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        seen = a.node.stamps.now() + hlc_from_ms(MAX_DRIFT_MS - 100)
-        done = await write(a, "k", "x", session=Session(t=seen))
-        assert hlc_of(done.record.version) > seen
-        far = Session(t=a.node.stamps.now() + hlc_from_ms(2 * MAX_DRIFT_MS))
-        with pytest.raises(ProblemError) as refused:
-            await write(a, "k", "y", session=far)
-        assert (refused.value.code, refused.value.outcome) == ("clock-skew", "not-applied")
-
-    calm(steps)
+    a = cluster.machines["a"]
+    seen = a.node.stamps.now() + hlc_from_ms(MAX_DRIFT_MS - 100)
+    done = await write(a, "k", "x", session=Session(t=seen))
+    assert hlc_of(done.record.version) > seen
+    far = Session(t=a.node.stamps.now() + hlc_from_ms(2 * MAX_DRIFT_MS))
+    with pytest.raises(ProblemError) as refused:
+        await write(a, "k", "y", session=far)
+    assert (refused.value.code, refused.value.outcome) == ("clock-skew", "not-applied")
 
 
-def test_a_create_that_comes_too_late_is_stamped_anew(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        issue = a.node.stamps.version
-        late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), 1)
+async def test_a_create_that_comes_too_late_is_stamped_anew(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    issue = a.node.stamps.version
+    late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), 1)
 
-        async def issued_long_ago(_store: int, _left_s: float) -> Version:
-            a.node.stamps.version = issue  # type: ignore[method-assign]
-            return late
+    async def issued_long_ago(_store: int, _left_s: float) -> Version:
+        a.node.stamps.version = issue  # type: ignore[method-assign]
+        return late
 
-        a.node.stamps.version = issued_long_ago  # type: ignore[method-assign, assignment]
-        done = await write(a, None, "created")
-        assert done.record.version > late
-        assert done.created
-
-    calm(steps)
+    a.node.stamps.version = issued_long_ago  # type: ignore[method-assign, assignment]
+    done = await write(a, None, "created")
+    assert done.record.version > late
+    assert done.created
 
 
-def test_a_create_is_made_once_per_idempotency_key(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        first = await write(cluster.machines["a"], None, "once", idempotency_key="k1")
-        again = await write(cluster.machines["b"], None, "once", idempotency_key="k1")
-        assert (again.memory_id, again.record, again.replayed) == (
-            first.memory_id,
-            first.record,
-            True,
-        )
-
-    calm(steps)
+async def test_a_create_is_made_once_per_idempotency_key(cluster: SimulatedCluster) -> None:
+    first = await write(cluster.machines["a"], None, "once", idempotency_key="k1")
+    again = await write(cluster.machines["b"], None, "once", idempotency_key="k1")
+    assert (again.memory_id, again.record, again.replayed) == (
+        first.memory_id,
+        first.record,
+        True,
+    )
 
 
-def test_a_key_that_was_used_with_another_body_is_refused(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        await write(cluster.machines["a"], None, "once", idempotency_key="k1")
-        with pytest.raises(ProblemError) as refused:
-            await write(cluster.machines["b"], None, "other", idempotency_key="k1")
-        assert refused.value.code == "idempotency-key-reused"
-
-    calm(steps)
+async def test_a_key_that_was_used_with_another_body_is_refused(cluster: SimulatedCluster) -> None:
+    await write(cluster.machines["a"], None, "once", idempotency_key="k1")
+    with pytest.raises(ProblemError) as refused:
+        await write(cluster.machines["b"], None, "other", idempotency_key="k1")
+    assert refused.value.code == "idempotency-key-reused"
 
 
 @pytest.mark.parametrize("ended", ["deleted", "expired"])
-def test_a_retry_of_a_create_whose_memory_has_ended_is_told_so(
-    calm: Callable[[Steps], None], ended: str
+async def test_a_retry_of_a_create_whose_memory_has_ended_is_told_so(
+    cluster: SimulatedCluster, ended: str
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        ttl = 1 if ended == "expired" else None
-        first = await write(a, None, "once", idempotency_key="k1", ttl_seconds=ttl)
-        if ended == "deleted":
-            await write(a, first.memory_id, None)
-        await cluster.sleep(2.0)
-        with pytest.raises(ProblemError) as refused:
-            await write(cluster.machines["b"], None, "once", idempotency_key="k1")
-        assert refused.value.code == "gone"
-
-    calm(steps)
+    a = cluster.machines["a"]
+    ttl = 1 if ended == "expired" else None
+    first = await write(a, None, "once", idempotency_key="k1", ttl_seconds=ttl)
+    if ended == "deleted":
+        await write(a, first.memory_id, None)
+    await cluster.sleep(2.0)
+    with pytest.raises(ProblemError) as refused:
+        await write(cluster.machines["b"], None, "once", idempotency_key="k1")
+    assert refused.value.code == "gone"
 
 
 def deaf(hlc: int) -> None:
     """Be a clock that follows nobody."""
 
 
-def test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one(
-    calm: Callable[[Steps], None],
+async def test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        a.clock.offset_ms = 450
-        first = await write(a, None, "once", idempotency_key="k1")
-        look = b.node.reading.quorum
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    a.clock.offset_ms = 450
+    first = await write(a, None, "once", idempotency_key="k1")
+    look = b.node.reading.quorum
 
-        async def looked_too_early(*_args: object) -> None:
-            b.node.reading.quorum = look  # type: ignore[method-assign]
+    async def looked_too_early(*_args: object) -> None:
+        b.node.reading.quorum = look  # type: ignore[method-assign]
 
-        b.node.reading.quorum = looked_too_early  # type: ignore[method-assign, assignment]
-        b.node.stamps.see = deaf  # type: ignore[method-assign]
-        again = await write(b, None, "once", idempotency_key="k1")
-        assert (again.memory_id, again.record) == (first.memory_id, first.record)
-
-    calm(steps)
+    b.node.reading.quorum = looked_too_early  # type: ignore[method-assign, assignment]
+    b.node.stamps.see = deaf  # type: ignore[method-assign]
+    again = await write(b, None, "once", idempotency_key="k1")
+    assert (again.memory_id, again.record) == (first.memory_id, first.record)
 
 
-def test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one(
-    calm: Callable[[Steps], None],
+async def test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        for seat in "bc":
-            await cluster.machines[seat].crash()
-        await cluster.sleep(1.0)
-        a = cluster.machines["a"]
-        put = a.node.replica.put_local
-        puts: list[bytes] = []
+    for seat in "bc":
+        await cluster.machines[seat].crash()
+    await cluster.sleep(1.0)
+    a = cluster.machines["a"]
+    put = a.node.replica.put_local
+    puts: list[bytes] = []
 
-        def once(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
-            puts.append(key)
-            if len(puts) > 1:
-                raise StoreBusyError("many wait")
-            return put(key, slot, raw, epoch=epoch, write_back=write_back)
+    def once(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
+        puts.append(key)
+        if len(puts) > 1:
+            raise StoreBusyError("many wait")
+        return put(key, slot, raw, epoch=epoch, write_back=write_back)
 
-        a.node.replica.put_local = once  # type: ignore[method-assign, assignment]
-        problem = await problem_of(a, "k")
-        assert len(puts) > 1
-        assert problem is not None
-        assert problem.outcome == "indeterminate"
-
-    calm(steps)
+    a.node.replica.put_local = once  # type: ignore[method-assign, assignment]
+    problem = await problem_of(a, "k")
+    assert len(puts) > 1
+    assert problem is not None
+    assert problem.outcome == "indeterminate"
 
 
-def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is_too_late(
-    calm: Callable[[Steps], None],
+async def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is_too_late(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        stamped = make_version(b.node.stamps.now(), 2)
-        slot, place = place_of("late")
-        await cluster.sleep(30.0)  # rounds of pulls: stable time has passed the stamp
-        assert b.node.stable.of(b.node.membership.member_view(), slot) > hlc_of(stamped)
-        await a.crash()
-        a.clock.offset_ms = -3_600_000
-        a.start()
-        put = planted("late", stamped)
-        answer, _ = await answer_of(a, "put", [place, slot, put.raw, False], epoch=1)
-        assert answer == "late"
-
-    calm(steps)
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    stamped = make_version(b.node.stamps.now(), 2)
+    slot, place = place_of("late")
+    await cluster.sleep(30.0)  # rounds of pulls: stable time has passed the stamp
+    assert b.node.stable.of(b.node.membership.member_view(), slot) > hlc_of(stamped)
+    await a.crash()
+    a.clock.offset_ms = -3_600_000
+    a.start()
+    put = planted("late", stamped)
+    answer, _ = await answer_of(a, "put", [place, slot, put.raw, False], epoch=1)
+    assert answer == "late"
 
 
-def test_a_copy_of_a_peer_is_answered_with_the_floor(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        done = await write(a, "k", "x")
-        slot, place = place_of("k")
-        answer, body = await answer_of(a, "get", [slot, [place, place[:2] + b"none"]], epoch=1)
-        (copy, missing), floor = unpack(body)
-        assert (answer, missing, floor) == ("ok", None, 0)
-        assert copy == encode(done.record, checksum)
-
-    calm(steps)
+async def test_a_copy_of_a_peer_is_answered_with_the_floor(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    done = await write(a, "k", "x")
+    slot, place = place_of("k")
+    answer, body = await answer_of(a, "get", [slot, [place, place[:2] + b"none"]], epoch=1)
+    (copy, missing), floor = unpack(body)
+    assert (answer, missing, floor) == ("ok", None, 0)
+    assert copy == encode(done.record, checksum)

@@ -1,14 +1,11 @@
 """What nodes make of each other's news."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
-from simulation.world import Machine, World
+from simulation.cluster import Machine, SimulatedCluster
 from spine_core.replication.gossip import NodeState
-
-Steps = Callable[[World], Awaitable[None]]
 
 
 def state_at(machine: Machine, store: int) -> NodeState:
@@ -29,22 +26,17 @@ def alarms(machine: Machine) -> int:
 
 
 @pytest.mark.parametrize(("teller", "alarmed"), [("c", 0), ("b", 1)])
-def test_only_what_a_store_says_of_itself_shows_its_disk(
-    calm: Callable[[Steps], None], teller: str, alarmed: int
+async def test_only_what_a_store_says_of_itself_shows_its_disk(
+    cluster: SimulatedCluster, teller: str, alarmed: int
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        await cluster.sleep(5.0)
-        numbers = {
-            info.seat: n for n, info in a.node.membership.member_view().document.stores.items()
-        }
-        of_b = state_at(a, numbers["b"])
-        await b.crash()
-        b.start()
-        await cluster.sleep(10.0)
-        assert state_at(a, numbers["b"]).boot > of_b.boot
-        a.node.gossiping._merge([replace(of_b, beat=10**6)], said_by=numbers[teller])
-        assert state_at(a, numbers["b"]).boot > of_b.boot
-        assert alarms(a) == alarmed
-
-    calm(steps)
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    await cluster.sleep(5.0)
+    numbers = {info.seat: n for n, info in a.node.membership.member_view().document.stores.items()}
+    of_b = state_at(a, numbers["b"])
+    await b.crash()
+    b.start()
+    await cluster.sleep(10.0)
+    assert state_at(a, numbers["b"]).boot > of_b.boot
+    a.node.gossiping._merge([replace(of_b, beat=10**6)], said_by=numbers[teller])
+    assert state_at(a, numbers["b"]).boot > of_b.boot
+    assert alarms(a) == alarmed

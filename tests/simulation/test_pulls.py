@@ -1,15 +1,15 @@
 """Pulls bring all of it or say nothing: anti-entropy, stable time, and the slots of a change."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from simulation.checks import is_settled
+from simulation.cluster import Machine, SimulatedCluster
 from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
 from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, pull_nothing, write
-from simulation.world import Machine, World
 from spine_core.records.versions import hlc_from_ms, hlc_of
 from spine_core.replication.pull_sources import displaced_by
 from spine_core.replication.replica_status import ReplicaStatus
@@ -20,8 +20,6 @@ from spine_node.links.server import Outcome
 from spine_node.ports import WriteOutcome
 from spine_node.store import StoreBusyError
 from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
-
-Steps = Callable[[World], Awaitable[None]]
 
 
 def row(machine: Machine) -> dict[int, int]:
@@ -38,83 +36,71 @@ def lacking(machine: Machine, count: int) -> int:
     ("limit", "size"),
     [("KEYS_MAX", 3), ("PAGE_BYTES_MAX", 300), ("PAGE_RECORDS_MAX", 2)],
 )
-def test_a_pull_of_many_answers_brings_every_record(
-    calm: Callable[[Steps], None], monkeypatch: pytest.MonkeyPatch, limit: str, size: int
+async def test_a_pull_of_many_answers_brings_every_record(
+    cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch, limit: str, size: int
 ) -> None:
-    async def steps(cluster: World) -> None:
-        monkeypatch.setattr(f"spine_node.engine.replication.pull_server.{limit}", size)
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        await plant(a, 100)
-        before = row(b)[1]
-        await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
-        assert lacking(b, 100) == 0
-        await cluster.until(lambda: is_settled(cluster), "all hold the same")
-
-    calm(steps)
+    monkeypatch.setattr(f"spine_node.engine.replication.pull_server.{limit}", size)
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    await plant(a, 100)
+    before = row(b)[1]
+    await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
+    assert lacking(b, 100) == 0
+    await cluster.until(lambda: is_settled(cluster), "all hold the same")
 
 
-def test_a_pull_that_is_cut_moves_no_row(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        await plant(a, 100)
-        before = row(b)
-        whole = b.node.pulling.merge
+async def test_a_pull_that_is_cut_moves_no_row(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    await plant(a, 100)
+    before = row(b)
+    whole = b.node.pulling.merge
 
-        async def cut(*_args: object, **_names: object) -> int:
-            raise PullCutError("cut")
+    async def cut(*_args: object, **_names: object) -> int:
+        raise PullCutError("cut")
 
-        b.node.pulling.merge = cut  # type: ignore[method-assign]
-        await cluster.sleep(3 * ROUND_S)
-        assert row(b)[1] == before[1]
-        assert row(b)[3] == before[3] or lacking(cluster.machines["c"], 100) == 100
-        assert lacking(b, 100) == 100
-        b.node.pulling.merge = whole  # type: ignore[method-assign]
-        await cluster.until(lambda: row(b)[1] > before[1], "b has pulled from a")
-        assert lacking(b, 100) == 0
-
-    calm(steps)
+    b.node.pulling.merge = cut  # type: ignore[method-assign]
+    await cluster.sleep(3 * ROUND_S)
+    assert row(b)[1] == before[1]
+    assert row(b)[3] == before[3] or lacking(cluster.machines["c"], 100) == 100
+    assert lacking(b, 100) == 100
+    b.node.pulling.merge = whole  # type: ignore[method-assign]
+    await cluster.until(lambda: row(b)[1] > before[1], "b has pulled from a")
+    assert lacking(b, 100) == 0
 
 
-def test_a_row_says_when_the_pull_began_not_when_it_ended(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        before = row(b)[1]
-        serve = a.node.links.service.handlers["roots"]
-        began: list[int] = []
+async def test_a_row_says_when_the_pull_began_not_when_it_ended(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    before = row(b)[1]
+    serve = a.node.links.service.handlers["roots"]
+    began: list[int] = []
 
-        async def slow(request: Request) -> Outcome:
-            began.append(request.hlc)
-            await cluster.sleep(3.0)
-            outcome = serve(request)
-            return outcome if isinstance(outcome, tuple) else await outcome
+    async def slow(request: Request) -> Outcome:
+        began.append(request.hlc)
+        await cluster.sleep(3.0)
+        outcome = serve(request)
+        return outcome if isinstance(outcome, tuple) else await outcome
 
-        a.node.links.service.handlers["roots"] = slow
-        await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
-        assert row(b)[1] <= began[-1]
-
-    calm(steps)
+    a.node.links.service.handlers["roots"] = slow
+    await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
+    assert row(b)[1] <= began[-1]
 
 
-def test_a_write_that_is_still_on_its_way_is_not_pulled(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        pulled = b.node.registry.pull_records.labels("anti-entropy")
-        await cluster.until(lambda: row(b).get(1, 0) > 0, "b has pulled once")
-        await plant(a, 20, age_ms=500)
-        began = b.node.stamps.now()
-        await b.up.ask(
-            b.node.pulling.pull_slots(
-                b.node.membership.member_view(),
-                1,
-                list(range(64)),
-                began - hlc_from_ms(2000),
-                reason="anti-entropy",
-            )
+async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    pulled = b.node.registry.pull_records.labels("anti-entropy")
+    await cluster.until(lambda: row(b).get(1, 0) > 0, "b has pulled once")
+    await plant(a, 20, age_ms=500)
+    began = b.node.stamps.now()
+    await b.up.ask(
+        b.node.pulling.pull_slots(
+            b.node.membership.member_view(),
+            1,
+            list(range(64)),
+            began - hlc_from_ms(2000),
+            reason="anti-entropy",
         )
-        assert pulled._value.get() == 0
-        await cluster.until(lambda: lacking(b, 20) == 0, "b has them when they are older")
-
-    calm(steps)
+    )
+    assert pulled._value.get() == 0
+    await cluster.until(lambda: lacking(b, 20) == 0, "b has them when they are older")
 
 
 GARBAGE: Sequence[object] = (None, 7, [], [[]], ["x"], {"a": 1}, [[b"k", b"v"]], [None, 1, 2])
@@ -122,20 +108,17 @@ GARBAGE: Sequence[object] = (None, 7, [], [[]], ["x"], {"a": 1}, [[b"k", b"v"]],
 
 @pytest.mark.parametrize("method", ["roots", "buckets", "keys", "fetch", "page", "gossip", "get"])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
-def test_a_peer_that_answers_nonsense_ends_nothing(
-    calm: Callable[[Steps], None], method: str, garbage: object
+async def test_a_peer_that_answers_nonsense_ends_nothing(
+    cluster: SimulatedCluster, method: str, garbage: object
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b, c = (cluster.machines[seat] for seat in "abc")
-        await plant(a, 10)
-        a.node.links.service.handlers[method] = lambda _: (ReplicaStatus.OK, pack(garbage))
-        await cluster.sleep(2 * ROUND_S)
-        assert cluster.failures == []
-        assert b.process is not None
-        assert lacking(c, 10) + lacking(b, 10) in {0, 10, 20}
-        await write(b, "k", "works")
-
-    calm(steps)
+    a, b, c = (cluster.machines[seat] for seat in "abc")
+    await plant(a, 10)
+    a.node.links.service.handlers[method] = lambda _: (ReplicaStatus.OK, pack(garbage))
+    await cluster.sleep(2 * ROUND_S)
+    assert cluster.failures == []
+    assert b.process is not None
+    assert lacking(c, 10) + lacking(b, 10) in {0, 10, 20}
+    await write(b, "k", "works")
 
 
 class OtherRows:
@@ -145,42 +128,36 @@ class OtherRows:
         return {1: ["yesterday"]}
 
 
-def test_a_row_of_another_version_counts_as_none(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        a.node.gossiping._pulling = OtherRows()  # type: ignore[assignment]
-        await cluster.sleep(2 * ROUND_S)
-        assert cluster.failures == []
-        assert b.node.stable.of(b.node.membership.member_view(), 0) == 0
-
-    calm(steps)
+async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    a.node.gossiping._pulling = OtherRows()  # type: ignore[assignment]
+    await cluster.sleep(2 * ROUND_S)
+    assert cluster.failures == []
+    assert b.node.stable.of(b.node.membership.member_view(), 0) == 0
 
 
-def test_a_full_queue_of_the_writer_ends_nothing(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a, b = cluster.machines["a"], cluster.machines["b"]
-        submit = b.node.store.submit
+async def test_a_full_queue_of_the_writer_ends_nothing(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    submit = b.node.store.submit
 
-        def busy(operation: Asked[ReplyT]) -> "object":
-            if isinstance(operation, Merge):
-                raise StoreBusyError("many wait")
-            return submit(operation)
+    def busy(operation: Asked[ReplyT]) -> "object":
+        if isinstance(operation, Merge):
+            raise StoreBusyError("many wait")
+        return submit(operation)
 
-        b.node.store.submit = busy  # type: ignore[method-assign, assignment]
-        await plant(a, 10)
-        before = row(b)[1]
-        await cluster.sleep(2 * ROUND_S)
-        assert (cluster.failures, row(b)[1]) == ([], before)
-        b.node.store.submit = submit  # type: ignore[method-assign]
-        await cluster.until(lambda: lacking(b, 10) == 0, "b has pulled from a")
-
-    calm(steps)
+    b.node.store.submit = busy  # type: ignore[method-assign, assignment]
+    await plant(a, 10)
+    before = row(b)[1]
+    await cluster.sleep(2 * ROUND_S)
+    assert (cluster.failures, row(b)[1]) == ([], before)
+    b.node.store.submit = submit  # type: ignore[method-assign]
+    await cluster.until(lambda: lacking(b, 10) == 0, "b has pulled from a")
 
 
 # ---- the slots of a change
 
 
-async def joining_slowly(cluster: World, bytes_per_s: int = 20_000) -> Machine:
+async def joining_slowly(cluster: SimulatedCluster, bytes_per_s: int = 20_000) -> Machine:
     """Fill the cluster, let d join slowly, and return it when it has pulled some slots."""
     await fill(cluster)
     cluster.bytes_per_s = bytes_per_s
@@ -191,7 +168,7 @@ async def joining_slowly(cluster: World, bytes_per_s: int = 20_000) -> Machine:
     return d
 
 
-async def joiner(cluster: World) -> Machine:
+async def joiner(cluster: SimulatedCluster) -> Machine:
     """Let d begin to join; return it once it knows the change."""
     cluster.want("a b c d")
     d = cluster.machines["d"]
@@ -206,27 +183,24 @@ def pulled(machine: Machine) -> frozenset[int]:
     return frozenset(progress.pulled) if progress else frozenset()
 
 
-def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
-    calm: Callable[[Steps], None],
+async def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        d = await joining_slowly(cluster)
-        before = pulled(d)
-        await d.crash()
-        d.start()
-        assert pulled(d) >= before
-        for slot in before:
-            assert d.node.store.root(slot) == root_of(cluster, slot)
-        gained = d.node.membership.member_view().placement.gained()[4]
-        assert len(before) < len(gained), "the join was over too soon"
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-        again = d.node.registry.pull_records.labels("change")._value.get()
-        assert 0 < again < RECORDS
-
-    calm(steps)
+    d = await joining_slowly(cluster)
+    before = pulled(d)
+    await d.crash()
+    d.start()
+    assert pulled(d) >= before
+    for slot in before:
+        assert d.node.store.root(slot) == root_of(cluster, slot)
+    gained = d.node.membership.member_view().placement.gained()[4]
+    assert len(before) < len(gained), "the join was over too soon"
+    await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+    again = d.node.registry.pull_records.labels("change")._value.get()
+    assert 0 < again < RECORDS
 
 
-def root_of(cluster: World, slot: int) -> bytes:
+def root_of(cluster: SimulatedCluster, slot: int) -> bytes:
     """Return the digest that the replicas of a slot agree on."""
     members = [cluster.machines[seat].node for seat in "abc"]
     (root,) = {node.store.root(slot) for node in members}
@@ -239,150 +213,131 @@ def sources_in_marks(machine: Machine, slots: frozenset[int]) -> dict[int, tuple
     return {s: tuple(sorted(msgspec.msgpack.decode(mark)[1])) for s, mark in marks.items() if mark}
 
 
-def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
-    calm: Callable[[Steps], None],
+async def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        d = await joining_slowly(cluster)
-        placement = d.node.membership.member_view().placement
-        gained = placement.gained()[4]
-        await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
-        expected = {slot: (displaced_by(placement, slot, 4),) for slot in gained}
-        assert sources_in_marks(d, gained) == expected
-
-    calm(steps)
+    d = await joining_slowly(cluster)
+    placement = d.node.membership.member_view().placement
+    gained = placement.gained()[4]
+    await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
+    expected = {slot: (displaced_by(placement, slot, 4),) for slot in gained}
+    assert sources_in_marks(d, gained) == expected
 
 
-def test_two_others_stand_in_for_a_source_that_is_down(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        b, c = cluster.machines["b"], cluster.machines["c"]
-        await fill(cluster)
-        for node in cluster.nodes:
-            node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
-        last: list[WriteOutcome] = []
-        for absent in "ca":  # some are on a and b alone, others on b and c
-            cut_off(cluster, absent, "abc".replace(absent, ""))
-            last += [await write(b, f"last-{len(last) + n}", "x") for n in range(100)]
-            await cluster.sleep(SILENCE_S + 1)
-            cluster.network.cuts.clear()
-            await cluster.sleep(1.0)
-        cluster.bytes_per_s = 0
-        d = await joiner(cluster)
-        await c.crash()
-        d.node.set_pace(bytes_per_s=1 << 30, slots=4)
-        placement = d.node.membership.member_view().placement
-        gained = placement.gained()[4]
-        await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
-        from_c = {slot for slot in gained if displaced_by(placement, slot, 4) == 3}
-        assert from_c
-        marks = sources_in_marks(d, gained)
-        assert {marks[slot] for slot in from_c} == {(1, 2)}
-        assert {marks[slot] for slot in gained - from_c} <= {(1,), (2,)}
-        for number, done in enumerate(last):
-            if place_of(f"last-{number}")[0] in from_c:
-                assert held(d, f"last-{number}") == done.record.version
-
-    calm(steps)
+async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedCluster) -> None:
+    b, c = cluster.machines["b"], cluster.machines["c"]
+    await fill(cluster)
+    for node in cluster.nodes:
+        node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
+    last: list[WriteOutcome] = []
+    for absent in "ca":  # some are on a and b alone, others on b and c
+        cut_off(cluster, absent, "abc".replace(absent, ""))
+        last += [await write(b, f"last-{len(last) + n}", "x") for n in range(100)]
+        await cluster.sleep(SILENCE_S + 1)
+        cluster.network.cuts.clear()
+        await cluster.sleep(1.0)
+    cluster.bytes_per_s = 0
+    d = await joiner(cluster)
+    await c.crash()
+    d.node.set_pace(bytes_per_s=1 << 30, slots=4)
+    placement = d.node.membership.member_view().placement
+    gained = placement.gained()[4]
+    await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
+    from_c = {slot for slot in gained if displaced_by(placement, slot, 4) == 3}
+    assert from_c
+    marks = sources_in_marks(d, gained)
+    assert {marks[slot] for slot in from_c} == {(1, 2)}
+    assert {marks[slot] for slot in gained - from_c} <= {(1,), (2,)}
+    for number, done in enumerate(last):
+        if place_of(f"last-{number}")[0] in from_c:
+            assert held(d, f"last-{number}") == done.record.version
 
 
-def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
-    calm: Callable[[Steps], None],
+async def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        await fill(cluster)
-        for number in range(RECORDS):
-            damage(cluster.machines["a"], f"filler-{number}")
-        d = await joiner(cluster)
-        placement = d.node.membership.member_view().placement
-        gained = placement.gained()[4]
-        await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
-        marks = sources_in_marks(d, gained)
-        from_a = {slot for slot in gained if displaced_by(placement, slot, 4) == 1}
-        assert (2, 3) in {marks[slot] for slot in from_a}
-        for slot in gained:
-            assert d.node.store.root(slot) == cluster.machines["b"].node.store.root(slot) or (
-                slot not in cluster.machines["b"].node.store.owned
-            )
-
-    calm(steps)
+    await fill(cluster)
+    for number in range(RECORDS):
+        damage(cluster.machines["a"], f"filler-{number}")
+    d = await joiner(cluster)
+    placement = d.node.membership.member_view().placement
+    gained = placement.gained()[4]
+    await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
+    marks = sources_in_marks(d, gained)
+    from_a = {slot for slot in gained if displaced_by(placement, slot, 4) == 1}
+    assert (2, 3) in {marks[slot] for slot in from_a}
+    for slot in gained:
+        assert d.node.store.root(slot) == cluster.machines["b"].node.store.root(slot) or (
+            slot not in cluster.machines["b"].node.store.owned
+        )
 
 
-def test_a_source_that_hangs_holds_up_the_slots_of_no_other(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        await fill(cluster)
-        hanging = cluster.machines["a"].node.links.service
-
-        async def hang(_request: Request) -> Outcome:
-            await cluster.sleep(10 * CALL_TIMEOUT_S)
-            return ReplicaStatus.ERROR, pack(None)
-
-        hanging.handlers["page"] = hang
-        d = await joiner(cluster)
-        placement = d.node.membership.member_view().placement
-        gained = placement.gained()[4]
-        others = {slot for slot in gained if displaced_by(placement, slot, 4) != 1}
-        await cluster.until(lambda: pulled(d) >= others, "d has pulled from b and c")
-        assert pulled(d) < gained
-
-    calm(steps)
-
-
-def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them(
-    calm: Callable[[Steps], None],
+async def test_a_source_that_hangs_holds_up_the_slots_of_no_other(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        await fill(cluster)
-        await cluster.sleep(ROUND_S)
-        floor = cluster.nodes[0].stamps.now()
-        for node in cluster.nodes:
-            for slot in range(64):
-                await node.store.submit(RaiseFloor(slot, floor))
-        before = {slot: node.store.root(slot) for node in cluster.nodes for slot in range(64)}
-        cluster.want("a b c d")
-        d = cluster.machines["d"]
-        d.start()
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-        gained = d.node.membership.member_view().placement.slots_of(4)
-        assert {slot: d.node.store.root(slot) for slot in gained} == {
-            slot: before[slot] for slot in gained
-        }
-        assert all(d.node.store.floor(slot) == floor for slot in gained)
+    await fill(cluster)
+    hanging = cluster.machines["a"].node.links.service
 
-    calm(steps)
+    async def hang(_request: Request) -> Outcome:
+        await cluster.sleep(10 * CALL_TIMEOUT_S)
+        return ReplicaStatus.ERROR, pack(None)
+
+    hanging.handlers["page"] = hang
+    d = await joiner(cluster)
+    placement = d.node.membership.member_view().placement
+    gained = placement.gained()[4]
+    others = {slot for slot in gained if displaced_by(placement, slot, 4) != 1}
+    await cluster.until(lambda: pulled(d) >= others, "d has pulled from b and c")
+    assert pulled(d) < gained
 
 
-def test_a_suspended_change_pulls_nothing_until_it_goes_on(
-    calm: Callable[[Steps], None],
+async def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        d = await joining_slowly(cluster)
-        d.node.set_pace(bytes_per_s=20_000, slots=0)
-        await cluster.sleep(5.0)
-        before = pulled(d)
-        await cluster.sleep(20.0)
-        assert pulled(d) == before
-        d.node.set_pace(bytes_per_s=1 << 30, slots=4)
-        await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+    await fill(cluster)
+    await cluster.sleep(ROUND_S)
+    floor = cluster.nodes[0].stamps.now()
+    for node in cluster.nodes:
+        for slot in range(64):
+            await node.store.submit(RaiseFloor(slot, floor))
+    before = {slot: node.store.root(slot) for node in cluster.nodes for slot in range(64)}
+    cluster.want("a b c d")
+    d = cluster.machines["d"]
+    d.start()
+    await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
+    gained = d.node.membership.member_view().placement.slots_of(4)
+    assert {slot: d.node.store.root(slot) for slot in gained} == {
+        slot: before[slot] for slot in gained
+    }
+    assert all(d.node.store.floor(slot) == floor for slot in gained)
 
-    calm(steps)
+
+async def test_a_suspended_change_pulls_nothing_until_it_goes_on(
+    cluster: SimulatedCluster,
+) -> None:
+    d = await joining_slowly(cluster)
+    d.node.set_pace(bytes_per_s=20_000, slots=0)
+    await cluster.sleep(5.0)
+    before = pulled(d)
+    await cluster.sleep(20.0)
+    assert pulled(d) == before
+    d.node.set_pace(bytes_per_s=1 << 30, slots=4)
+    await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
 
 
-def test_stable_time_stands_still_while_a_replica_is_down(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        done = await write(a, "k", "x")
-        slot, _ = place_of("k")
+async def test_stable_time_stands_still_while_a_replica_is_down(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    done = await write(a, "k", "x")
+    slot, _ = place_of("k")
 
-        def stable() -> int:
-            return a.node.stable.of(a.node.membership.member_view(), slot)
+    def stable() -> int:
+        return a.node.stable.of(a.node.membership.member_view(), slot)
 
-        await cluster.until(lambda: stable() >= hlc_of(done.record.version), "the write is stable")
-        await cluster.machines["c"].crash()
-        await cluster.sleep(SILENCE_S)
-        before = stable()
-        await cluster.sleep(5 * ROUND_S)
-        assert stable() == before
-        cluster.machines["c"].start()
-        await cluster.until(lambda: stable() > before, "stable time goes on")
-
-    calm(steps)
+    await cluster.until(lambda: stable() >= hlc_of(done.record.version), "the write is stable")
+    await cluster.machines["c"].crash()
+    await cluster.sleep(SILENCE_S)
+    before = stable()
+    await cluster.sleep(5 * ROUND_S)
+    assert stable() == before
+    cluster.machines["c"].start()
+    await cluster.until(lambda: stable() > before, "stable time goes on")

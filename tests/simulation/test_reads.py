@@ -1,9 +1,8 @@
 """Single reads of each model: how old an answer may be, and what it costs not to be older."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
+from simulation.cluster import SimulatedCluster
 from simulation.network import SILENCE_S
 from simulation.steps import (
     cut_off,
@@ -15,7 +14,6 @@ from simulation.steps import (
     read,
     write,
 )
-from simulation.world import World
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import ORDER, Consistency, Model, Override
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
@@ -26,59 +24,50 @@ from spine_node.engine.cluster.configuration import Configuration
 from spine_node.links.frames import EMPTY
 from spine_node.store.operations import RaiseFloor
 
-Steps = Callable[[World], Awaitable[None]]
 
-
-def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
-    calm: Callable[[Steps], None],
+async def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b, c = (cluster.machines[seat] for seat in "abc")
-        version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
-        await a.node.store.submit(planted("k", version))  # in flight, or left by a crash
-        cut_off(cluster, "c")
-        seen = await read(b, "k", Model.CAUSAL)
-        assert seen.record is not None
-        assert seen.record.version == version
-        assert held(b, "k") == version
-        cluster.network.cuts.clear()
-        cut_off(cluster, "a")
-        await cluster.sleep(8.0)
-        later = await read(c, "k", Model.CAUSAL)
-        assert later.record is not None
-        assert later.record.version == version
-
-    calm(steps)
+    a, b, c = (cluster.machines[seat] for seat in "abc")
+    version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+    await a.node.store.submit(planted("k", version))  # in flight, or left by a crash
+    cut_off(cluster, "c")
+    seen = await read(b, "k", Model.CAUSAL)
+    assert seen.record is not None
+    assert seen.record.version == version
+    assert held(b, "k") == version
+    cluster.network.cuts.clear()
+    cut_off(cluster, "a")
+    await cluster.sleep(8.0)
+    later = await read(c, "k", Model.CAUSAL)
+    assert later.record is not None
+    assert later.record.version == version
 
 
-def test_what_cannot_be_written_back_is_not_shown(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
-        await a.node.store.submit(planted("k", version))
-        for seat in "bc":
-            handlers = cluster.machines[seat].node.links.service.handlers
-            handlers["put"] = lambda _: (ReplicaStatus.BUSY, EMPTY)
-        with pytest.raises(ProblemError) as refused:
-            await read(a, "k", Model.CAUSAL)
-        assert refused.value.code == "quorum-unavailable"
-
-    calm(steps)
+async def test_what_cannot_be_written_back_is_not_shown(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+    await a.node.store.submit(planted("k", version))
+    for seat in "bc":
+        handlers = cluster.machines[seat].node.links.service.handlers
+        handlers["put"] = lambda _: (ReplicaStatus.BUSY, EMPTY)
+    with pytest.raises(ProblemError) as refused:
+        await read(a, "k", Model.CAUSAL)
+    assert refused.value.code == "quorum-unavailable"
 
 
 @pytest.mark.parametrize("model", ORDER)
-def test_a_session_has_seen_what_it_was_shown(calm: Callable[[Steps], None], model: Model) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        done = await write(a, "k", "x")
-        await cluster.until(lambda: held(a, "k") is not None, "a holds it")
-        assert (await read(a, "k", model)).session.t == hlc_of(done.record.version)
-
-    calm(steps)
+async def test_a_session_has_seen_what_it_was_shown(
+    cluster: SimulatedCluster, model: Model
+) -> None:
+    a = cluster.machines["a"]
+    done = await write(a, "k", "x")
+    await cluster.until(lambda: held(a, "k") is not None, "a holds it")
+    assert (await read(a, "k", model)).session.t == hlc_of(done.record.version)
 
 
 async def stale_at_c(
-    cluster: World, *, tags: tuple[str, ...] = ()
+    cluster: SimulatedCluster, *, tags: tuple[str, ...] = ()
 ) -> tuple[Record, Record, Session]:
     """Write twice, the second time while c is cut off; return both and the writer's session.
 
@@ -97,124 +86,97 @@ async def stale_at_c(
     return old.record, new.record, new.session
 
 
-def test_an_eventual_read_may_be_stale_and_no_other_is(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        old, new, session = await stale_at_c(cluster)
-        c = cluster.machines["c"]
-        assert (await read(c, "k", Model.EVENTUAL)).record == old
-        own = await read(c, "k", Model.READ_YOUR_WRITES, session=session)
-        assert own.record == new
-        assert held(c, "k") == old.version  # one replica was enough
-
-    calm(steps)
+async def test_an_eventual_read_may_be_stale_and_no_other_is(cluster: SimulatedCluster) -> None:
+    old, new, session = await stale_at_c(cluster)
+    c = cluster.machines["c"]
+    assert (await read(c, "k", Model.EVENTUAL)).record == old
+    own = await read(c, "k", Model.READ_YOUR_WRITES, session=session)
+    assert own.record == new
+    assert held(c, "k") == old.version  # one replica was enough
 
 
 @pytest.mark.parametrize("model", [Model.CAUSAL, Model.READ_YOUR_WRITES])
-def test_without_a_session_the_latest_write_is_found_by_a_quorum(
-    calm: Callable[[Steps], None], model: Model
+async def test_without_a_session_the_latest_write_is_found_by_a_quorum(
+    cluster: SimulatedCluster, model: Model
 ) -> None:
-    async def steps(cluster: World) -> None:
-        _, new, _ = await stale_at_c(cluster)
-        assert (await read(cluster.machines["c"], "k", model)).record == new
-
-    calm(steps)
+    _, new, _ = await stale_at_c(cluster)
+    assert (await read(cluster.machines["c"], "k", model)).record == new
 
 
-def test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum(
-    calm: Callable[[Steps], None],
+async def test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        _, new, session = await stale_at_c(cluster)
-        forgotten = Session(t=session.t, o=session.t)
-        c = cluster.machines["c"]
-        assert (await read(c, "k", Model.READ_YOUR_WRITES, session=forgotten)).record == new
-
-    calm(steps)
+    _, new, session = await stale_at_c(cluster)
+    forgotten = Session(t=session.t, o=session.t)
+    c = cluster.machines["c"]
+    assert (await read(c, "k", Model.READ_YOUR_WRITES, session=forgotten)).record == new
 
 
-def test_a_miss_is_believed_only_if_a_second_replica_misses_too(
-    calm: Callable[[Steps], None],
+async def test_a_miss_is_believed_only_if_a_second_replica_misses_too(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
-        for seat in "bc":
-            await cluster.machines[seat].node.store.submit(planted("k", version))
-        found = (await read(a, "k", Model.EVENTUAL)).record
-        assert found is not None
-        assert found.version == version
-        assert held(a, "k") is None
-
-    calm(steps)
+    a = cluster.machines["a"]
+    version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+    for seat in "bc":
+        await cluster.machines[seat].node.store.submit(planted("k", version))
+    found = (await read(a, "k", Model.EVENTUAL)).record
+    assert found is not None
+    assert found.version == version
+    assert held(a, "k") is None
 
 
-def test_an_eventual_read_asks_as_many_replicas_as_the_cluster_says(
-    calm: Callable[[Steps], None],
+async def test_an_eventual_read_asks_as_many_replicas_as_the_cluster_says(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        _, new, _ = await stale_at_c(cluster)
-        c = cluster.machines["c"]
-        c.node.configuration.now = Configuration(read_quorum=2)
-        assert (await read(c, "k", Model.EVENTUAL)).record == new
-
-    calm(steps)
+    _, new, _ = await stale_at_c(cluster)
+    c = cluster.machines["c"]
+    c.node.configuration.now = Configuration(read_quorum=2)
+    assert (await read(c, "k", Model.EVENTUAL)).record == new
 
 
-def test_a_record_whose_tags_ask_for_more_is_read_at_that_model(
-    calm: Callable[[Steps], None],
+async def test_a_record_whose_tags_ask_for_more_is_read_at_that_model(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        _, new, _ = await stale_at_c(cluster, tags=("ledger",))
-        c = cluster.machines["c"]
-        overrides = (Override(frozenset({"ledger"}), Model.CAUSAL),)
-        c.node.configuration.now = Configuration(consistency=Consistency(overrides=overrides))
-        outcome = await read(c, "k", Model.EVENTUAL)
-        assert (outcome.record, outcome.model) == (new, Model.CAUSAL)
-
-    calm(steps)
+    _, new, _ = await stale_at_c(cluster, tags=("ledger",))
+    c = cluster.machines["c"]
+    overrides = (Override(frozenset({"ledger"}), Model.CAUSAL),)
+    c.node.configuration.now = Configuration(consistency=Consistency(overrides=overrides))
+    outcome = await read(c, "k", Model.EVENTUAL)
+    assert (outcome.record, outcome.model) == (new, Model.CAUSAL)
 
 
-def test_an_own_deletion_that_is_purged_needs_no_quorum(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        gone = await write(a, "k", None)
-        slot, _ = place_of("k")
-        await cluster.until(lambda: held(a, "k") is not None, "a holds it")
-        await a.node.store.submit(RaiseFloor(slot, hlc_of(gone.record.version)))
-        assert held(a, "k") is None
-        seen = await read(a, "k", Model.READ_YOUR_WRITES, session=gone.session)
-        assert seen.record is None
-        assert a.node.registry.session_fallbacks.labels("unsatisfied")._value.get() == 0
-
-    calm(steps)
+async def test_an_own_deletion_that_is_purged_needs_no_quorum(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    gone = await write(a, "k", None)
+    slot, _ = place_of("k")
+    await cluster.until(lambda: held(a, "k") is not None, "a holds it")
+    await a.node.store.submit(RaiseFloor(slot, hlc_of(gone.record.version)))
+    assert held(a, "k") is None
+    seen = await read(a, "k", Model.READ_YOUR_WRITES, session=gone.session)
+    assert seen.record is None
+    assert a.node.registry.session_fallbacks.labels("unsatisfied")._value.get() == 0
 
 
-def test_a_damaged_copy_sends_the_read_elsewhere(calm: Callable[[Steps], None]) -> None:
-    async def steps(cluster: World) -> None:
-        a = cluster.machines["a"]
-        done = await write(a, "k", "whole")
-        await cluster.until(lambda: held(a, "k") == done.record.version, "a holds it")
-        damage(a, "k")
-        for model in (Model.EVENTUAL, Model.CAUSAL):
-            assert (await read(a, "k", model)).record == done.record
-        again = await write(a, "k", "mended")
-        assert again.record.version > done.record.version
-
-    calm(steps)
+async def test_a_damaged_copy_sends_the_read_elsewhere(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    done = await write(a, "k", "whole")
+    await cluster.until(lambda: held(a, "k") == done.record.version, "a holds it")
+    damage(a, "k")
+    for model in (Model.EVENTUAL, Model.CAUSAL):
+        assert (await read(a, "k", model)).record == done.record
+    again = await write(a, "k", "mended")
+    assert again.record.version > done.record.version
 
 
-def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
-    calm: Callable[[Steps], None],
+async def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
+    cluster: SimulatedCluster,
 ) -> None:
-    async def steps(cluster: World) -> None:
-        a, b, c = (cluster.machines[seat] for seat in "abc")
-        old = make_version(hlc_from_ms(a.clock.physical_ms() - 60_000), 1)
-        await a.node.store.submit(planted("k", old))
-        slot, _ = place_of("k")
-        for machine in (b, c):
-            await machine.node.store.submit(RaiseFloor(slot, hlc_of(old) + 1))
-        seen = await read(a, "k", Model.CAUSAL)
-        assert seen.record is not None
-        assert seen.record.flags & FLAG_TOMBSTONE
-
-    calm(steps)
+    a, b, c = (cluster.machines[seat] for seat in "abc")
+    old = make_version(hlc_from_ms(a.clock.physical_ms() - 60_000), 1)
+    await a.node.store.submit(planted("k", old))
+    slot, _ = place_of("k")
+    for machine in (b, c):
+        await machine.node.store.submit(RaiseFloor(slot, hlc_of(old) + 1))
+    seen = await read(a, "k", Model.CAUSAL)
+    assert seen.record is not None
+    assert seen.record.flags & FLAG_TOMBSTONE

@@ -1,6 +1,6 @@
 """A whole cluster in one process on virtual time: real nodes and stores, virtual network and disks.
 
-`World` starts, crashes and restarts machines; `Process` is one life of one of them. Everything is
+`SimulatedCluster` starts, crashes and restarts machines; `Process` is one life of one of them. Everything is
 drawn from one seed. A background task that fails, or an exception that nobody took, is a failure of
 the run: `close` raises it.
 """
@@ -58,13 +58,15 @@ class Process:
         self.context.run(OWNER.set, self.tasks)
         self.node = self.context.run(self._made)
         running = self.create_task(self.node.run())
-        running.add_done_callback(machine.world.note)
+        running.add_done_callback(machine.cluster.note)
 
     def _made(self) -> Node:
         machine = self.machine
-        world, hlc, clock = machine.world, HybridClock(), machine.clock
+        cluster, hlc, clock = machine.cluster, HybridClock(), machine.clock
         store = open_store(machine.path, clock=hlc, physical_ms=clock.physical_ms)
-        return Node(world.plan(machine), store, hlc, clock, partial(world.network.mesh_of, self))
+        return Node(
+            cluster.plan(machine), store, hlc, clock, partial(cluster.network.mesh_of, self)
+        )
 
     @property
     def links(self) -> LinkServer:
@@ -107,10 +109,12 @@ class Process:
 class Machine:
     """A seat with its disk and clock; `process` is None while it is down."""
 
-    def __init__(self, world: "World", seat: str, random: Random) -> None:
-        self.world, self.seat, self.url = world, seat, f"{seat}:8788"
-        self.path = world.root / f"{seat}-{world.disks}"  # a seat that comes back has a new disk
-        world.disks += 1
+    def __init__(self, cluster: "SimulatedCluster", seat: str, random: Random) -> None:
+        self.cluster, self.seat, self.url = cluster, seat, f"{seat}:8788"
+        self.path = (
+            cluster.root / f"{seat}-{cluster.disks}"
+        )  # a seat that comes back has a new disk
+        cluster.disks += 1
         self.clock = MachineClock(random)
         self.process: Process | None = None
 
@@ -129,7 +133,7 @@ class Machine:
         """Start, again or for the first time."""
         assert self.process is None
         self.process = Process(self)
-        self.world.network.processes[self.url] = self.process
+        self.cluster.network.processes[self.url] = self.process
 
     async def crash(self) -> None:
         """Die like a process that is killed."""
@@ -142,7 +146,7 @@ class Machine:
             await self.crash()
 
 
-class World:
+class SimulatedCluster:
     """The machines, what lies between them, and the operator that wants `seats` of them."""
 
     def __init__(self, root: Path, seed: int, seats: str, factor: int = 3) -> None:
@@ -181,7 +185,7 @@ class World:
         return self.wanted
 
     def plan(self, machine: Machine) -> Plan:
-        """Return what a node of this world is made of."""
+        """Return what a node of this cluster is made of."""
         return Plan(
             name="simulated",
             seat=machine.seat,
@@ -294,14 +298,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(
+async def simulated(
     root: Path, seed: int, seats: str = "a b c", factor: int = 3
-) -> AsyncIterator[World]:
-    """Make a world whose operator runs, and stop it at the end."""
+) -> AsyncIterator[SimulatedCluster]:
+    """Make a cluster whose operator runs, and stop it at the end."""
     with pytest.MonkeyPatch.context() as patch:
         disk = Random(seed)
         patch.setattr("spine_node.store.lmdb_store.Writer", partial(VirtualWriter, disk))
-        made = World(root, seed, seats, factor)
+        made = SimulatedCluster(root, seed, seats, factor)
         asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
         operator = asyncio.create_task(made.operate())
         operator.add_done_callback(made.note)
