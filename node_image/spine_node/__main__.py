@@ -73,37 +73,37 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     store = open_store(
         settings.data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=settings.quota_bytes
     )
-    node = Node(setup.plan, store, hlc, clock)
+    node = Node(setup.options, store, hlc, clock)
     context = AppContext(
         engine=node,
         operations=node,
         credentials=credentials,
-        admin_tokens=setup.plan.secrets.admin_tokens,
-        session_keys=partial(setup.plan.secrets.keys, "session"),
+        admin_tokens=setup.options.secrets.admin_tokens,
+        session_keys=partial(setup.options.secrets.keys, "session"),
         clock=clock,
         epoch=lambda: node.membership.epoch,
         measure=node.registry.answered,
-        node=setup.plan.seat,
+        node=setup.options.seat,
         local_only=local_only,
     )
     credentials.on_refusal = node.registry.credentials_errors.inc
     node.upkeep.refreshers.append(credentials.refresh)
-    app = App(context, Router(routes(setup.plan.version)))
+    app = App(context, Router(routes(setup.options.version)))
     try:
         if settings.mode != "managed":  # there the operator compares seat and store
-            check_owner(node.membership.view, setup.plan.seat, settings.data)
+            check_owner(node.membership.view, setup.options.seat, settings.data)
         server = await _listen(setup, node, app)
     except (InvalidInputError, OSError):
         await node.close()
         raise
     gc.freeze()  # what start-up made lives as long as the process
-    scheme = "https" if setup.plan.tls else "http"
+    scheme = "https" if setup.options.tls else "http"
     announce(f"{scheme}://{setup.host}:{server.port}", settings.data)
     return await _until_stopped(settings, setup, node, server, clock)
 
 
 async def _listen(setup: Setup, node: Node, app: App) -> HttpServer:
-    tls = setup.plan.tls
+    tls = setup.options.tls
     try:
         return await serve(
             app,

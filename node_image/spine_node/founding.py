@@ -53,7 +53,7 @@ async def found(node: Node, wanted: Wanted, ask_others: Ask) -> None:
     told = ""
     while node.membership.view is None:
         reports = dict(await ask_others())
-        reports[node.plan.seat] = Report.from_json(node.report(slots=False))
+        reports[node.options.seat] = Report.from_json(node.report(slots=False))
         action = next_action(
             None,
             reports,

@@ -22,7 +22,7 @@ from spine_node.cluster_secret import (
 )
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
-from spine_node.engine.node import Plan
+from spine_node.engine.node import NodeOptions
 from spine_node.founding import ALONE, Ask, nobody_else
 from spine_node.links.admin import fetch_reports
 from spine_node.links.tls import TlsContexts
@@ -35,7 +35,7 @@ LOOPBACK = "127.0.0.1"
 class Setup:
     """What a mode makes of the settings."""
 
-    plan: Plan
+    options: NodeOptions
     host: str
     port: int
     keys: Path | None
@@ -60,7 +60,7 @@ def _single(settings: Settings) -> Setup:
     if not secret.exists():
         make_secret(secret, os.urandom(ENTROPY_BYTES))
     return Setup(
-        plan=_plan(
+        options=_options(
             settings,
             who=(ALONE.name, next(iter(ALONE.seats))),
             secrets=Secrets(load_secrets(secret)),
@@ -91,7 +91,7 @@ def _static(settings: Settings) -> Setup:
         return await fetch_reports(others, token, tls.client if tls else None)
 
     return Setup(
-        plan=_plan(
+        options=_options(
             settings,
             who=(file.name, me.id),
             secrets=secrets,
@@ -117,7 +117,7 @@ def _managed(settings: Settings) -> Setup:
         return load_configuration(configuration_path) if configuration_path else Configuration()
 
     return Setup(
-        plan=_plan(
+        options=_options(
             settings,
             who=(settings.cluster_name, settings.node),
             secrets=Secrets.from_files(settings.cluster_secret, settings.admin_token),
@@ -144,7 +144,7 @@ def wanted_of(file: ClusterFile) -> Wanted:
     )
 
 
-def _plan(
+def _options(
     settings: Settings,
     *,
     who: tuple[str, str],  # name of the cluster, seat
@@ -152,8 +152,8 @@ def _plan(
     configuration: LiveConfiguration,
     tls: TlsContexts | None = None,
     strategy: Strategy | None = None,
-) -> Plan:
-    return Plan(
+) -> NodeOptions:
+    return NodeOptions(
         name=who[0],
         seat=who[1],
         version=version("memory-spine"),

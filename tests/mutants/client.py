@@ -8,7 +8,7 @@ _TOPOLOGY = "tests/unit/cli/test_topology.py"
 MUTANTS = [
     Mutant(  # a directory filled by another node: W acknowledgements that are one disk
         file="node_image/spine_node/__main__.py",
-        old="check_owner(node.membership.view, setup.plan.seat, settings.data)",
+        old="check_owner(node.membership.view, setup.options.seat, settings.data)",
         new="pass",
         killed_by="tests/unit/starting/test_starting.py"
         "::test_a_store_that_served_alone_never_serves_for_a_cluster",

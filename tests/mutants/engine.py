@@ -187,7 +187,7 @@ MUTANTS = [
     # writing: stamped above what is held, one operation through all attempts, no false "no"
     _engine(
         "coordinator/write",
-        "            self._stamps.see(hlc_of(held))\n",
+        "            self._hlc.see(hlc_of(held))\n",
         "            pass\n",
         f"{COORDINATORS}::test_a_write_waits_for_its_clock_below_a_version_too_far_ahead",
     ),
@@ -230,7 +230,7 @@ MUTANTS = [
     ),
     _engine(
         "coordinator/write",
-        "        self._stamps.follow(session.t)\n",
+        "        self._hlc.follow(session.t)\n",
         "",
         f"{COORDINATORS}::test_a_write_is_stamped_above_all_that_its_session_has_seen",
     ),
@@ -276,7 +276,7 @@ MUTANTS = [
     _engine(
         "replication/anti_entropy",
         "            self._note(view, peer, began)\n",
-        "            self._note(view, peer, self._stamps.now())\n",
+        "            self._note(view, peer, self._hlc.now())\n",
         f"{PULLS}::test_a_row_says_when_the_pull_began_not_when_it_ended",
     ),
     _engine(
@@ -306,8 +306,8 @@ MUTANTS = [
     # joining: pulled means durable, of this change, from sources that have it all
     _engine(
         "replication/slot_transfer",
-        "        began = self._stamps.tick()\n",
-        "        began = self._stamps.tick()\n"
+        "        began = self._hlc.tick()\n",
+        "        began = self._hlc.tick()\n"
         "        await self._finish(view, progress, sources, slot)\n",
         f"{PULLS}::test_a_joiner_that_restarts_goes_on_from_its_durable_marks",
     ),

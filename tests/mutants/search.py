@@ -159,13 +159,13 @@ MUTANTS = [
     ),
     # A page is gathered under one epoch, at home and elsewhere.
     Mutant(
-        file="node_image/spine_node/engine/query/query_peers.py",
+        file="node_image/spine_node/engine/query/query_replicas.py",
         old="return page if view is self._membership.view else None",
         new="return page",
         killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",
     ),
     Mutant(
-        file="node_image/spine_node/engine/query/query_peers.py",
+        file="node_image/spine_node/engine/query/query_replicas.py",
         old="return self._replica.refuse(request.epoch) or (ReplicaStatus.OK, pack(page))",
         new="return ReplicaStatus.OK, pack(page)",
         killed_by=f"{_EPOCHS}::test_a_page_that_an_adoption_overtakes_is_no_answer",

@@ -87,7 +87,7 @@ def _number(node: Node) -> int | None:
 
 def clocks_agree(cluster: SimulatedCluster, clients: Sequence[Client]) -> bool:
     """Whether nothing is ahead of the walls any more, as nodes and sessions are after a jump back."""
-    seen = [node.stamps.now() for node in cluster.nodes]
+    seen = [node.hlc.now() for node in cluster.nodes]
     latest = max(seen + [client.session.t for client in clients])
     return all(ms_of(latest) <= m.clock.physical_ms() + 1 for m in cluster.machines.values())
 

@@ -29,7 +29,7 @@ from spine_core.records.hlc import HybridClock
 from spine_core.topology.document import Document
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
-from spine_node.engine.node import Node, Plan
+from spine_node.engine.node import Node, NodeOptions
 from spine_node.links.server import LinkServer
 from spine_node.store import open_store
 
@@ -65,7 +65,7 @@ class Process:
         cluster, hlc, clock = machine.cluster, HybridClock(), machine.clock
         store = open_store(machine.path, clock=hlc, physical_ms=clock.physical_ms)
         return Node(
-            cluster.plan(machine), store, hlc, clock, partial(cluster.network.mesh_of, self)
+            cluster.options(machine), store, hlc, clock, partial(cluster.network.mesh_of, self)
         )
 
     @property
@@ -184,9 +184,9 @@ class SimulatedCluster:
         )
         return self.wanted
 
-    def plan(self, machine: Machine) -> Plan:
+    def options(self, machine: Machine) -> NodeOptions:
         """Return what a node of this cluster is made of."""
-        return Plan(
+        return NodeOptions(
             name="simulated",
             seat=machine.seat,
             version="0",

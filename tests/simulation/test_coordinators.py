@@ -143,10 +143,10 @@ async def test_a_write_is_stamped_above_all_that_its_session_has_seen(
     cluster: SimulatedCluster,
 ) -> None:
     a = cluster.machines["a"]
-    seen = a.node.stamps.now() + hlc_from_ms(MAX_DRIFT_MS - 100)
+    seen = a.node.hlc.now() + hlc_from_ms(MAX_DRIFT_MS - 100)
     done = await write(a, "k", "x", session=Session(t=seen))
     assert hlc_of(done.record.version) > seen
-    far = Session(t=a.node.stamps.now() + hlc_from_ms(2 * MAX_DRIFT_MS))
+    far = Session(t=a.node.hlc.now() + hlc_from_ms(2 * MAX_DRIFT_MS))
     with pytest.raises(ProblemError) as refused:
         await write(a, "k", "y", session=far)
     assert (refused.value.code, refused.value.outcome) == ("clock-skew", "not-applied")
@@ -154,14 +154,14 @@ async def test_a_write_is_stamped_above_all_that_its_session_has_seen(
 
 async def test_a_create_that_comes_too_late_is_stamped_anew(cluster: SimulatedCluster) -> None:
     a = cluster.machines["a"]
-    issue = a.node.stamps.version
+    issue = a.node.hlc.version
     late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), 1)
 
     async def issued_long_ago(_store: int, _left_s: float) -> Version:
-        a.node.stamps.version = issue  # type: ignore[method-assign]
+        a.node.hlc.version = issue  # type: ignore[method-assign]
         return late
 
-    a.node.stamps.version = issued_long_ago  # type: ignore[method-assign, assignment]
+    a.node.hlc.version = issued_long_ago  # type: ignore[method-assign, assignment]
     done = await write(a, None, "created")
     assert done.record.version > late
     assert done.created
@@ -209,13 +209,13 @@ async def test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_
     a, b = cluster.machines["a"], cluster.machines["b"]
     a.clock.offset_ms = 450
     first = await write(a, None, "once", idempotency_key="k1")
-    look = b.node.reading.quorum
+    look = b.node.reads.quorum
 
     async def looked_too_early(*_args: object) -> None:
-        b.node.reading.quorum = look  # type: ignore[method-assign]
+        b.node.reads.quorum = look  # type: ignore[method-assign]
 
-    b.node.reading.quorum = looked_too_early  # type: ignore[method-assign, assignment]
-    b.node.stamps.see = deaf  # type: ignore[method-assign]
+    b.node.reads.quorum = looked_too_early  # type: ignore[method-assign, assignment]
+    b.node.hlc.see = deaf  # type: ignore[method-assign]
     again = await write(b, None, "once", idempotency_key="k1")
     assert (again.memory_id, again.record) == (first.memory_id, first.record)
 
@@ -247,7 +247,7 @@ async def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is
     cluster: SimulatedCluster,
 ) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    stamped = make_version(b.node.stamps.now(), 2)
+    stamped = make_version(b.node.hlc.now(), 2)
     slot, place = place_of("late")
     await cluster.sleep(30.0)  # rounds of pulls: stable time has passed the stamp
     assert b.node.stable.of(b.node.membership.member_view(), slot) > hlc_of(stamped)

@@ -32,7 +32,7 @@ def next_document(cluster: SimulatedCluster) -> Document:
 
 def put_body(cluster: SimulatedCluster, key: str) -> list[object]:
     slot, place = place_of(key)
-    version = make_version(cluster.machines["a"].node.stamps.now(), 9)
+    version = make_version(cluster.machines["a"].node.hlc.now(), 9)
     raw = encode(Record(version=version, op=1, body=b"\x00\x00{}"), checksum)
     return [place, slot, raw, False]
 
@@ -119,10 +119,10 @@ async def test_our_own_copy_is_not_read_under_an_older_epoch(cluster: SimulatedC
     a = cluster.machines["a"]
     view = a.node.membership.member_view()
     slot, place = place_of("k")
-    assert await a.up.ask(a.node.peers.get(view, 1, slot, place, 1.0)) == (None, 0)
+    assert await a.up.ask(a.node.replicas.get(view, 1, slot, place, 1.0)) == (None, 0)
     await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
     with pytest.raises(CallError):
-        await a.up.ask(a.node.peers.get(view, 1, slot, place, 1.0))
+        await a.up.ask(a.node.replicas.get(view, 1, slot, place, 1.0))
 
 
 def listing() -> QueryCall:
@@ -151,7 +151,7 @@ async def test_a_page_that_an_adoption_overtakes_is_no_answer(cluster: Simulated
     for machine in (a, b):
         adopt_meanwhile(cluster, machine)
     asked = call(b, "query", listing(), epoch=1)
-    peers = a.node.querying._peers
+    peers = a.node.lists._replicas
     page = peers.query(peers.placement(), 1, listing(), cluster.now_s + TIMEOUT_S)
     assert await a.up.ask(page) is None
     await cluster.until(lambda: bool(asked), "b answers")
@@ -170,8 +170,8 @@ async def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeed
     cluster.paused = True
     document = next_document(cluster)
     for node in cluster.nodes:
-        node.gossiping._round = _rest  # type: ignore[method-assign, assignment]
-        node.pulling._round = _rest  # type: ignore[method-assign, assignment]
+        node.gossip._round = _rest  # type: ignore[method-assign, assignment]
+        node.anti_entropy._round = _rest  # type: ignore[method-assign, assignment]
     await cluster.sleep(1.0)
     for machine in (b, c):
         await machine.up.ask(machine.node.adopt(document.canonical()))
@@ -187,8 +187,8 @@ async def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
     a, b, c = (cluster.machines[seat] for seat in "abc")
     cluster.paused = True
     for node in cluster.nodes:
-        node.gossiping._round = _rest  # type: ignore[method-assign, assignment]
-        node.pulling._round = _rest  # type: ignore[method-assign, assignment]
+        node.gossip._round = _rest  # type: ignore[method-assign, assignment]
+        node.anti_entropy._round = _rest  # type: ignore[method-assign, assignment]
     document = next_document(cluster)
     await a.up.ask(a.node.adopt(document.canonical()))
     await write(a, None, "x")

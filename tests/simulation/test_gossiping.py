@@ -10,7 +10,7 @@ from spine_core.replication.gossip import NodeState
 
 def state_at(machine: Machine, store: int) -> NodeState:
     """Return what a node knows of a store."""
-    known = machine.node.gossiping._known
+    known = machine.node.gossip._known
     assert known is not None
     return known.states[store]
 
@@ -37,6 +37,6 @@ async def test_only_what_a_store_says_of_itself_shows_its_disk(
     b.start()
     await cluster.sleep(10.0)
     assert state_at(a, numbers["b"]).boot > of_b.boot
-    a.node.gossiping._merge([replace(of_b, beat=10**6)], said_by=numbers[teller])
+    a.node.gossip._merge([replace(of_b, beat=10**6)], said_by=numbers[teller])
     assert state_at(a, numbers["b"]).boot > of_b.boot
     assert alarms(a) == alarmed

@@ -35,9 +35,9 @@ async def test_lost_slots_are_dropped_after_a_while_and_no_others(
 
 async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedCluster) -> None:
     await grow(cluster)
-    pulls = {node: node.pulling.pull_slots for node in cluster.nodes}
+    pulls = {node: node.anti_entropy.pull_slots for node in cluster.nodes}
     for node in cluster.nodes:
-        node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
+        node.anti_entropy.pull_slots = pull_nothing  # type: ignore[method-assign]
     await plant(cluster.machines["d"], 300, epoch=4)
     before = held_of_others(cluster)
     await cluster.sleep(3 * DROP_AFTER_S)
@@ -46,7 +46,7 @@ async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedC
         slot for slot in before if slot in gained
     }
     for node, pull in pulls.items():
-        node.pulling.pull_slots = pull  # type: ignore[method-assign]
+        node.anti_entropy.pull_slots = pull  # type: ignore[method-assign]
     await cluster.until(lambda: clean(cluster), "lost slots are dropped")
 
 

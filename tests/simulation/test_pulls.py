@@ -24,7 +24,7 @@ from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
 
 def row(machine: Machine) -> dict[int, int]:
     """Return the machine's row of the sync matrix."""
-    return dict(machine.node.pulling.row())
+    return dict(machine.node.anti_entropy.row())
 
 
 def lacking(machine: Machine, count: int) -> int:
@@ -52,17 +52,17 @@ async def test_a_pull_that_is_cut_moves_no_row(cluster: SimulatedCluster) -> Non
     a, b = cluster.machines["a"], cluster.machines["b"]
     await plant(a, 100)
     before = row(b)
-    whole = b.node.pulling.merge
+    whole = b.node.anti_entropy.merge
 
     async def cut(*_args: object, **_names: object) -> int:
         raise PullCutError("cut")
 
-    b.node.pulling.merge = cut  # type: ignore[method-assign]
+    b.node.anti_entropy.merge = cut  # type: ignore[method-assign]
     await cluster.sleep(3 * ROUND_S)
     assert row(b)[1] == before[1]
     assert row(b)[3] == before[3] or lacking(cluster.machines["c"], 100) == 100
     assert lacking(b, 100) == 100
-    b.node.pulling.merge = whole  # type: ignore[method-assign]
+    b.node.anti_entropy.merge = whole  # type: ignore[method-assign]
     await cluster.until(lambda: row(b)[1] > before[1], "b has pulled from a")
     assert lacking(b, 100) == 0
 
@@ -89,9 +89,9 @@ async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: Simulated
     pulled = b.node.registry.pull_records.labels("anti-entropy")
     await cluster.until(lambda: row(b).get(1, 0) > 0, "b has pulled once")
     await plant(a, 20, age_ms=500)
-    began = b.node.stamps.now()
+    began = b.node.hlc.now()
     await b.up.ask(
-        b.node.pulling.pull_slots(
+        b.node.anti_entropy.pull_slots(
             b.node.membership.member_view(),
             1,
             list(range(64)),
@@ -130,7 +130,7 @@ class OtherRows:
 
 async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    a.node.gossiping._pulling = OtherRows()  # type: ignore[assignment]
+    a.node.gossip._pulling = OtherRows()  # type: ignore[assignment]
     await cluster.sleep(2 * ROUND_S)
     assert cluster.failures == []
     assert b.node.stable.of(b.node.membership.member_view(), 0) == 0
@@ -179,7 +179,7 @@ async def joiner(cluster: SimulatedCluster) -> Machine:
 
 def pulled(machine: Machine) -> frozenset[int]:
     """Return the gained slots that a joiner reports as pulled."""
-    progress = machine.node.joining._gains.follow(machine.node.membership.view)
+    progress = machine.node.slot_transfer._gains.follow(machine.node.membership.view)
     return frozenset(progress.pulled) if progress else frozenset()
 
 
@@ -228,7 +228,7 @@ async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedC
     b, c = cluster.machines["b"], cluster.machines["c"]
     await fill(cluster)
     for node in cluster.nodes:
-        node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
+        node.anti_entropy.pull_slots = pull_nothing  # type: ignore[method-assign]
     last: list[WriteOutcome] = []
     for absent in "ca":  # some are on a and b alone, others on b and c
         cut_off(cluster, absent, "abc".replace(absent, ""))
@@ -296,7 +296,7 @@ async def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_aft
 ) -> None:
     await fill(cluster)
     await cluster.sleep(ROUND_S)
-    floor = cluster.nodes[0].stamps.now()
+    floor = cluster.nodes[0].hlc.now()
     for node in cluster.nodes:
         for slot in range(64):
             await node.store.submit(RaiseFloor(slot, floor))

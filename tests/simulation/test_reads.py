@@ -79,7 +79,7 @@ async def stale_at_c(
     cut_off(cluster, "c")
     new = await write(a, "k", "new", session=old.session, tags=tags)
     await cluster.sleep(SILENCE_S + 1)  # what is under way to c is lost
-    c.node.pulling.pull_slots = pull_nothing  # type: ignore[method-assign]
+    c.node.anti_entropy.pull_slots = pull_nothing  # type: ignore[method-assign]
     cluster.network.cuts.clear()
     await cluster.until(lambda: c.node.mesh.up() == {1, 2}, "c is back")
     assert held(c, "k") == old.record.version

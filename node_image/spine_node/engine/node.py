@@ -32,7 +32,7 @@ from spine_node.engine.cluster.topology_view import Membership, TopologyView
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.write import WriteCoordinator
 from spine_node.engine.query.list_coordinator import ListCoordinator
-from spine_node.engine.query.query_peers import ClusterQueryPeers
+from spine_node.engine.query.query_replicas import ClusterQueryReplicas
 from spine_node.engine.replication.anti_entropy import AntiEntropy
 from spine_node.engine.replication.pull_server import Pages
 from spine_node.engine.replication.slot_transfer import SlotTransfer
@@ -67,7 +67,7 @@ PULL_SLOTS = 4  # of a change at once, until the operator says otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class NodeOptions:
     """What a node is made of, fixed for the life of the process."""
 
     name: str  # of the cluster
@@ -87,14 +87,14 @@ class Node:
     """`Engine` and `Operations` of `spine_node.ports`. `run` until cancelled, then `close`."""
 
     def __init__(
-        self, plan: Plan, store: Store, hlc: HybridClock, clock: Clock,
+        self, options: NodeOptions, store: Store, hlc: HybridClock, clock: Clock,
         mesh_of: Callable[[MeshSettings, Clock], Mesh] = Mesh,
     ) -> None:  # fmt: skip
-        self.plan, self.store, self.clock = plan, store, clock
-        self.configuration = plan.configuration
-        secrets, tls = plan.secrets, plan.tls
+        self.options, self.store, self.clock = options, store, clock
+        self.configuration = options.configuration
+        secrets, tls = options.secrets, options.tls
         self.registry = Metrics()
-        self.stamps = HlcAllocator(store, hlc, clock)
+        self.hlc = HlcAllocator(store, hlc, clock)
         self.membership = Membership(store)
         me = Identity(
             cluster_id=lambda: self.membership.cluster_id,
@@ -104,78 +104,78 @@ class Node:
         )
         self.mesh = mesh_of(self._mesh_settings(me), clock)
         self.replica = Replica(store, self.membership)
-        self.peers = ReplicaClient(self.mesh, self.replica, self.membership, store, clock)
+        self.replicas = ReplicaClient(self.mesh, self.replica, self.membership, store, clock)
         context = Context(
             store=store,
             membership=self.membership,
-            peers=self.peers,
-            stamps=self.stamps,
+            replicas=self.replicas,
+            hlc=self.hlc,
             clock=clock,
             metrics=self.registry,
         )
         self.stable = StableTimes()
-        self.pace = Pace(clock, bytes_per_s=plan.pull_bytes_per_s, slots=PULL_SLOTS)
-        self.reading = ReadCoordinator(context, self.stable, lambda: self.configuration.now)
-        self.writing = WriteCoordinator(context, self.reading, lambda: self.configuration.now)
-        self.writing.strategy = plan.strategy
+        self.pace = Pace(clock, bytes_per_s=options.pull_bytes_per_s, slots=PULL_SLOTS)
+        self.reads = ReadCoordinator(context, self.stable, lambda: self.configuration.now)
+        self.writes = WriteCoordinator(context, self.reads, lambda: self.configuration.now)
+        self.writes.strategy = options.strategy
         gains = TransferTracker(store, clock)
-        self.pulling = AntiEntropy(context, self.stable, gains, self.pace)
-        self.joining = SlotTransfer(context, self.pulling, gains, self.pace)
-        self.index = QueryIndex(store, plan.index_file, physical_ms=clock.physical_ms)
-        query_peers = ClusterQueryPeers(
-            context, self.stable, self.reading, self.replica, self.index
+        self.anti_entropy = AntiEntropy(context, self.stable, gains, self.pace)
+        self.slot_transfer = SlotTransfer(context, self.anti_entropy, gains, self.pace)
+        self.index = QueryIndex(store, options.index_file, physical_ms=clock.physical_ms)
+        query_replicas = ClusterQueryReplicas(
+            context, self.stable, self.reads, self.replica, self.index
         )
         page_keys = partial(secrets.keys, "page")
-        self.querying = ListCoordinator(query_peers, clock, page_keys, lambda: self.consistency)
-        self.health = Health(self.membership, self.peers, clock, clock.now())
-        self.gossiping = GossipLoop(context, self.stable, self.pulling, self.health)
+        self.lists = ListCoordinator(query_replicas, clock, page_keys, lambda: self.consistency)
+        self.health = Health(self.membership, self.replicas, clock, clock.now())
+        self.gossip = GossipLoop(context, self.stable, self.anti_entropy, self.health)
         self.upkeep = Upkeep(
             context=context,
             health=self.health,
-            pulling=self.pulling,
+            anti_entropy=self.anti_entropy,
             stable=self.stable,
             index=self.index,
-            cleaning=SlotGarbageCollector(context, self.gossiping, plan.drop_after_s),
+            cleaning=SlotGarbageCollector(context, self.gossip, options.drop_after_s),
             refreshers=[self.configuration.refresh, *([tls.refresh] if tls else [])],
         )
-        self.reporting = self._reporting(gains)
-        self.links = self._link_server(me, query_peers)
+        self.report_builder = self._reporting(gains)
+        self.links = self._link_server(me, query_replicas)
         self.membership.listeners.append(self._entered)
 
     def _mesh_settings(self, me: Identity) -> MeshSettings:
-        secrets, tls = self.plan.secrets, self.plan.tls
+        secrets, tls = self.options.secrets, self.options.tls
         return MeshSettings(
             me=me,
             token=lambda: secrets.link_tokens()[0],
             tls=lambda: tls.client if tls else None,
-            hlc=self.stamps.now,
-            see=self.stamps.see,
+            hlc=self.hlc.now,
+            see=self.hlc.see,
         )
 
     def _reporting(self, gains: TransferTracker) -> ReportBuilder:
         return ReportBuilder(
-            seat=self.plan.seat,
-            version=self.plan.version,
-            quota_bytes=self.plan.quota_bytes,
+            seat=self.options.seat,
+            version=self.options.version,
+            quota_bytes=self.options.quota_bytes,
             store=self.store,
             membership=self.membership,
-            gossiping=self.gossiping,
+            gossip=self.gossip,
             health=self.health,
             gains=gains,
-            pulling=self.pulling,
+            anti_entropy=self.anti_entropy,
             pace=self.pace,
             clock=self.clock,
         )
 
-    def _link_server(self, me: Identity, query_peers: ClusterQueryPeers) -> LinkServer:
+    def _link_server(self, me: Identity, query_replicas: ClusterQueryReplicas) -> LinkServer:
         pages = Pages(self.store, self.replica)
         return LinkServer(
             Service(
                 me=me,
-                tokens=self.plan.secrets.link_tokens,
-                hlc=self.stamps.now,
-                see=self.stamps.see,
-                mutual_tls=self.plan.tls is not None,
+                tokens=self.options.secrets.link_tokens,
+                hlc=self.hlc.now,
+                see=self.hlc.see,
+                mutual_tls=self.options.tls is not None,
                 handlers={
                     "put": self.replica.put,
                     "get": self.replica.get,
@@ -184,8 +184,8 @@ class Node:
                     "keys": pages.keys,
                     "fetch": pages.fetch,
                     "page": pages.page,
-                    "query": query_peers.serve,
-                    "gossip": self.gossiping.serve,
+                    "query": query_replicas.serve,
+                    "gossip": self.gossip.serve,
                     "topology": self._serve_topology,
                 },
             )
@@ -196,7 +196,7 @@ class Node:
         if self.membership.view is not None:
             self._entered(self.membership.view)
         async with asyncio.TaskGroup() as tasks:
-            rooms = (self.gossiping, self.pulling, self.joining, self.index, self.upkeep)
+            rooms = (self.gossip, self.anti_entropy, self.slot_transfer, self.index, self.upkeep)
             for room in rooms:
                 tasks.create_task(room.run())
 
@@ -216,17 +216,17 @@ class Node:
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Store or delete one record on its write quorum."""
         with self._admitted():
-            return await self.writing.write(request)
+            return await self.writes.write(request)
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
         """Read one record."""
         with self._admitted():
-            return await self.reading.read(request)
+            return await self.reads.read(request)
 
     async def list(self, request: ListRequest) -> ListOutcome:
         """Answer one page of a list."""
         with self._admitted():
-            return await self.querying.list(request)
+            return await self.lists.list(request)
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -259,13 +259,13 @@ class Node:
 
     def cluster(self, *, slots: bool) -> dict[str, Any]:
         """Describe the cluster as this node knows it."""
-        return self.reporting.cluster(
-            self.plan.name, self.configuration.now, self.plan.strategy, slots=slots
+        return self.report_builder.cluster(
+            self.options.name, self.configuration.now, self.options.strategy, slots=slots
         )
 
     def report(self, *, slots: bool) -> dict[str, Any]:
         """Describe this node to the operator."""
-        return self.reporting.report(self.configuration.now, slots=slots)
+        return self.report_builder.report(self.configuration.now, slots=slots)
 
     def store_id(self) -> str:
         """The identity of this node's store."""
@@ -309,7 +309,7 @@ class Node:
 
     def metrics(self) -> bytes:
         """Return the Prometheus text of this node."""
-        used = self.reporting.used_bytes() / self.plan.quota_bytes
+        used = self.report_builder.used_bytes() / self.options.quota_bytes
         self.registry.disk_used.set(used)
         self.registry.index_lag.set(self.index.lag_ms() / 1000)
         return self.registry.text()
@@ -331,5 +331,5 @@ class Node:
             {number: view.document.stores[number] for number in named}, self.store_id()
         )
         self.stable.forget()
-        self.pulling.wake.set()
+        self.anti_entropy.wake.set()
         self.registry.epoch.set(view.epoch)

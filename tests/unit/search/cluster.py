@@ -67,7 +67,7 @@ def placed(numbers: Sequence[int], *, factor: int = 3, epoch: int = EPOCH) -> Pl
 
 @dataclass(slots=True)
 class Cluster:
-    """`QueryPeers` of the node whose store is `here`; tests move it and take stores down."""
+    """`QueryReplicas` of the node whose store is `here`; tests move it and take stores down."""
 
     harnesses: dict[int, IndexHarness]
     now: Placement

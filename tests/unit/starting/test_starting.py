@@ -42,7 +42,7 @@ async def _run_alone(data: Path) -> None:
     setup = set_up(_settings(data))
     clock, hlc = Clock(), HybridClock()
     store = open_store(data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
-    node = Node(setup.plan, store, hlc, clock)
+    node = Node(setup.options, store, hlc, clock)
     await found(node, ALONE, nobody_else)
     check_owner(node.membership.view, "local", data)
     with pytest.raises(InvalidInputError, match="a node that ran alone") as refused:
@@ -100,8 +100,8 @@ def test_a_node_alone_with_certificates_speaks_tls(tmp_path: Path) -> None:
     pki = Pki(tmp_path / "tls")
     pki.create()
     pki.issue("tls", "node", addresses=["127.0.0.1"])
-    assert set_up(_settings(tmp_path / "data", tls=str(pki.directory))).plan.tls is not None
-    assert set_up(_settings(tmp_path / "data")).plan.tls is None
+    assert set_up(_settings(tmp_path / "data", tls=str(pki.directory))).options.tls is not None
+    assert set_up(_settings(tmp_path / "data")).options.tls is None
 
 
 async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
@@ -120,7 +120,7 @@ async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
     monkeypatch.setattr(founding, "LOOK_S", 0)
     setup, clock, hlc = set_up(_settings(tmp_path)), Clock(), HybridClock()
     store = open_store(tmp_path, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
-    node = Node(setup.plan, store, hlc, clock)
+    node = Node(setup.options, store, hlc, clock)
     with caplog.at_level(logging.INFO, "spine.node"), pytest.raises(asyncio.CancelledError):
         await found(node, ALONE, nobody_else)
     await node.close()

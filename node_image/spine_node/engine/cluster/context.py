@@ -16,7 +16,7 @@ class Context:
 
     store: Store
     membership: Membership
-    peers: ReplicaClient
-    stamps: HlcAllocator
+    replicas: ReplicaClient
+    hlc: HlcAllocator
     clock: Clock
     metrics: Metrics

@@ -73,8 +73,8 @@ class ReadCoordinator:
         self, context: Context, stable: StableTimes, configuration: Callable[[], Configuration]
     ) -> None:
         self._stable, self._configuration = stable, configuration
-        self._membership, self._peers = context.membership, context.peers
-        self._stamps, self._clock, self._metrics = context.stamps, context.clock, context.metrics
+        self._membership, self._replicas = context.membership, context.replicas
+        self._hlc, self._clock, self._metrics = context.hlc, context.clock, context.metrics
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
         """Execute one read at the model of request and policy, or stronger where its tags ask.
@@ -83,7 +83,7 @@ class ReadCoordinator:
             ProblemError: `quorum-unavailable`, `clock-skew`, `not-ready`.
         """
         if request.session:
-            self._stamps.follow(request.session.t)
+            self._hlc.follow(request.session.t)
         target = self._target(request.namespace, request.memory_id, request.deadline)
         consistency = self._configuration().consistency
         model = consistency.resolve(request.model, ())
@@ -140,11 +140,11 @@ class ReadCoordinator:
         and purged since. Without a need a miss is good too, and two of them are asked for.
         """
         answers: list[Copy | None] = []
-        stores = self._peers.order(view.placement.read_set(target.slot), view.number)
+        stores = self._replicas.order(view.placement.read_set(target.slot), view.number)
         for store in stores:
             left_s = min(RPC_TIMEOUT_S, target.deadline - self._clock.now())
             try:
-                copy, floor = await self._peers.get(view, store, target.slot, target.key, left_s)
+                copy, floor = await self._replicas.get(view, store, target.slot, target.key, left_s)
             except CallError:
                 continue
             reached = copy.version >= need if copy is not None else need == ABSENT
@@ -176,7 +176,9 @@ class ReadCoordinator:
         left_s = target.deadline - self._clock.now()
 
         async def ask(store: int) -> None:
-            copies[store], _ = await self._peers.get(view, store, target.slot, target.key, left_s)
+            copies[store], _ = await self._replicas.get(
+                view, store, target.slot, target.key, left_s
+            )
 
         asking = [asyncio.create_task(ask(store)) for store in stores if store != view.number]
         try:
@@ -220,7 +222,7 @@ class ReadCoordinator:
                 ended.set_result(None)
 
         left_s = target.deadline - self._clock.now()
-        self._peers.put(view, rest, (target.key, target.slot, raw, True), left_s, on_put)
+        self._replicas.put(view, rest, (target.key, target.slot, raw, True), left_s, on_put)
         try:
             async with asyncio.timeout(left_s):
                 await ended

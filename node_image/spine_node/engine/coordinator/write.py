@@ -49,7 +49,7 @@ RETRY_MAX_S = 0.2
 LOOK_TIMEOUT_S = 0.25  # for the copy that gives `created_at`
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class PendingWrite(msgspec.Struct, frozen=True, kw_only=True):
     """A write that is ready but for its version."""
 
     namespace: str
@@ -65,7 +65,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
 
     def record(self, version: Version) -> Record:
-        """Stamp the draft."""
+        """Stamp the pending."""
         now_ms, after = ms_of(hlc_of(version)), self.expires_after_ms
         fields = ServerFields(created_at=self.created_ms or now_ms, writer=self.writer)
         body = join_body(pack_server_fields(fields), self.memory)
@@ -80,8 +80,8 @@ class WriteCoordinator:
         self, context: Context, reading: ReadCoordinator, configuration: Callable[[], Configuration]
     ) -> None:
         self._reading, self._configuration = reading, configuration
-        self._membership, self._peers = context.membership, context.peers
-        self._stamps, self._clock, self._metrics = context.stamps, context.clock, context.metrics
+        self._membership, self._replicas = context.membership, context.replicas
+        self._hlc, self._clock, self._metrics = context.hlc, context.clock, context.metrics
         self.strategy = "hash"
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
@@ -100,26 +100,26 @@ class WriteCoordinator:
                 outcome="not-applied",
             )
         session = request.session or Session()
-        self._stamps.follow(session.t)
-        draft, previous = await self._draft(view, request)
+        self._hlc.follow(session.t)
+        pending, previous = await self._pending(view, request)
         if request.memory_id is None and previous is not None:
-            return self._replay(request, draft, previous, model, session)
-        record, tally = await self._put(draft, issued=request.memory_id is None)
+            return self._replay(request, pending, previous, model, session)
+        record, tally = await self._put(pending, issued=request.memory_id is None)
         now_ms = self._clock.physical_ms()
         return WriteOutcome(
-            memory_id=draft.memory_id,
+            memory_id=pending.memory_id,
             record=record,
             created=previous is None or is_absent(previous, now_ms),
             replayed=False,
             model=model,
-            session=session.wrote(key_hash(draft.namespace, draft.memory_id), record.version),
+            session=session.wrote(key_hash(pending.namespace, pending.memory_id), record.version),
             acks=len(tally.acks),
             replicas=len(tally.asked()),
         )
 
-    async def _draft(
+    async def _pending(
         self, view: TopologyView, request: WriteRequest
-    ) -> tuple[Draft, Record | None]:
+    ) -> tuple[PendingWrite, Record | None]:
         """Return the write without its version, and the record it replaces as far as one knows."""
         now_ms = self._clock.physical_ms()
         keyed = request.idempotency_key
@@ -136,7 +136,7 @@ class WriteCoordinator:
         if previous is not None and not is_absent(previous, now_ms):
             created_ms = read_body(previous.body)[0].created_at
         flags = FLAG_TOMBSTONE if request.memory is None else 0
-        draft = Draft(
+        pending = PendingWrite(
             namespace=request.namespace,
             memory_id=memory_id,
             slot=slot,
@@ -149,7 +149,7 @@ class WriteCoordinator:
             memory=request.memory or b"",
             deadline=request.deadline,
         )
-        return draft, previous
+        return pending, previous
 
     async def _previous(
         self, view: TopologyView, request: WriteRequest, slot: int, key: bytes, memory_id: str
@@ -164,9 +164,9 @@ class WriteCoordinator:
                 return None
             return await self._reading.quorum(request.namespace, memory_id, request.deadline)
         left_s = min(LOOK_TIMEOUT_S, request.deadline - self._clock.now())
-        for store in self._peers.order(view.placement.read_set(slot), view.number)[:2]:
+        for store in self._replicas.order(view.placement.read_set(slot), view.number)[:2]:
             try:
-                copy, _ = await self._peers.get(view, store, slot, key, left_s)
+                copy, _ = await self._replicas.get(view, store, slot, key, left_s)
             except CallError:
                 continue
             return copy and copy.record
@@ -186,55 +186,62 @@ class WriteCoordinator:
         return check_id(partition_prefix(value) + name)
 
     def _replay(
-        self, request: WriteRequest, draft: Draft, found: Record, model: Model, session: Session
+        self,
+        request: WriteRequest,
+        pending: PendingWrite,
+        found: Record,
+        model: Model,
+        session: Session,
     ) -> WriteOutcome:
         """Answer a keyed create that an earlier attempt had made (api.md §2.6)."""
         if is_absent(found, self._clock.physical_ms()):
             detail = "this key's memory was created, and has been deleted or has expired since"
             raise ProblemError("gone", detail)
-        if found.op == draft.op and split_body(found.body)[1] != request.memory:
+        if found.op == pending.op and split_body(found.body)[1] != request.memory:
             raise ProblemError("idempotency-key-reused", "the key was used with another body")
         return WriteOutcome(
-            memory_id=draft.memory_id,
+            memory_id=pending.memory_id,
             record=found,
             created=True,
             replayed=True,
             model=model,
-            session=session.wrote(key_hash(draft.namespace, draft.memory_id), found.version),
+            session=session.wrote(key_hash(pending.namespace, pending.memory_id), found.version),
             acks=0,
             replicas=0,
         )
 
-    async def _put(self, draft: Draft, *, issued: bool) -> tuple[Record, WriteTally]:
+    async def _put(self, pending: PendingWrite, *, issued: bool) -> tuple[Record, WriteTally]:
         """Try until the write quorum has it, the deadline passes, or the answer is final."""
         effort = _RetryState(wait_s=RETRY_S)
         while True:
             view = self._membership.view
             if view is None or view.number is None:
                 raise effort.problem("quorum-unavailable", "this node has left the cluster")
-            effort = await self._stamped(view.number, draft, effort)
-            record = draft.record(effort.version)
-            tally = WriteTally(view.placement, draft.slot)
-            verdict = await self._attempt(view, draft, encode(record, checksum), tally)
+            effort = await self._stamped(view.number, pending, effort)
+            record = pending.record(effort.version)
+            tally = WriteTally(view.placement, pending.slot)
+            verdict = await self._attempt(view, pending, encode(record, checksum), tally)
             if verdict is Verdict.ACKNOWLEDGED:
                 return record, tally
             effort = effort.after(tally)
             if verdict is Verdict.RESTAMP:
-                found = await self._created_before(draft, effort) if issued else None
+                found = await self._created_before(pending, effort) if issued else None
                 if found is not None:
                     return found, tally
                 effort = self._above(tally.superseded_by, effort)
             effort.go_on(verdict)
-            await self._pause(draft, effort, tally)
+            await self._pause(pending, effort, tally)
             effort = replace(effort, wait_s=min(2 * effort.wait_s, RETRY_MAX_S))
 
-    async def _stamped(self, store: int, draft: Draft, effort: "_RetryState") -> "_RetryState":
+    async def _stamped(
+        self, store: int, pending: PendingWrite, effort: "_RetryState"
+    ) -> "_RetryState":
         """Give the next attempt its version, unless it repeats the one before."""
         if effort.version is not ABSENT:
             return effort
-        left_s = draft.deadline - self._clock.now()
+        left_s = pending.deadline - self._clock.now()
         try:
-            return replace(effort, version=await self._stamps.version(store, left_s))
+            return replace(effort, version=await self._hlc.version(store, left_s))
         except (StorageError, TimeoutError) as error:
             detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise effort.problem("quorum-unavailable", detail) from error
@@ -246,21 +253,23 @@ class WriteCoordinator:
         trying it again tells us when.
         """
         try:
-            self._stamps.see(hlc_of(held))
+            self._hlc.see(hlc_of(held))
         except ClockSkewError:
             return effort
         self._metrics.restamped.inc()
         return effort.restamped()
 
-    async def _created_before(self, draft: Draft, effort: "_RetryState") -> Record | None:
+    async def _created_before(self, pending: PendingWrite, effort: "_RetryState") -> Record | None:
         """Return what an earlier attempt of this create has made, None if nobody can have seen it."""
         try:
-            return await self._reading.quorum(draft.namespace, draft.memory_id, draft.deadline)
+            return await self._reading.quorum(
+                pending.namespace, pending.memory_id, pending.deadline
+            )
         except ProblemError as error:
             raise effort.problem("quorum-unavailable", error.detail) from error
 
     async def _attempt(
-        self, view: TopologyView, draft: Draft, raw: bytes, tally: WriteTally
+        self, view: TopologyView, pending: PendingWrite, raw: bytes, tally: WriteTally
     ) -> Verdict:
         """Send one put to the whole write set; return as soon as its fate is known."""
         ended: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
@@ -271,10 +280,10 @@ class WriteCoordinator:
             if verdict is not None and not ended.done():
                 ended.set_result(verdict)
 
-        left_s = draft.deadline - self._clock.now()
+        left_s = pending.deadline - self._clock.now()
         if left_s > 0:
-            put = (draft.key, draft.slot, raw, False)
-            self._peers.put(view, tally.asked(), put, left_s, on_put)
+            put = (pending.key, pending.slot, raw, False)
+            self._replicas.put(view, tally.asked(), put, left_s, on_put)
         else:
             for store in tally.asked():
                 on_put(store, ReplicaStatus.UNREACHABLE, ABSENT)
@@ -284,13 +293,13 @@ class WriteCoordinator:
         except TimeoutError:
             return tally.expire()
 
-    async def _pause(self, draft: Draft, effort: "_RetryState", tally: WriteTally) -> None:
+    async def _pause(self, pending: PendingWrite, effort: "_RetryState", tally: WriteTally) -> None:
         """Wait a little before the next attempt.
 
         Raises:
             ProblemError: `quorum-unavailable`, there is no time for one.
         """
-        left_s = draft.deadline - self._clock.now()
+        left_s = pending.deadline - self._clock.now()
         if left_s <= effort.wait_s or effort.restamps > RESTAMPS_MAX:
             self._metrics.quorum_failures.labels("write", "weak", "no-quorum").inc()
             problem = effort.problem(

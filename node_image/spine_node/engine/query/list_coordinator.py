@@ -25,13 +25,13 @@ from spine_core.replication.quorums import majority
 from spine_node.clock import Clock
 from spine_node.engine.query.page_merge import Merged, frontier_of, merged, unknown_needs
 from spine_node.engine.query.page_tokens import position_of_token, token_after
-from spine_node.engine.query.scatter import Gathered, QueryPeers, Scatter
+from spine_node.engine.query.scatter import Gathered, QueryReplicas, Scatter
 from spine_node.ports import ListItem, ListOutcome, ListRequest
 from spine_node.search.entries import created_ms_of, memory_of
 from spine_node.search.messages import Position, QueryCall, comes_before, position_of
 from spine_node.store import checksum
 
-__all__ = ["ListCoordinator", "QueryPeers"]
+__all__ = ["ListCoordinator", "QueryReplicas"]
 
 RETRY_S: Final = 0.05
 VERIFYING_MAX: Final = 32  # quorum reads of one page at the same time
@@ -45,12 +45,12 @@ class ListCoordinator:
 
     def __init__(
         self,
-        peers: QueryPeers,
+        replicas: QueryReplicas,
         clock: Clock,
         page_keys: Callable[[], Sequence[bytes]],
         consistency: Callable[[], Consistency],
     ) -> None:
-        self._peers, self._clock = peers, clock
+        self._replicas, self._clock = replicas, clock
         self._page_keys, self._consistency = page_keys, consistency
 
     async def list(self, request: ListRequest) -> ListOutcome:
@@ -62,9 +62,9 @@ class ListCoordinator:
         """
         keys = self._page_keys()
         session = request.session or Session()
-        self._peers.see(session.t)
+        self._replicas.see(session.t)
         model = self._consistency().resolve(request.model, demanded_tags(request.filter))
-        page = _Page(self._peers, self._clock, request, model, position_of_token(request, keys))
+        page = _Page(self._replicas, self._clock, request, model, position_of_token(request, keys))
         gathered = await page.gather()
         items, end = await page.items_of(gathered)
         slots = len(gathered.placement.slots)
@@ -84,15 +84,15 @@ class _Page:
 
     def __init__(
         self,
-        peers: QueryPeers,
+        replicas: QueryReplicas,
         clock: Clock,
         request: ListRequest,
         model: Model,
         after: Position | None,
     ) -> None:
-        self._peers, self._clock, self._request = peers, clock, request
+        self._replicas, self._clock, self._request = replicas, clock, request
         self._model, self._after = model, after
-        self._scattering = Scatter(peers, clock)
+        self._scattering = Scatter(replicas, clock)
         self._now_ms = clock.physical_ms()
 
     async def gather(self) -> Gathered:
@@ -121,7 +121,7 @@ class _Page:
         """Make one pass, two if the session is not satisfied by one; say what is wrong with it."""
         if self._model is Model.EVENTUAL:
             gathered = await self._pass(copies=1)
-            partial = gathered.answers and gathered.placement is self._peers.placement()
+            partial = gathered.answers and gathered.placement is self._replicas.placement()
             return gathered, None if partial or not gathered.missing else _uncovered(gathered)
         unmet = False
         needs = self._needs() if self._model is Model.READ_YOUR_WRITES else None
@@ -130,7 +130,7 @@ class _Page:
             unmet = not gathered.missing and bool(unknown_needs(gathered.answers))
             if not gathered.missing and not unmet:
                 return gathered, None
-        gathered = await self._pass(copies=majority(self._peers.placement().factor))
+        gathered = await self._pass(copies=majority(self._replicas.placement().factor))
         if not gathered.missing:
             return gathered, None
         return gathered, _unsatisfied() if unmet else _uncovered(gathered)
@@ -139,7 +139,7 @@ class _Page:
         """Return the own writes that some replica may lack; None if they are not all known."""
         if self._request.session is None:
             return None
-        past = self._request.session.trimmed(self._peers.stable())
+        past = self._request.session.trimmed(self._replicas.stable())
         return None if past.o else past.writes
 
     async def _pass(self, *, copies: int, needs: Needs = ()) -> Gathered:
@@ -156,7 +156,7 @@ class _Page:
             fresh=self._model is not Model.EVENTUAL,
             now_ms=self._now_ms,
         )
-        wanted = _slots_in_question(request, len(self._peers.placement().slots))
+        wanted = _slots_in_question(request, len(self._replicas.placement().slots))
         return await self._scattering.gather(call, wanted, copies=copies, deadline=request.deadline)
 
     def _placed(self, found: Merged) -> _Placed:
@@ -173,7 +173,7 @@ class _Page:
 
         async def verify(found: Merged) -> _Placed | None:
             async with gate:
-                record = await self._peers.quorum_read(
+                record = await self._replicas.quorum_read(
                     found.namespace, found.memory_id, self._request.deadline
                 )
             return None if record is None else self._matching(found, record, frontier)

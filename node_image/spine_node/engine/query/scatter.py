@@ -19,7 +19,7 @@ from spine_node.engine.query.page_merge import StoreAnswer
 from spine_node.search.messages import QueryCall, QueryPage, slots_to_bytes
 
 
-class QueryPeers(Protocol):
+class QueryReplicas(Protocol):
     """What the coordinator of lists needs of the cluster."""
 
     def placement(self) -> Placement:
@@ -59,8 +59,8 @@ class Gathered:
 class Scatter:
     """Sends one call to many stores."""
 
-    def __init__(self, peers: QueryPeers, clock: Clock) -> None:
-        self._peers, self._clock = peers, clock
+    def __init__(self, replicas: QueryReplicas, clock: Clock) -> None:
+        self._replicas, self._clock = replicas, clock
 
     async def gather(
         self, call: QueryCall, wanted: int, *, copies: int, deadline: float
@@ -69,10 +69,10 @@ class Scatter:
 
         Whoever does not answer within half of the time left is replaced by others.
         """
-        placement = self._peers.placement()
+        placement = self._replicas.placement()
         coverage = Coverage(slots_read_from(placement), wanted, copies)
         answers: list[StoreAnswer] = []
-        while calls := coverage.next_calls(self._peers.live()):
+        while calls := coverage.next_calls(self._replicas.live()):
             now = self._clock.now()
             pages = await self._ask(placement, call, calls, now + (deadline - now) / 2)
             for (store, slots), page in zip(calls.items(), pages, strict=True):
@@ -89,7 +89,7 @@ class Scatter:
         deadline: float,
     ) -> list[QueryPage | None]:
         asking = (
-            self._peers.query(
+            self._replicas.query(
                 placement,
                 store,
                 msgspec.structs.replace(call, slots=slots_to_bytes(slots)),

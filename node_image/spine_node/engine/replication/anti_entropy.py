@@ -47,7 +47,7 @@ class AntiEntropy:
     ) -> None:
         self._stable, self._gains, self._pace = stable, gains, pace
         self._store, self._membership = context.store, context.membership
-        self._peers, self._stamps = context.peers, context.stamps
+        self._replicas, self._hlc = context.replicas, context.hlc
         self._clock, self._metrics = context.clock, context.metrics
         self._done: dict[int, int] = {}  # source → HLC before its last complete pull, this epoch
         self._epoch = 0
@@ -66,7 +66,7 @@ class AntiEntropy:
         if view.number is None:
             return True
         self._begin_epoch(view)
-        began = self._stamps.tick()
+        began = self._hlc.tick()
         left_out = self._left_to_the_change(view)
         shared = self._shared(view)
         complete = [await self._pull(view, peer, slots, left_out) for peer, slots in shared.items()]
@@ -80,7 +80,7 @@ class AntiEntropy:
 
     def ages_s(self) -> dict[int, float]:
         """Return the seconds since the start of the last complete pull, by source."""
-        now = self._stamps.now()
+        now = self._hlc.now()
         return {source: ((now - at) >> 16) / 1000 for source, at in self.row().items()}
 
     def _begin_epoch(self, view: TopologyView) -> None:
@@ -105,12 +105,12 @@ class AntiEntropy:
     async def _pull(
         self, view: TopologyView, peer: int, shared: list[int], left_out: frozenset[int]
     ) -> bool:
-        began = self._stamps.tick()
+        began = self._hlc.tick()
         slots = [slot for slot in shared if slot not in left_out]
         try:
             differing = await self._differing(view, peer, slots)
             for at in range(0, len(differing), SLOTS_AT_ONCE):
-                before = self._stamps.now() - hlc_from_ms(YOUNG_MS)
+                before = self._hlc.now() - hlc_from_ms(YOUNG_MS)
                 chunk = differing[at : at + SLOTS_AT_ONCE]
                 await self.pull_slots(view, peer, chunk, before, reason=ANTI_ENTROPY)
         except (CallError, PullCutError, StorageError) as error:
@@ -130,7 +130,7 @@ class AntiEntropy:
         self._stable.put_row(view.number, view.epoch, self._done)
 
     async def _differing(self, view: TopologyView, peer: int, slots: list[int]) -> list[int]:
-        roots = await self._peers.ask(view, peer, ROOTS, slots, CALL_TIMEOUT_S)
+        roots = await self._replicas.ask(view, peer, ROOTS, slots, CALL_TIMEOUT_S)
         if len(roots) != len(slots):
             raise PullCutError("roots of other slots than were asked for")
         pairs = zip(slots, roots, strict=True)
@@ -148,7 +148,7 @@ class AntiEntropy:
             CallError: the peer did not answer.
             PullCutError: the store refused what came.
         """
-        theirs = await self._peers.ask(view, peer, BUCKETS, slots, CALL_TIMEOUT_S)
+        theirs = await self._replicas.ask(view, peer, BUCKETS, slots, CALL_TIMEOUT_S)
         if len(theirs) != len(slots):
             raise PullCutError("digests of other slots than were asked for")
         wanted = []
@@ -159,7 +159,7 @@ class AntiEntropy:
         applied, after = 0, None
         while True:
             body = [wanted, after]
-            versions, after = await self._peers.ask(view, peer, KEYS, body, CALL_TIMEOUT_S)
+            versions, after = await self._replicas.ask(view, peer, KEYS, body, CALL_TIMEOUT_S)
             keys = [key for key, version in versions if self._lacks(key, version, before)]
             applied += await self._fetch(view, peer, keys, reason=reason)
             if after is None:
@@ -174,7 +174,7 @@ class AntiEntropy:
         applied = 0
         while keys:
             asked = keys[:FETCH_KEYS_MAX]
-            raws = await self._peers.ask(view, peer, FETCH, asked, CALL_TIMEOUT_S)
+            raws = await self._replicas.ask(view, peer, FETCH, asked, CALL_TIMEOUT_S)
             if not raws:
                 raise PullCutError("nothing was sent")
             pairs = zip(keys, raws, strict=False)  # as many as filled a page

@@ -46,7 +46,7 @@ class SlotTransfer:
     ) -> None:
         self._pulling, self._gains, self._pace = pulling, gains, pace
         self._store, self._membership = context.store, context.membership
-        self._peers, self._stamps, self._clock = context.peers, context.stamps, context.clock
+        self._replicas, self._hlc, self._clock = context.replicas, context.hlc, context.clock
         self._damaged: set[tuple[int, int]] = set()  # (source, slot): R4 knows others for it
 
     async def run(self) -> None:
@@ -82,7 +82,7 @@ class SlotTransfer:
     ) -> dict[Sources, list[int]]:
         """Group the slots still to be pulled by whom R4 lets us pull them from."""
         assert view.number is not None
-        live = self._peers.up()
+        live = self._replicas.up()
         groups: dict[Sources, list[int]] = {}
         for slot in sorted(progress.left):
             whole = {source for source in live if (source, slot) not in self._damaged}
@@ -95,7 +95,7 @@ class SlotTransfer:
         total = 0
         for sources, slots in groups.items():
             with contextlib.suppress(CallError):  # then their pulls will say so
-                roots = await self._peers.ask(view, sources[0], ROOTS, slots, CALL_TIMEOUT_S)
+                roots = await self._replicas.ask(view, sources[0], ROOTS, slots, CALL_TIMEOUT_S)
                 total += sum(size for _root, _floor, size in roots)
         return total
 
@@ -111,7 +111,7 @@ class SlotTransfer:
     async def _pull_slot(
         self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: int
     ) -> None:
-        began = self._stamps.tick()
+        began = self._hlc.tick()
         for source in sources:
             try:
                 await self._pages(view, progress, source, slot)
@@ -128,7 +128,9 @@ class SlotTransfer:
         after: bytes | None = None
         while True:
             body = [slot, after]
-            records, after, floor = await self._peers.ask(view, source, PAGE, body, CALL_TIMEOUT_S)
+            records, after, floor = await self._replicas.ask(
+                view, source, PAGE, body, CALL_TIMEOUT_S
+            )
             await self._pulling.merge(view, records, reason=CHANGE)
             progress.bytes_done += sum(len(raw) for _, raw in records)
             if after is None:

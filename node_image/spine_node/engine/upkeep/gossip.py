@@ -38,7 +38,7 @@ class GossipLoop:
         self, context: Context, stable: StableTimes, pulling: AntiEntropy, health: Health
     ) -> None:
         self._stable, self._pulling, self._health = stable, pulling, health
-        self._membership, self._peers = context.membership, context.peers
+        self._membership, self._replicas = context.membership, context.replicas
         self._clock, self._metrics = context.clock, context.metrics
         self._boot = context.store.identity.boot
         self._beat = 0
@@ -128,10 +128,10 @@ class GossipLoop:
         for store in partners:
             body = [own, known.digests()]
             try:
-                states = await self._peers.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
+                states = await self._replicas.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
             except CallError as error:
                 if error.status == ReplicaStatus.MISDIRECTED:  # it waits for its first document
-                    self._peers.push_document(store)
+                    self._replicas.push_document(store)
                 continue
             self._merge(states, said_by=store)
 
@@ -149,9 +149,9 @@ class GossipLoop:
 
     def _compare_epochs(self, state: NodeState) -> None:
         if state.epoch > self._membership.epoch:
-            self._peers.fetch_document(state.store)
+            self._replicas.fetch_document(state.store)
         elif state.epoch < self._membership.epoch:
-            self._peers.push_document(state.store)
+            self._replicas.push_document(state.store)
 
     def _now_ms(self) -> int:
         return round(self._clock.now() * 1000)

@@ -21,7 +21,7 @@ class Health:
     """The running judgement of one node about itself."""
 
     membership: Membership
-    peers: ReplicaClient
+    replicas: ReplicaClient
     clock: Clock
     started_at: float
     pulled_once: bool = False
@@ -41,7 +41,7 @@ class Health:
             self.majority_at = self.clock.now()
             return
         members = set(view.document.current.values())
-        reached = len(members & (self.peers.up() | {view.number}))
+        reached = len(members & (self.replicas.up() | {view.number}))
         if 2 * reached > len(members):
             self.majority_at = self.clock.now()
 

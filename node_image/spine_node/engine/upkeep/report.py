@@ -30,10 +30,10 @@ class ReportBuilder:
     quota_bytes: int
     store: Store
     membership: Membership
-    gossiping: GossipLoop
+    gossip: GossipLoop
     health: Health
     gains: TransferTracker
-    pulling: AntiEntropy
+    anti_entropy: AntiEntropy
     pace: Pace
     clock: Clock
 
@@ -54,8 +54,10 @@ class ReportBuilder:
             "digest": view.digest if view else None,
             "config_digest": configuration.digest(),
             "change": self._change(view, self.gains.follow(view)),
-            "pulls": {str(source): round(age, 1) for source, age in self.pulling.ages_s().items()},
-            "peers": self.gossiping.peers(),
+            "pulls": {
+                str(source): round(age, 1) for source, age in self.anti_entropy.ages_s().items()
+            },
+            "peers": self.gossip.peers(),
             "disk": {"used": self.used_bytes(), "quota": self.quota_bytes},
             "pace": {"bytes_per_s": self.pace.bytes_per_s, "slots": self.pace.slots},
             "jobs": [],
@@ -105,7 +107,7 @@ class ReportBuilder:
 
     def _node(self, view: TopologyView, number: int) -> dict[str, Any]:
         info = view.document.stores[number]
-        status = self.health.status() if number == view.number else self.gossiping.status(number)
+        status = self.health.status() if number == view.number else self.gossip.status(number)
         return {
             "id": info.seat,
             "zone": info.zone,

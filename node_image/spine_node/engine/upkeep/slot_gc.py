@@ -24,7 +24,7 @@ class SlotGarbageCollector:
 
     def __init__(self, context: Context, gossiping: GossipLoop, drop_after_s: float) -> None:
         self._store, self._membership = context.store, context.membership
-        self._peers, self._clock = context.peers, context.clock
+        self._replicas, self._clock = context.replicas, context.clock
         self._gossiping, self.drop_after_s = gossiping, drop_after_s
         self._epoch, self._since = 0, 0.0
 
@@ -67,7 +67,7 @@ class SlotGarbageCollector:
                 by_store.setdefault(store, []).append(slot)
         for store, asked in by_store.items():
             try:
-                answers = await self._peers.ask(view, store, ROOTS, asked, CALL_TIMEOUT_S)
+                answers = await self._replicas.ask(view, store, ROOTS, asked, CALL_TIMEOUT_S)
             except CallError:
                 return []
             if len(answers) != len(asked):

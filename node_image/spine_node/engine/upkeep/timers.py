@@ -29,7 +29,7 @@ class Upkeep:
 
     context: Context
     health: Health
-    pulling: AntiEntropy
+    anti_entropy: AntiEntropy
     stable: StableTimes
     index: QueryIndex
     cleaning: SlotGarbageCollector
@@ -49,7 +49,7 @@ class Upkeep:
             await clock.sleep(LOOK_S)
             now = clock.now()
             metrics.loop_lag.set(max(0.0, now - before - LOOK_S))
-            self.health.pulled_once = self.health.pulled_once or self.pulling.rounds > 0
+            self.health.pulled_once = self.health.pulled_once or self.anti_entropy.rounds > 0
             self.health.look()
             self._measure()
             if now - refreshed >= REFRESH_S:

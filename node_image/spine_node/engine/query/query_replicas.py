@@ -27,15 +27,15 @@ QUERY = Method("query", QueryPage)
 _call = msgspec.msgpack.Decoder(QueryCall)
 
 
-class ClusterQueryPeers:
-    """`QueryPeers` over links, our own index among them."""
+class ClusterQueryReplicas:
+    """`QueryReplicas` over links, our own index among them."""
 
     def __init__(
         self, context: Context, stable: StableTimes, reading: ReadCoordinator, replica: Replica,
         index: QueryIndex,
     ) -> None:  # fmt: skip
-        self._membership, self._peers = context.membership, context.peers
-        self._stamps, self._clock = context.stamps, context.clock
+        self._membership, self._replicas = context.membership, context.replicas
+        self._hlc, self._clock = context.hlc, context.clock
         self._stable, self._reading, self._replica = stable, reading, replica
         self._index = index
 
@@ -46,8 +46,8 @@ class ClusterQueryPeers:
     def live(self) -> Sequence[StoreNumber]:
         """Return our own store, then those whose link is up, the quickest first."""
         view = self._membership.member_view()
-        up = self._peers.up() | {view.number}
-        return self._peers.order((n for n in view.document.named() if n in up), view.number)
+        up = self._replicas.up() | {view.number}
+        return self._replicas.order((n for n in view.document.named() if n in up), view.number)
 
     def stable(self) -> int:
         """Return the lowest stable time of all slots."""
@@ -57,7 +57,7 @@ class ClusterQueryPeers:
 
     def see(self, hlc: int) -> None:
         """Move our clock to at least the time that a session has seen."""
-        self._stamps.follow(hlc)
+        self._hlc.follow(hlc)
 
     async def query(
         self, placement: Placement, store: StoreNumber, call: QueryCall, deadline: float
@@ -71,7 +71,7 @@ class ClusterQueryPeers:
                 page = await self._index.answer(call, deadline)
                 return page if view is self._membership.view else None
             left_s = deadline - self._clock.now()
-            return await self._peers.ask(view, store, QUERY, call, left_s)
+            return await self._replicas.ask(view, store, QUERY, call, left_s)
         except (CallError, ProblemError):
             return None
 
