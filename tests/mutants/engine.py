@@ -199,7 +199,7 @@ MUTANTS = [
     ),
     _engine(
         "coordinator/write",
-        "await self._created_before(draft, effort) if issued else None",
+        "await self._created_before(pending, effort) if issued else None",
         "None",
         f"{COORDINATORS}"
         "::test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one",
