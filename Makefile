@@ -36,10 +36,10 @@ check: setup ## Format, lint, types, layers
 	@$(PY) -m mypy && .venv/bin/lint-imports --no-cache | tail -n 3
 
 test: setup ## Install what it needs and run everything, fast layers first
-	@PYTHONPATH=tests $(PY) -m suite
+	@PYTHONPATH=tests:tests/support $(PY) -m suite
 
 test-quick: setup ## The pure layers only: a developer's loop
-	@PYTHONPATH=tests $(PY) -m suite quick
+	@PYTHONPATH=tests:tests/support $(PY) -m suite quick
 
 mutants: setup ## Remove every safety rule in turn; each time its test must fail
 	@SPINE_MUTANTS=all $(PY) -m pytest -q tests/mutants

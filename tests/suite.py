@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from localkube.layers import FOLDERS, Layer
+
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One run of a tool: its name in the table, and its command."""
+class Run:
+    """One row of the table: its name, and the command that is run."""
 
     name: str
     command: tuple[str, ...]
@@ -30,32 +32,22 @@ class Layer:
         return ended.returncode == 0, time.monotonic() - began
 
 
-def tests(name: str, *folders: str) -> Layer:
-    """Return the layer of some folders of tests."""
-    paths = tuple(f"tests/{folder}" for folder in folders)
-    return Layer(name, (sys.executable, "-m", "pytest", "-q", *paths))
+def tests(layer: Layer) -> Run:
+    """Return the run of a layer of tests."""
+    paths = tuple(f"tests/{folder}" for folder in FOLDERS[layer])
+    return Run(layer, (sys.executable, "-m", "pytest", "-q", *paths))
 
 
-CHECK = Layer("check", ("make", "--no-print-directory", "check"))
-QUICK = (
-    tests("L0 pure", "unit", "models", "simulation"),
-    tests("L1 reconcile", "operator", "contract"),
-)
-ALL = (
-    CHECK,
-    *QUICK,
-    tests("mutants", "mutants"),
-    tests("processes", "cluster"),
-    tests("L3 control plane", "kube"),
-    tests("L4 real nodes", "e2e"),
-)
+CHECK = Run("check", ("make", "--no-print-directory", "check"))
+QUICK = (tests(Layer.PURE), tests(Layer.RECONCILE))
+ALL = (CHECK, *map(tests, Layer))
 
 
 def main() -> int:
     """Run the layers; `quick` asks for the pure ones only."""
     quick = sys.argv[1:] == ["quick"]
     building = None if quick else _start_building()
-    rows = [(layer.name, *layer.run()) for layer in (QUICK if quick else ALL)]
+    rows = [(run.name, *run.run()) for run in (QUICK if quick else ALL)]
     sys.stdout.write("\n")
     for name, passed, seconds in rows:
         sys.stdout.write(f"{name:18} {'passed' if passed else 'FAILED':7} {seconds:7.1f} s\n")

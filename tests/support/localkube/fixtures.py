@@ -1,4 +1,4 @@
-"""pytest fixtures: one control plane (L3) and one cluster with nodes (L4) per session."""
+"""pytest fixtures: one control plane and one cluster with nodes per session."""
 
 import re
 from collections.abc import Iterator

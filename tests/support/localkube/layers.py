@@ -1,40 +1,55 @@
 """A pytest plugin: decides which layers of tests can run here, and says so.
 
-A layer is a folder of tests. One that cannot run is skipped loudly, with the command that would
-enable it; `SPINE_REQUIRE=L3,L4` makes that an error before the first test. Invariant: a test is
-skipped by this plugin or not at all; any other skip counts as a failure.
+A layer is the folders whose tests need the same of the machine. One that cannot run is skipped
+loudly, with the command that would enable it; `SPINE_REQUIRE=control-plane,real-nodes` makes that
+an error before the first test. Invariant: a test is skipped by this plugin or not at all; any other
+skip counts as a failure.
 """
 
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 from localkube.tools import State, state
 
-LAYERS = {  # folder under tests -> layer; every other folder needs nothing but Python
-    "operator": "L1",
-    "contract": "L1",
-    "kube": "L3",
-    "e2e": "L4",
-    "kind": "L5",
-}
 TESTS = Path(__file__).parents[2]
 BUILD_DEADLINE_S = 1800  # a cold build beside the other layers' tests
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21  # bits of CapEff, capabilities(7)
 NODE_PROGRAMS = ("conntrack", "ip", "nft", "nsenter", "setpriv", "unshare")
 
 
+class Layer(StrEnum):
+    """What a test needs, from little to much; SPINE_REQUIRE names them."""
+
+    PURE = "pure"  # Python
+    RECONCILE = "reconcile"  # the same: the operator on a double of its ports, the HTTP contract
+    MUTANTS = "mutants"
+    PROCESSES = "processes"  # nodes as processes on loopback
+    CONTROL_PLANE = "control-plane"  # a real API server, without kubelets
+    REAL_NODES = "real-nodes"  # kubelets, and root for them
+
+
+FOLDERS = {  # layer -> its folders under tests
+    Layer.PURE: ("unit", "models", "simulation"),
+    Layer.RECONCILE: ("operator", "contract"),
+    Layer.MUTANTS: ("mutants",),
+    Layer.PROCESSES: ("cluster",),
+    Layer.CONTROL_PLANE: ("kube",),
+    Layer.REAL_NODES: ("e2e",),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a layer runs; a layer with an obstacle does not."""
 
-    layer: str
+    layer: Layer
     obstacle: str = ""
     command: str = ""  # that would enable it
     building: bool = False  # its programs are on their way
@@ -42,29 +57,27 @@ class Verdict:
     def line(self) -> str:
         """Return the verdict as a row of the table."""
         fact = "skipped" if self.obstacle else "runs"
-        return f"  {self.layer}  {fact:8} {self.obstacle:48} {self.command}".rstrip()
+        return f"  {self.layer:13}  {fact:8} {self.obstacle:48} {self.command}".rstrip()
 
 
-def layer_of(path: Path) -> str:
+def layer_of(path: Path) -> Layer:
     """Return the layer of a test file."""
-    parts = path.relative_to(TESTS).parts if path.is_relative_to(TESTS) else ("",)
-    return LAYERS.get(parts[0], "L0")
+    folder = path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
+    return next((layer for layer, folders in FOLDERS.items() if folder in folders), Layer.PURE)
 
 
-def judge(layer: str) -> Verdict:
+def judge(layer: Layer) -> Verdict:
     """Look at this machine and decide about one layer."""
     match layer:
-        case "L3":
-            return _judge_tools("L3", "control", "make tools")
-        case "L4":
+        case Layer.CONTROL_PLANE:
+            return _judge_tools(layer, "control", "make tools")
+        case Layer.REAL_NODES:
             return _judge_nodes()
-        case "L5":
-            return _judge_kind()
         case _:
             return Verdict(layer)
 
 
-def _judge_tools(layer: str, group: str, command: str) -> Verdict:
+def _judge_tools(layer: Layer, group: str, command: str) -> Verdict:
     if platform.system() != "Linux":
         return Verdict(layer, "needs Linux")
     match state(group):
@@ -75,26 +88,16 @@ def _judge_tools(layer: str, group: str, command: str) -> Verdict:
 
 
 def _judge_nodes() -> Verdict:
-    verdict = _judge_tools("L4", "nodes", "make setup-root tools")
+    layer = Layer.REAL_NODES
+    verdict = _judge_tools(layer, "nodes", "make setup-root tools")
     if verdict.obstacle:
         return verdict
     if not _has_capabilities():
-        return Verdict("L4", "needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN", "sudo make test")
+        return Verdict(layer, "needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN", "sudo make test")
     missing = [name for name in NODE_PROGRAMS if not shutil.which(name)]
     if missing:
-        return Verdict("L4", f"programs missing: {' '.join(missing)}", "sudo make setup-root")
+        return Verdict(layer, f"programs missing: {' '.join(missing)}", "sudo make setup-root")
     return verdict
-
-
-def _judge_kind() -> Verdict:
-    if not shutil.which("kind"):
-        return Verdict("L5", "kind is not installed", "install Docker and kind")
-    answer = subprocess.run(["docker", "info"], capture_output=True, check=False)
-    return (
-        Verdict("L5", "Docker does not answer", "start Docker")
-        if answer.returncode
-        else Verdict("L5")
-    )
 
 
 def _has_capabilities() -> bool:
@@ -107,8 +110,8 @@ def _has_capabilities() -> bool:
 class LayersPlugin:
     """One session's verdicts."""
 
-    required: frozenset[str]  # layers whose absence is an error
-    verdicts: dict[str, Verdict]  # layer -> verdict; of the collected tests
+    required: frozenset[Layer]  # layers whose absence is an error
+    verdicts: dict[Layer, Verdict]  # layer -> verdict; of the collected tests
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Judge the layers of the collected tests and mark those that cannot run.
@@ -153,6 +156,15 @@ class LayersPlugin:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the plugin with what the environment requires."""
-    required = frozenset(filter(None, os.environ.get("SPINE_REQUIRE", "").split(",")))
-    config.pluginmanager.register(LayersPlugin(required, {}), "spine-layers")
+    """Register the plugin with what the environment requires.
+
+    Raises:
+        pytest.UsageError: no layer has such a name.
+    """
+    names = [name for name in os.environ.get("SPINE_REQUIRE", "").split(",") if name]
+    if unknown := set(names) - {*Layer}:
+        raise pytest.UsageError(
+            f"SPINE_REQUIRE: no layer is called {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(Layer)}"
+        )
+    config.pluginmanager.register(LayersPlugin(frozenset(map(Layer, names)), {}), "spine-layers")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localkube.layers import TESTS, layer_of
+from localkube.layers import FOLDERS, TESTS, Layer, layer_of
 
 SKIPS = "import pytest\n\ndef test_it():\n    pytest.skip('no mood')\n"
 
@@ -25,14 +25,14 @@ def run_pytest(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("file", "layer"),
     [
-        ("unit/core/test_ring.py", "L0"),
-        ("operator/test_reconcile.py", "L1"),
-        ("kube/test_crd_cases.py", "L3"),
-        ("e2e/test_localkube.py", "L4"),
-        ("kind/test_smoke.py", "L5"),
+        ("unit/core/test_ring.py", Layer.PURE),
+        ("operator/test_reconcile.py", Layer.RECONCILE),
+        ("cluster/test_static_cluster.py", Layer.PROCESSES),
+        ("kube/test_crd_cases.py", Layer.CONTROL_PLANE),
+        ("e2e/test_localkube.py", Layer.REAL_NODES),
     ],
 )
-def test_a_folder_is_a_layer(file: str, layer: str) -> None:
+def test_a_folder_is_a_layer(file: str, layer: Layer) -> None:
     assert layer_of(TESTS / file) == layer
 
 
@@ -48,12 +48,23 @@ def test_a_layer_that_cannot_run_is_skipped_with_the_command_that_enables_it(
 ) -> None:
     ended = run_pytest(TESTS / "kube" / "test_controlplane.py", CACHE=str(tmp_path))
     assert ended.returncode == 0, ended.stdout
-    assert "L3  skipped" in ended.stdout
+    assert "control-plane  skipped" in ended.stdout
     assert "make tools" in ended.stdout
 
 
 def test_a_required_layer_that_cannot_run_is_an_error(tmp_path: Path) -> None:
     file = TESTS / "kube" / "test_controlplane.py"
-    ended = run_pytest(file, CACHE=str(tmp_path), SPINE_REQUIRE="L3,L4")
+    ended = run_pytest(file, CACHE=str(tmp_path), SPINE_REQUIRE="control-plane,real-nodes")
     assert ended.returncode != 0
-    assert "L3  skipped" in ended.stderr + ended.stdout
+    assert "control-plane  skipped" in ended.stderr + ended.stdout
+
+
+def test_a_required_layer_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    ended = run_pytest(tmp_path, SPINE_REQUIRE="L3,pure")
+    assert ended.returncode == 4, ended.stdout
+    assert "no layer is called L3; there are pure, reconcile" in ended.stderr + ended.stdout
+
+
+def test_every_folder_of_tests_belongs_to_a_layer() -> None:
+    folders = {path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")}
+    assert folders == {folder for group in FOLDERS.values() for folder in group}
