@@ -31,9 +31,6 @@ from spine_core.topology.document import Document, Seat
 from spine_core.topology.placement import Placement
 
 OBSERVE_AGAIN_S = 0.5
-HUMAN_GUARDS = frozenset(
-    {"ConfigValid", "DocumentWhole", "NotBuilt", "PlacementPossible", "RoomFor", "VolumeFree"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +149,7 @@ def is_final(action: Action) -> bool:
         case Done() | RemoveSeats():
             return True
         case Blocked(guard=guard, verdict=verdict):
-            return guard in HUMAN_GUARDS and not isinstance(verdict, Unknown)
+            return guard.needs_human and not isinstance(verdict, Unknown)
         case _:
             return False
 

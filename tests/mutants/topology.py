@@ -27,8 +27,8 @@ MUTANTS = [
     ),
     Mutant(  # full disks keep an exchange of nodes waiting for ever
         file=f"{_CORE}/planning/changes.py",
-        old='(isinstance(action, Blocked) and action.guard == "RoomFor")',
-        new="False",
+        old="    full = isinstance(action, Blocked) and action.guard is Guard.ROOM_FOR",
+        new="    full = False",
         killed_by=f"{_UNIT}/planning/test_next_action.py"
         "::test_others_join_before_a_drain_whose_receivers_have_no_room",
     ),
@@ -130,7 +130,7 @@ MUTANTS = [
     ),
     Mutant(  # nobody asks for sources
         file=f"{_CORE}/planning/changes.py",
-        old='    yield "Sources", sources(candidate, turn.members)\n',
+        old="    yield Guard.SOURCES, sources(candidate, turn.members)\n",
         new="",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_a_join_is_not_begun_against_a_guard",
     ),
@@ -142,7 +142,7 @@ MUTANTS = [
     ),
     Mutant(  # a drain does not ask whether the others are in step
         file=f"{_CORE}/planning/changes.py",
-        old='        yield "FullyReplicated", verdict\n',
+        old="        yield Guard.FULLY_REPLICATED, verdict\n",
         new="        assert verdict\n",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_a_drain_waits_until_all_others_are_in_step",
     ),

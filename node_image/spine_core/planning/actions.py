@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spine_core.planning.guards import Block, Unknown
+from spine_core.planning.guards import Block, Guard, Unknown
 from spine_core.topology.document import Document, Seat
 
 
 class Step(StrEnum):
-    """Where a change stands, as people read it in the status."""
+    """What is being done, as people read it in the status. The second half is the operator's alone."""
 
     STORES = "stores"  # nodes start and show their empty stores
     PLAN = "plan"
@@ -21,6 +21,12 @@ class Step(StrEnum):
     COMMIT = "commit"
     SETTLE = "settle"
     SHRINK = "shrink"  # nodes that the document no longer names are taken away
+    FINALIZER = "finalizer"  # of the custom resource: not there yet, or the last thing to go
+    SECRETS = "secrets"
+    CHILDREN = "children"  # objects of Kubernetes that follow from the spec
+    PODS = "pods"
+    VOLUME = "volume"
+    PAUSE = "pause"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +53,15 @@ class Wait:
 
     step: Step
     message: str
-    done: int
-    total: int
+    done: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
     """A guard does not let the step pass."""
 
-    guard: str
+    guard: Guard
     verdict: Block | Unknown
     step: Step
 

@@ -1,7 +1,7 @@
 """Epoch 1: made once, when every wanted node shows an empty store and nobody knows a cluster. Pure."""
 
 from spine_core.planning.actions import Action, Blocked, Publish, Step, Wait
-from spine_core.planning.guards import Block, placement_possible
+from spine_core.planning.guards import Block, Guard, placement_possible
 from spine_core.planning.observed_stores import Reports
 from spine_core.planning.planning_input import first_blocked
 from spine_core.planning.wanted import Wanted
@@ -23,7 +23,7 @@ def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
             f"{', '.join(used)} belonged to a cluster before, and its topology document is missing;"
             " rebuilding a lost document is not built yet"
         )
-        return Blocked(guard="DocumentWhole", verdict=Block(message), step=Step.STORES)
+        return Blocked(guard=Guard.DOCUMENT_WHOLE, verdict=Block(message), step=Step.STORES)
     everyone = dict.fromkeys((*wanted.seats, *reports))
     silent = [seat for seat in everyone if reports.get(seat) is None]
     if silent:
@@ -32,7 +32,7 @@ def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
         return Wait(step=Step.STORES, message=message, done=total - len(silent), total=total)
     zones = {seat: place.zone for seat, place in wanted.seats.items()}
     room = placement_possible(zones, factor=wanted.factor, zone_policy=wanted.zone_policy)
-    blocked = first_blocked([("PlacementPossible", room)], Step.PLAN)
+    blocked = first_blocked([(Guard.PLACEMENT_POSSIBLE, room)], Step.PLAN)
     if blocked:
         return blocked
     document = _first_document(reports, wanted, cluster_id)

@@ -10,6 +10,7 @@ from itertools import takewhile
 from spine_core.planning.actions import Action, Blocked, Publish, Step, Wait
 from spine_core.planning.guards import (
     Block,
+    Guard,
     Pass,
     Verdict,
     fully_replicated,
@@ -76,7 +77,8 @@ def _drain(turn: PlanningInput) -> Action | None:
         ),
     )
     action = _no_room(turn) if candidate is None else _begin(turn, candidate)
-    others_help = candidate is None or (isinstance(action, Blocked) and action.guard == "RoomFor")
+    full = isinstance(action, Blocked) and action.guard is Guard.ROOM_FOR
+    others_help = candidate is None or full
     return None if others_help and turn.joining() else action
 
 
@@ -115,7 +117,7 @@ def _wait_for_stores(turn: PlanningInput, missing: list[Seat], ready: int) -> Ac
     used = ", ".join(seat for seat in missing if turn.reports.get(seat) is not None)
     if used:
         message = f"{used} must come with an empty store, not with one that was used before"
-        return Blocked(guard="VolumeFree", verdict=Block(message), step=Step.STORES)
+        return Blocked(guard=Guard.VOLUME_FREE, verdict=Block(message), step=Step.STORES)
     message = f"waiting for an empty store on {', '.join(missing)}"
     return Wait(step=Step.STORES, message=message, done=ready, total=ready + len(missing))
 
@@ -165,21 +167,21 @@ def _begin(turn: PlanningInput, candidate: Placement) -> Action:
     return Publish(document=candidate.document, step=Step.PREPARE, why=why)
 
 
-def _checks(turn: PlanningInput, candidate: Placement) -> Iterator[tuple[str, Verdict]]:
+def _checks(turn: PlanningInput, candidate: Placement) -> Iterator[tuple[Guard, Verdict]]:
     """Ask the guards of a join or a drain, the cheapest first.
 
     Seats that nobody wants may be dead, whether they leave with this change or with a later one.
     """
     leaving = frozenset(turn.document.current[seat] for seat in turn.leaving())
-    yield "MembersVisible", members_visible(turn.members, targets=leaving)
-    yield "PeersAgree", peers_agree(turn.members, targets=leaving)
+    yield Guard.MEMBERS_VISIBLE, members_visible(turn.members, targets=leaving)
+    yield Guard.PEERS_AGREE, peers_agree(turn.members, targets=leaving)
     change = candidate.document.change
     if change is not None and change.kind == "drain":
         verdict = fully_replicated(turn.placement, turn.members, excepted=leaving)
-        yield "FullyReplicated", verdict
-    yield "Sources", sources(candidate, turn.members)
+        yield Guard.FULLY_REPLICATED, verdict
+    yield Guard.SOURCES, sources(candidate, turn.members)
     percent = turn.wanted.min_free_disk_percent
-    yield "RoomFor", room_for(candidate, turn.reports, min_free_percent=percent)
+    yield Guard.ROOM_FOR, room_for(candidate, turn.reports, min_free_percent=percent)
 
 
 def _no_room(turn: PlanningInput) -> Blocked | None:
@@ -189,4 +191,4 @@ def _no_room(turn: PlanningInput) -> Blocked | None:
         factor=turn.document.factor,
         zone_policy=turn.document.zone_policy,
     )
-    return first_blocked([("PlacementPossible", verdict)], Step.PLAN)
+    return first_blocked([(Guard.PLACEMENT_POSSIBLE, verdict)], Step.PLAN)

@@ -7,6 +7,7 @@ relaxes with time. The *candidate* is the placement of the document that would b
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from enum import StrEnum
 
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.reports import Report
@@ -18,6 +19,45 @@ from spine_core.topology.ring import Zone, ZonePolicy
 from spine_core.topology.seats import placeable
 
 NOBODY: frozenset[StoreNumber] = frozenset()
+
+
+class Guard(StrEnum):
+    """Every guard by the name that people see. The second half is asked by the operator alone."""
+
+    BARRIER = "Barrier"
+    CONFIG_VALID = "ConfigValid"
+    DOCUMENT_WHOLE = "DocumentWhole"
+    FULLY_REPLICATED = "FullyReplicated"
+    MEMBERS_VISIBLE = "MembersVisible"
+    NOT_BUILT = "NotBuilt"
+    PEERS_AGREE = "PeersAgree"
+    PLACEMENT_POSSIBLE = "PlacementPossible"
+    ROOM_FOR = "RoomFor"
+    SOURCES = "Sources"
+    VOLUME_FREE = "VolumeFree"
+
+    CERTIFICATES_VALID = "CertificatesValid"
+    NAMES_FREE = "NamesFree"
+    NOT_PAUSED = "NotPaused"
+    NOT_SUSPENDED = "NotSuspended"
+
+    @property
+    def needs_human(self) -> bool:
+        """Whether a Block of this guard lasts until a person does something about it.
+
+        The others pass by themselves when nodes answer and catch up, or block because a person has
+        asked for it. An Unknown never needs one: the next report may settle it.
+        """
+        return self not in _PASS_BY_THEMSELVES | _ASKED_FOR
+
+
+_PASS_BY_THEMSELVES = {
+    Guard.BARRIER,
+    Guard.FULLY_REPLICATED,
+    Guard.MEMBERS_VISIBLE,
+    Guard.PEERS_AGREE,
+}
+_ASKED_FOR = {Guard.NOT_PAUSED, Guard.NOT_SUSPENDED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from spine_core.planning.bootstrap import bootstrap
 from spine_core.planning.changes import plan
 from spine_core.planning.guards import (
     Block,
+    Guard,
     Pass,
     Verdict,
     barrier,
@@ -96,7 +97,7 @@ def next_action(
 def _check_document(turn: PlanningInput) -> Action | None:
     """Stop when somebody holds a newer document, or another one."""
     verdict = document_whole(turn.document, turn.reports)
-    return first_blocked([("DocumentWhole", verdict)], Step.PLAN)
+    return first_blocked([(Guard.DOCUMENT_WHOLE, verdict)], Step.PLAN)
 
 
 def _reach_barrier(turn: PlanningInput) -> Action | None:
@@ -104,7 +105,7 @@ def _reach_barrier(turn: PlanningInput) -> Action | None:
     verdict = barrier(turn.placement, turn.members)
     if turn.members.behind and not (isinstance(verdict, Pass) and turn.waited_s >= COURTESY_S):
         return _push(turn)
-    return first_blocked([("Barrier", verdict)], _push_step(turn))
+    return first_blocked([(Guard.BARRIER, verdict)], _push_step(turn))
 
 
 def _advance_change(turn: PlanningInput) -> Action | None:
@@ -172,7 +173,7 @@ def _idle_s(turn: PlanningInput, store: StoreNumber) -> float:
 
 def _reject_unsupported(turn: PlanningInput) -> Action | None:
     """Name what is wanted and cannot be done, rather than ignoring it."""
-    checks = [("ConfigValid", _same_parameters(turn)), ("NotBuilt", _same_stores(turn))]
+    checks = [(Guard.CONFIG_VALID, _same_parameters(turn)), (Guard.NOT_BUILT, _same_stores(turn))]
     return first_blocked(checks, Step.PLAN)
 
 
@@ -211,7 +212,7 @@ def _shrink(turn: PlanningInput) -> Action | None:
     if not extra:
         return None
     verdict = fully_replicated(turn.placement, turn.members)
-    blocked = first_blocked([("FullyReplicated", verdict)], Step.SHRINK)
+    blocked = first_blocked([(Guard.FULLY_REPLICATED, verdict)], Step.SHRINK)
     return blocked or RemoveSeats(seats=tuple(extra))
 
 

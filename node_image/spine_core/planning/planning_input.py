@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spine_core.planning.actions import Blocked, Step
-from spine_core.planning.guards import Pass, Verdict
+from spine_core.planning.guards import Guard, Pass, Verdict
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document, Seat
@@ -48,7 +48,7 @@ def discard_implausible(reports: Reports) -> Reports:
     }
 
 
-def first_blocked(checks: Iterable[tuple[str, Verdict]], step: Step) -> Blocked | None:
+def first_blocked(checks: Iterable[tuple[Guard, Verdict]], step: Step) -> Blocked | None:
     """Return the first guard that does not pass; later ones are not asked."""
     for guard, verdict in checks:
         if not isinstance(verdict, Pass):

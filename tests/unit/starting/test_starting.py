@@ -15,7 +15,7 @@ import pytest
 from localkube.pki import Pki
 from spine_core.errors import InvalidInputError
 from spine_core.planning.actions import Blocked, Step, Wait
-from spine_core.planning.guards import Block
+from spine_core.planning.guards import Block, Guard
 from spine_core.records.hlc import HybridClock
 from spine_node import founding
 from spine_node.clock import Clock
@@ -108,7 +108,7 @@ async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     waits = Wait(step=Step.STORES, message="waiting for b", done=1, total=2)
-    blocked = Blocked(guard="DocumentWhole", verdict=Block("b is used"), step=Step.STORES)
+    blocked = Blocked(guard=Guard.DOCUMENT_WHOLE, verdict=Block("b is used"), step=Step.STORES)
     looks: Iterator[Wait | Blocked] = iter([waits, waits, blocked, blocked])
 
     def next_action(*_: Any, **__: Any) -> Wait | Blocked:

@@ -17,6 +17,7 @@ from models.clusters import (
 )
 from spine_core.planning.guards import (
     Block,
+    Guard,
     Pass,
     Unknown,
     Verdict,
@@ -259,3 +260,10 @@ def test_room_for(reports: Reports, quota: int, expected: type) -> None:
     if reports["a1"] is not None:
         reports = changed(reports, ["a1"], disk_quota=quota)
     answers(room_for(PREPARE, reports, min_free_percent=20), expected)
+
+
+def test_what_needs_a_person_and_what_passes_by_itself() -> None:
+    assert {guard for guard in Guard if not guard.needs_human} == {
+        *(Guard.BARRIER, Guard.FULLY_REPLICATED, Guard.MEMBERS_VISIBLE, Guard.PEERS_AGREE),
+        *(Guard.NOT_PAUSED, Guard.NOT_SUSPENDED),
+    }
