@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from spine_core.errors import InvalidInputError
+from spine_core.scalars import HOME_REGION, REGION_MAX, check_region
 
 Choice = TypeVar("Choice", bound=str)
 Mode = Literal["single", "static", "managed"]
@@ -73,7 +74,7 @@ class Settings:
             cluster_secret=reader.path("SPINE_CLUSTER_SECRET_FILE"),
             admin_token=reader.path("SPINE_ADMIN_TOKEN_FILE"),
             strategy=reader.choice("SPINE_PARTITION_STRATEGY", ("hash", "agent", "tag")),
-            region=reader.whole("SPINE_REGION_NUMBER", 0, 0, 255) or 0,
+            region=reader.region("SPINE_REGION_NUMBER"),
             quota_bytes=reader.whole("SPINE_QUOTA_BYTES", 64 * GIB, 1024**2, 2**50) or 0,
             pull_bytes_per_s=reader.whole("SPINE_PULL_BYTES_PER_S", 32 * 1024**2, 1024, 2**40) or 0,
             drop_after_s=reader.whole("SPINE_DROP_AFTER_S", 3600, 0, 10**9) or 0,
@@ -102,6 +103,9 @@ class _Reader:
         if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
             raise InvalidInputError(f"must be a whole number {lowest}..{highest}", path=name)
         return int(text)
+
+    def region(self, name: str) -> int:
+        return check_region(self.whole(name, HOME_REGION, 0, REGION_MAX) or HOME_REGION, path=name)
 
     def choice(self, name: str, choices: tuple[Choice, ...]) -> Choice:
         text = self.text(name) or choices[0]

@@ -13,6 +13,7 @@ from agents.clock import until
 from agents.fleet import Fleet, Workload
 from agents.messages import made_up_messages
 from cluster.nodes import StaticCluster, running
+from spine_core.scalars import StoreNumber
 from spine_core.topology.placement import Placement
 
 SEATS = ("spine-1", "spine-2", "spine-3", "spine-4")
@@ -99,7 +100,7 @@ async def _holds_only_its_slots(cluster: StaticCluster) -> bool:
     """Whether spine-1 holds records of no slot but its own."""
     placement = Placement(await cluster.document("spine-1"))
     held = {int(slot) for slot in (await cluster.status("spine-1", slots=1))["slots"]}
-    return held <= placement.slots_of(1)
+    return held <= placement.slots_of(StoreNumber(1))
 
 
 async def _reports(cluster: StaticCluster, seat: str) -> bool:

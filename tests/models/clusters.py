@@ -11,7 +11,8 @@ from uuid import UUID
 from spine_core.planning.observed_stores import Reports
 from spine_core.planning.reports import ChangeProgress, PeerView, Report
 from spine_core.planning.wanted import SeatAddress, Wanted
-from spine_core.topology.document import Document, Seat, StoreInfo, StoreNumber
+from spine_core.scalars import StoreNumber
+from spine_core.topology.document import Document, Seat, StoreInfo
 from spine_core.topology.placement import Placement
 
 CLUSTER = str(UUID(int=0xC1))
@@ -66,12 +67,18 @@ def newcomer(seat: Seat, n: int, **fields: Any) -> Report:
     return Report(seat=seat, store_id=store_id(n), status="unjoined", disk_quota=10**9, **fields)
 
 
-def member(doc: Document, number: StoreNumber, **fields: Any) -> Report:
+def stores(*numbers: int) -> frozenset[StoreNumber]:
+    """Return a set of stores by their numbers."""
+    return frozenset(map(StoreNumber, numbers))
+
+
+def member(doc: Document, number: int, **fields: Any) -> Report:
     """Return the report of a member that is well: at this epoch, in step with all others."""
+    store = doc.stores[StoreNumber(number)]
     others = [other for other in doc.stores if other != number]
     defaults: dict[str, Any] = {
-        "seat": doc.stores[number].seat,
-        "store_id": doc.stores[number].id,
+        "seat": store.seat,
+        "store_id": store.id,
         "status": "ok",
         "cluster_id": doc.cluster_id,
         "number": number,

@@ -20,15 +20,16 @@ from spine_core.records.versions import make_version
 from spine_core.replication.pull_sources import sources_of
 from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
 from spine_core.replication.quorums import barrier_met, read_done, write_done
-from spine_core.topology.document import Document, Phase, StoreNumber
+from spine_core.scalars import Hlc, Origin, Slot, StoreNumber
+from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
 
-SLOT = 0
-VERSION = make_version(1, 1)
+SLOT = Slot(0)
+VERSION = make_version(Hlc(1), Origin(1))
 NOT_BEGUN = -1
 
 Stores = frozenset[StoreNumber]
-QuorumRule = Callable[[Placement, int, AbstractSet[StoreNumber]], bool]
+QuorumRule = Callable[[Placement, Slot, AbstractSet[StoreNumber]], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Rules:
     read_done: QuorumRule = read_done
     barrier_met: Callable[[Placement, AbstractSet[StoreNumber]], bool] = barrier_met
     sources_of: Callable[
-        [Placement, int, StoreNumber, AbstractSet[StoreNumber]], tuple[StoreNumber, ...] | None
+        [Placement, Slot, StoreNumber, AbstractSet[StoreNumber]], tuple[StoreNumber, ...] | None
     ] = sources_of
     judge_epoch: Callable[[int, int], EpochVerdict] = judge_epoch
     judge_pull: Callable[[int, int], EpochVerdict] = judge_epoch
@@ -259,8 +260,8 @@ class Model:
             version=VERSION,
             held=VERSION if one in state.holding else None,
             has_register=False,
-            floor=0,
-            now_hlc=1,
+            floor=Hlc(0),
+            now_hlc=Hlc(1),
             deadline_rule=True,
         )
         assert verdict in (PutVerdict.APPLY, PutVerdict.ALREADY), "one version has no rival"

@@ -11,7 +11,8 @@ import pytest
 from models.epoch_model import SLOT, Model, Rules, before_a_join, drain, join, replacement
 from spine_core.replication.put_rules import EpochVerdict
 from spine_core.replication.quorums import barrier_met, barrier_size
-from spine_core.topology.document import Document, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 
 Acks = AbstractSet[StoreNumber]
@@ -68,20 +69,20 @@ def test_a_change_needs_no_displaced_store() -> None:
 # Rules taken away
 
 
-def old_only(placed: Placement, slot: int, acks: Acks) -> bool:
+def old_only(placed: Placement, slot: Slot, acks: Acks) -> bool:
     return len(acks & set(placed.current(slot))) >= placed.write_quorum
 
 
-def new_only(placed: Placement, slot: int, acks: Acks) -> bool:
+def new_only(placed: Placement, slot: Slot, acks: Acks) -> bool:
     return len(acks & set(placed.target(slot))) >= placed.write_quorum
 
 
-def any_two(placed: Placement, slot: int, acks: Acks) -> bool:
+def any_two(placed: Placement, slot: Slot, acks: Acks) -> bool:
     return len(acks) >= placed.write_quorum
 
 
 def any_one_source(
-    placed: Placement, slot: int, _store: StoreNumber, live: Acks
+    placed: Placement, slot: Slot, _store: StoreNumber, live: Acks
 ) -> tuple[StoreNumber, ...] | None:
     return tuple(one for one in placed.current(slot) if one in live)[:1] or None
 

@@ -14,7 +14,8 @@ from spine_core.planning.next_action import next_action
 from spine_core.planning.reports import ChangeProgress, PeerView, Report, Status
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.replication.pull_sources import sources_of
-from spine_core.topology.document import Document, Phase, Seat, Slot, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import Document, Phase, Seat
 from spine_core.topology.placement import Placement
 from spine_core.topology.seats import wanted_seats
 

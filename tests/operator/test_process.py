@@ -13,6 +13,7 @@ from aiohttp import web
 from kubedouble.double import KubeDouble
 from kubedouble.nodes import NodesDouble, Store
 from spine_core.planning.reports import Report
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document, StoreInfo
 from spine_operator import clock
 from spine_operator.certificates import make_authority, make_leaf
@@ -181,8 +182,8 @@ def document_of(store_id: str) -> Document:
         factor=1,
         write_quorum=1,
         zone_policy="strict",
-        stores={1: store},
-        current={"spine-a-0": 1},
+        stores={StoreNumber(1): store},
+        current={"spine-a-0": StoreNumber(1)},
         next_number=2,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kubedouble.world import ZONES, World
+from spine_core.scalars import StoreNumber
 from spine_operator.observe.observed import Claim, Observed
 from spine_operator.observe.observer import observe
 from spine_operator.plan.actions import Blocked, DeleteClaim, Resize, Wait
@@ -28,7 +29,9 @@ def with_claim(observed: Observed, **fields: Any) -> Observed:
     """Add a claim for the seat spine-b-1, which the document does not name."""
     claim = Claim(name="data-spine-b-1", uid="u", zone="b", size="1Gi", **fields)
     assert observed.document is not None
-    document = replace(observed.document, retired={**observed.document.retired, 77: GONE})
+    document = replace(
+        observed.document, retired={**observed.document.retired, StoreNumber(77): GONE}
+    )
     claims = {**observed.claims, "spine-b-1": claim}
     return replace(observed, claims=claims, document=document)
 
@@ -83,7 +86,7 @@ async def test_the_volume_of_a_member_is_never_left_over() -> None:
         seat: replace(claim, store_id=GONE, delete_after_s=1)
         for seat, claim in observed.claims.items()
     }
-    document = replace(observed.document, retired={77: GONE})
+    document = replace(observed.document, retired={StoreNumber(77): GONE})
     lying = replace(observed, claims=claims, document=document, pods={}, sets={}, reports={})
     assert clean_up(lying, wanting(observed, 3), document) == (None, None)
 

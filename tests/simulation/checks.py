@@ -9,6 +9,7 @@ from spine_core.records.consistency import Model
 from spine_core.records.encoding import decode, split_body, version_in
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
+from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.engine.node import Node
 from spine_node.store import checksum, key_of
@@ -102,7 +103,7 @@ def is_settled(cluster: SimulatedCluster) -> bool:
     placement = Placement(cluster.document)
     roots: dict[int, set[bytes]] = defaultdict(set)
     for node in named:
-        for slot in placement.slots_of(_number(node) or 0):
+        for slot in placement.slots_of(StoreNumber(_number(node) or 0)):
             roots[slot].add(node.store.root(slot))
     return all(len(of_slot) == 1 for of_slot in roots.values()) and len(named) == len(
         cluster.document.named()
@@ -120,7 +121,7 @@ class StableTimeCheck:
     def age_s(self) -> float:
         """Return how far the highest stable time of any slot is behind."""
         now_ms = max(machine.clock.physical_ms() for machine in self._cluster.machines.values())
-        return (now_ms - ms_of(self.highest)) / 1000
+        return (now_ms - ms_of(Hlc(self.highest))) / 1000
 
     def look(self) -> None:
         """Look at all nodes and disks at this instant; a slot that a store lost is forgotten."""

@@ -13,6 +13,7 @@ from spine_core.records.ids import slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, Origin
 from spine_core.topology.document import Phase
 from spine_node.links.frames import Body, Request, pack
 from spine_node.links.server import Calls
@@ -91,7 +92,7 @@ def call(
     calls = Calls(
         machine.node.links.service, lambda reply: answers.append((reply.status, reply.body))
     )
-    request = Request(1, method, epoch, hlc, 1000, pack(body))
+    request = Request(1, method, epoch, Hlc(hlc), 1000, pack(body))
     machine.up.context.run(calls.start, request)
     return answers
 
@@ -126,7 +127,7 @@ async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: in
     stamp = hlc_from_ms(machine.clock.physical_ms() - age_ms)
     for number in range(count):
         slot, place = place_of(f"planted-{number}")
-        version = make_version(stamp + number, 9)
+        version = make_version(Hlc(stamp + number), Origin(9))
         raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
         await machine.node.store.submit(Put(place, slot, raw, version, epoch, deadline_rule=False))
 

@@ -10,6 +10,7 @@ from simulation.faults import Faults
 from simulation.network import ROUGH
 from simulation.runs import fill, load
 from simulation.seeds import SEEDS
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Phase
 from spine_core.topology.placement import Placement
 
@@ -61,7 +62,9 @@ async def test_a_fourth_node_joins_under_load(
     await cluster.until(lambda: at(cluster, Phase.STABLE, "a b c d"), "d has joined")
     assert phases(cluster) == ["stable", "prepare", "switch", "stable"]
     joined = cluster.machines["d"].node
-    assert moved(cluster) == {4: len(joined.membership.member_view().placement.slots_of(4))}
+    assert moved(cluster) == {
+        4: len(joined.membership.member_view().placement.slots_of(StoreNumber(4)))
+    }
     assert 0.15 < moved(cluster)[4] / (SLOTS * 3) < 0.35
 
 
@@ -72,7 +75,7 @@ async def test_a_node_drains_under_load(seed: int, faulty: bool, cluster: Simula
     await fill(cluster)
     for node in cluster.nodes:
         node.set_pace(bytes_per_s=SLOW_BYTES_PER_S, slots=4)
-    held = len(cluster.nodes[0].membership.member_view().placement.slots_of(4))
+    held = len(cluster.nodes[0].membership.member_view().placement.slots_of(StoreNumber(4)))
     async with load(cluster, faults=Faults(cluster, Random(seed)) if faulty else None):
         await cluster.sleep(3)
         change_seats(cluster, "a b c")

@@ -24,6 +24,7 @@ from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, hlc_of, make_version
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, Origin, Slot
 from spine_node.links.frames import EMPTY, Request, unpack
 from spine_node.links.server import Outcome
 from spine_node.store import StoreBusyError, checksum
@@ -41,7 +42,7 @@ async def test_a_write_behind_a_faster_clock_is_stamped_above_it(cluster: Simula
 async def test_a_write_waits_for_its_clock_below_a_version_too_far_ahead(
     cluster: SimulatedCluster,
 ) -> None:
-    ahead = make_version(hlc_from_ms(cluster.machines["a"].clock.physical_ms() + 1800), 9)
+    ahead = make_version(hlc_from_ms(cluster.machines["a"].clock.physical_ms() + 1800), Origin(9))
     for seat in "ab":
         await cluster.machines[seat].node.store.submit(planted("k", ahead))
     done = await write(cluster.machines["c"], "k", "above")
@@ -144,9 +145,9 @@ async def test_a_write_is_stamped_above_all_that_its_session_has_seen(
 ) -> None:
     a = cluster.machines["a"]
     seen = a.node.hlc.now() + hlc_from_ms(MAX_DRIFT_MS - 100)
-    done = await write(a, "k", "x", session=Session(t=seen))
+    done = await write(a, "k", "x", session=Session(t=Hlc(seen)))
     assert hlc_of(done.record.version) > seen
-    far = Session(t=a.node.hlc.now() + hlc_from_ms(2 * MAX_DRIFT_MS))
+    far = Session(t=Hlc(a.node.hlc.now() + hlc_from_ms(2 * MAX_DRIFT_MS)))
     with pytest.raises(ProblemError) as refused:
         await write(a, "k", "y", session=far)
     assert (refused.value.code, refused.value.outcome) == ("clock-skew", "not-applied")
@@ -155,7 +156,7 @@ async def test_a_write_is_stamped_above_all_that_its_session_has_seen(
 async def test_a_create_that_comes_too_late_is_stamped_anew(cluster: SimulatedCluster) -> None:
     a = cluster.machines["a"]
     issue = a.node.hlc.version
-    late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), 1)
+    late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), Origin(1))
 
     async def issued_long_ago(_store: int, _left_s: float) -> Version:
         a.node.hlc.version = issue  # type: ignore[method-assign]
@@ -247,10 +248,10 @@ async def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is
     cluster: SimulatedCluster,
 ) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    stamped = make_version(b.node.hlc.now(), 2)
+    stamped = make_version(b.node.hlc.now(), Origin(2))
     slot, place = place_of("late")
     await cluster.sleep(30.0)  # rounds of pulls: stable time has passed the stamp
-    assert b.node.stable.of(b.node.membership.member_view(), slot) > hlc_of(stamped)
+    assert b.node.stable.of(b.node.membership.member_view(), Slot(slot)) > hlc_of(stamped)
     await a.crash()
     a.clock.offset_ms = -3_600_000
     a.start()

@@ -14,6 +14,7 @@ from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record, encode
 from spine_core.records.versions import make_version
+from spine_core.scalars import Origin, StoreNumber
 from spine_core.topology.document import Document, Phase, StoreInfo
 from spine_node.links.frames import unpack
 from spine_node.links.mesh import CallError
@@ -32,7 +33,7 @@ def next_document(cluster: SimulatedCluster) -> Document:
 
 def put_body(cluster: SimulatedCluster, key: str) -> list[object]:
     slot, place = place_of(key)
-    version = make_version(cluster.machines["a"].node.hlc.now(), 9)
+    version = make_version(cluster.machines["a"].node.hlc.now(), Origin(9))
     raw = encode(Record(version=version, op=1, body=b"\x00\x00{}"), checksum)
     return [place, slot, raw, False]
 
@@ -119,10 +120,10 @@ async def test_our_own_copy_is_not_read_under_an_older_epoch(cluster: SimulatedC
     a = cluster.machines["a"]
     view = a.node.membership.member_view()
     slot, place = place_of("k")
-    assert await a.up.ask(a.node.replicas.get(view, 1, slot, place, 1.0)) == (None, 0)
+    assert await a.up.ask(a.node.replicas.get(view, StoreNumber(1), slot, place, 1.0)) == (None, 0)
     await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
     with pytest.raises(CallError):
-        await a.up.ask(a.node.replicas.get(view, 1, slot, place, 1.0))
+        await a.up.ask(a.node.replicas.get(view, StoreNumber(1), slot, place, 1.0))
 
 
 def listing() -> QueryCall:
@@ -152,7 +153,7 @@ async def test_a_page_that_an_adoption_overtakes_is_no_answer(cluster: Simulated
         adopt_meanwhile(cluster, machine)
     asked = call(b, "query", listing(), epoch=1)
     peers = a.node.lists._replicas
-    page = peers.query(peers.placement(), 1, listing(), cluster.now_s + TIMEOUT_S)
+    page = peers.query(peers.placement(), StoreNumber(1), listing(), cluster.now_s + TIMEOUT_S)
     assert await a.up.ask(page) is None
     await cluster.until(lambda: bool(asked), "b answers")
     assert asked[0][0] == "stale-epoch"

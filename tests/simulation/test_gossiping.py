@@ -6,13 +6,14 @@ import pytest
 
 from simulation.cluster import Machine, SimulatedCluster
 from spine_core.replication.gossip import NodeState
+from spine_core.scalars import StoreNumber
 
 
 def state_at(machine: Machine, store: int) -> NodeState:
     """Return what a node knows of a store."""
     known = machine.node.gossip._known
     assert known is not None
-    return known.states[store]
+    return known.states[StoreNumber(store)]
 
 
 def alarms(machine: Machine) -> int:

@@ -13,6 +13,7 @@ from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, p
 from spine_core.records.versions import hlc_from_ms, hlc_of
 from spine_core.replication.pull_sources import displaced_by
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.replication.anti_entropy import CALL_TIMEOUT_S, ROUND_S, PullCutError
 from spine_node.links.frames import Request, pack
@@ -24,7 +25,7 @@ from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
 
 def row(machine: Machine) -> dict[int, int]:
     """Return the machine's row of the sync matrix."""
-    return dict(machine.node.anti_entropy.row())
+    return {int(store): hlc for store, hlc in machine.node.anti_entropy.row().items()}
 
 
 def lacking(machine: Machine, count: int) -> int:
@@ -93,9 +94,9 @@ async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: Simulated
     await b.up.ask(
         b.node.anti_entropy.pull_slots(
             b.node.membership.member_view(),
-            1,
-            list(range(64)),
-            began - hlc_from_ms(2000),
+            StoreNumber(1),
+            [Slot(slot) for slot in range(64)],
+            Hlc(began - hlc_from_ms(2000)),
             reason="anti-entropy",
         )
     )
@@ -133,7 +134,7 @@ async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster
     a.node.gossip._pulling = OtherRows()  # type: ignore[assignment]
     await cluster.sleep(2 * ROUND_S)
     assert cluster.failures == []
-    assert b.node.stable.of(b.node.membership.member_view(), 0) == 0
+    assert b.node.stable.of(b.node.membership.member_view(), Slot(0)) == 0
 
 
 async def test_a_full_queue_of_the_writer_ends_nothing(cluster: SimulatedCluster) -> None:
@@ -193,7 +194,7 @@ async def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
     assert pulled(d) >= before
     for slot in before:
         assert d.node.store.root(slot) == root_of(cluster, slot)
-    gained = d.node.membership.member_view().placement.gained()[4]
+    gained = d.node.membership.member_view().placement.gained()[StoreNumber(4)]
     assert len(before) < len(gained), "the join was over too soon"
     await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
     again = d.node.registry.pull_records.labels("change")._value.get()
@@ -218,9 +219,9 @@ async def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
 ) -> None:
     d = await joining_slowly(cluster)
     placement = d.node.membership.member_view().placement
-    gained = placement.gained()[4]
+    gained = placement.gained()[StoreNumber(4)]
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
-    expected = {slot: (displaced_by(placement, slot, 4),) for slot in gained}
+    expected = {slot: (displaced_by(placement, slot, StoreNumber(4)),) for slot in gained}
     assert sources_in_marks(d, gained) == expected
 
 
@@ -241,9 +242,9 @@ async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedC
     await c.crash()
     d.node.set_pace(bytes_per_s=1 << 30, slots=4)
     placement = d.node.membership.member_view().placement
-    gained = placement.gained()[4]
+    gained = placement.gained()[StoreNumber(4)]
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
-    from_c = {slot for slot in gained if displaced_by(placement, slot, 4) == 3}
+    from_c = {slot for slot in gained if displaced_by(placement, slot, StoreNumber(4)) == 3}
     assert from_c
     marks = sources_in_marks(d, gained)
     assert {marks[slot] for slot in from_c} == {(1, 2)}
@@ -261,10 +262,10 @@ async def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
         damage(cluster.machines["a"], f"filler-{number}")
     d = await joiner(cluster)
     placement = d.node.membership.member_view().placement
-    gained = placement.gained()[4]
+    gained = placement.gained()[StoreNumber(4)]
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
     marks = sources_in_marks(d, gained)
-    from_a = {slot for slot in gained if displaced_by(placement, slot, 4) == 1}
+    from_a = {slot for slot in gained if displaced_by(placement, slot, StoreNumber(4)) == 1}
     assert (2, 3) in {marks[slot] for slot in from_a}
     for slot in gained:
         assert d.node.store.root(slot) == cluster.machines["b"].node.store.root(slot) or (
@@ -285,8 +286,8 @@ async def test_a_source_that_hangs_holds_up_the_slots_of_no_other(
     hanging.handlers["page"] = hang
     d = await joiner(cluster)
     placement = d.node.membership.member_view().placement
-    gained = placement.gained()[4]
-    others = {slot for slot in gained if displaced_by(placement, slot, 4) != 1}
+    gained = placement.gained()[StoreNumber(4)]
+    others = {slot for slot in gained if displaced_by(placement, slot, StoreNumber(4)) != 1}
     await cluster.until(lambda: pulled(d) >= others, "d has pulled from b and c")
     assert pulled(d) < gained
 
@@ -305,7 +306,7 @@ async def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_aft
     d = cluster.machines["d"]
     d.start()
     await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-    gained = d.node.membership.member_view().placement.slots_of(4)
+    gained = d.node.membership.member_view().placement.slots_of(StoreNumber(4))
     assert {slot: d.node.store.root(slot) for slot in gained} == {
         slot: before[slot] for slot in gained
     }
@@ -331,7 +332,7 @@ async def test_stable_time_stands_still_while_a_replica_is_down(cluster: Simulat
     slot, _ = place_of("k")
 
     def stable() -> int:
-        return a.node.stable.of(a.node.membership.member_view(), slot)
+        return a.node.stable.of(a.node.membership.member_view(), Slot(slot))
 
     await cluster.until(lambda: stable() >= hlc_of(done.record.version), "the write is stable")
     await cluster.machines["c"].crash()

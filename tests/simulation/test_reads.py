@@ -20,6 +20,7 @@ from spine_core.records.encoding import FLAG_TOMBSTONE, Record
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, Origin
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.links.frames import EMPTY
 from spine_node.store.operations import RaiseFloor
@@ -29,7 +30,7 @@ async def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
     cluster: SimulatedCluster,
 ) -> None:
     a, b, c = (cluster.machines[seat] for seat in "abc")
-    version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+    version = make_version(hlc_from_ms(a.clock.physical_ms()), Origin(1))
     await a.node.store.submit(planted("k", version))  # in flight, or left by a crash
     cut_off(cluster, "c")
     seen = await read(b, "k", Model.CAUSAL)
@@ -46,7 +47,7 @@ async def test_a_quorum_read_shows_nothing_that_a_later_one_misses(
 
 async def test_what_cannot_be_written_back_is_not_shown(cluster: SimulatedCluster) -> None:
     a = cluster.machines["a"]
-    version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+    version = make_version(hlc_from_ms(a.clock.physical_ms()), Origin(1))
     await a.node.store.submit(planted("k", version))
     for seat in "bc":
         handlers = cluster.machines[seat].node.links.service.handlers
@@ -116,7 +117,7 @@ async def test_a_miss_is_believed_only_if_a_second_replica_misses_too(
     cluster: SimulatedCluster,
 ) -> None:
     a = cluster.machines["a"]
-    version = make_version(hlc_from_ms(a.clock.physical_ms()), 1)
+    version = make_version(hlc_from_ms(a.clock.physical_ms()), Origin(1))
     for seat in "bc":
         await cluster.machines[seat].node.store.submit(planted("k", version))
     found = (await read(a, "k", Model.EVENTUAL)).record
@@ -172,11 +173,11 @@ async def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
     cluster: SimulatedCluster,
 ) -> None:
     a, b, c = (cluster.machines[seat] for seat in "abc")
-    old = make_version(hlc_from_ms(a.clock.physical_ms() - 60_000), 1)
+    old = make_version(hlc_from_ms(a.clock.physical_ms() - 60_000), Origin(1))
     await a.node.store.submit(planted("k", old))
     slot, _ = place_of("k")
     for machine in (b, c):
-        await machine.node.store.submit(RaiseFloor(slot, hlc_of(old) + 1))
+        await machine.node.store.submit(RaiseFloor(slot, Hlc(hlc_of(old) + 1)))
     seen = await read(a, "k", Model.CAUSAL)
     assert seen.record is not None
     assert seen.record.flags & FLAG_TOMBSTONE

@@ -5,6 +5,7 @@ from spine_core.planning.guards import Block, Guard, placement_possible
 from spine_core.planning.observed_stores import Reports
 from spine_core.planning.planning_input import first_blocked
 from spine_core.planning.wanted import Wanted
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document, StoreInfo
 
 
@@ -42,8 +43,9 @@ def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
 
 def _first_document(reports: Reports, wanted: Wanted, cluster_id: str) -> Document:
     """Number the stores 1..N in the order of the seats."""
-    stores: dict[int, StoreInfo] = {}
-    for number, (seat, place) in enumerate(wanted.seats.items(), start=1):
+    stores: dict[StoreNumber, StoreInfo] = {}
+    for count, (seat, place) in enumerate(wanted.seats.items(), start=1):
+        number = StoreNumber(count)
         report = reports[seat]
         assert report is not None, "every wanted seat has reported"
         stores[number] = StoreInfo(id=report.store_id, seat=seat, zone=place.zone, url=place.url)

@@ -13,7 +13,8 @@ from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.reports import Report
 from spine_core.replication.pull_sources import sources_of
 from spine_core.replication.quorums import barrier_missing, barrier_size
-from spine_core.topology.document import Document, Seat, Slot, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import Document, Seat
 from spine_core.topology.placement import Placement
 from spine_core.topology.ring import Zone, ZonePolicy
 from spine_core.topology.seats import placeable

@@ -31,7 +31,8 @@ from spine_core.planning.guards import (
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.planning_input import PlanningInput, discard_implausible, first_blocked
 from spine_core.planning.wanted import SeatAddress, Wanted
-from spine_core.topology.document import Document, Phase, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
 
 __all__ = [
@@ -150,7 +151,7 @@ def _is_unwanted(turn: PlanningInput) -> bool:
     return not (after - before <= seats and seats.isdisjoint(before - after))
 
 
-def _is_stalled(turn: PlanningInput, left: dict[StoreNumber, frozenset[int]]) -> bool:
+def _is_stalled(turn: PlanningInput, left: dict[StoreNumber, frozenset[Slot]]) -> bool:
     timeout_s = turn.wanted.stall_timeout_s
     return turn.waited_s >= timeout_s and all(_idle_s(turn, store) >= timeout_s for store in left)
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from spine_core.planning.reports import Report
-from spine_core.topology.document import Document, Seat, StoreNumber
+from spine_core.scalars import StoreNumber
+from spine_core.topology.document import Document, Seat
 
 Reports = Mapping[Seat, Report | None]  # None: the seat exists, no usable answer came
 

@@ -10,8 +10,9 @@ from typing import Literal, cast, get_args
 
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
-from spine_core.topology.document import EPOCH_MAX, SLOTS_MAX, Seat, Slot, StoreNumber
-from spine_core.topology.parts import STORE_NUMBER_MAX
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import EPOCH_MAX, SLOTS_MAX, Seat
+from spine_core.topology.parts import store_number, store_numbers
 
 Status = Literal["unjoined", "starting", "ok", "draining", "full", "skewed", "isolated", "retired"]
 PeerState = Literal["up", "suspect", "down"]
@@ -78,7 +79,7 @@ class Report:
             seat=fields.text("seat"),
             store_id=store.uuid("id"),
             status=cast("Status", fields.one_of("status", get_args(Status))),
-            number=_optional_whole(store, "number", STORE_NUMBER_MAX),
+            number=None if store.absent("number") else store_number(store, "number"),
             cluster_id=None if fields.absent("cluster_id") else fields.uuid("cluster_id"),
             epoch=_optional_whole(fields, "epoch", EPOCH_MAX),
             digest=_optional_text(fields, "digest"),
@@ -114,7 +115,7 @@ def slots_from_hex(text: str) -> frozenset[Slot]:
     if not text or set(text) - set("0123456789abcdef"):
         raise InvalidInputError("must be lower-case hex")
     bits = f"{int(text, 16):0{4 * len(text)}b}"
-    return frozenset(slot for slot, bit in enumerate(bits) if bit == "1")
+    return frozenset(Slot(slot) for slot, bit in enumerate(bits) if bit == "1")
 
 
 def _progress(fields: Fields) -> ChangeProgress:
@@ -135,15 +136,12 @@ def _progress(fields: Fields) -> ChangeProgress:
 
 def _pulls(fields: Fields) -> dict[StoreNumber, float]:
     inner = fields.inner("pulls")
-    return {n: inner.seconds(str(n)) for n in fields.numbered("pulls", 1, STORE_NUMBER_MAX)}
+    return {n: inner.seconds(str(n)) for n in store_numbers(fields, "pulls")}
 
 
 def _peers(fields: Fields) -> dict[StoreNumber, PeerView]:
     inner = fields.inner("peers")
-    return {
-        number: _peer(inner.inner(str(number)))
-        for number in fields.numbered("peers", 1, STORE_NUMBER_MAX)
-    }
+    return {number: _peer(inner.inner(str(number))) for number in store_numbers(fields, "peers")}
 
 
 def _peer(fields: Fields) -> PeerView:
@@ -158,7 +156,7 @@ def _slot_bytes(fields: Fields) -> dict[Slot, int]:
     inner = fields.inner("slots")
     return {
         slot: inner.wholes(str(slot), 2, _COUNT_MAX)[1]  # [records, bytes]
-        for slot in fields.numbered("slots", 0, SLOTS_MAX - 1)
+        for slot in map(Slot, fields.numbered("slots", 0, SLOTS_MAX - 1))
     }
 
 

@@ -9,6 +9,7 @@ Source: Kulkarni et al., "Logical Physical Clocks", OPODIS 2014.
 
 from spine_core.errors import ClockSkewError
 from spine_core.records.versions import hlc_from_ms, ms_of
+from spine_core.scalars import HLC_ZERO, Hlc
 
 MAX_DRIFT_MS = 1000  # a stamp further ahead of the local clock is refused
 MAX_WRITE_MS = 5000  # a write is first applied within this time of its stamp, or nowhere
@@ -19,15 +20,15 @@ class HybridClock:
 
     __slots__ = ("last",)
 
-    def __init__(self, last: int = 0) -> None:
+    def __init__(self, last: Hlc = HLC_ZERO) -> None:
         self.last = last
 
-    def tick(self, physical_ms: int) -> int:
+    def tick(self, physical_ms: int) -> Hlc:
         """Return a value above all that were issued or seen; it is issued once."""
-        self.last = max(self.last + 1, hlc_from_ms(physical_ms))
+        self.last = Hlc(max(self.last + 1, hlc_from_ms(physical_ms)))
         return self.last
 
-    def see(self, t: int, physical_ms: int) -> None:
+    def see(self, t: Hlc, physical_ms: int) -> None:
         """Take in the stamp of a message, token or reply.
 
         Raises:
@@ -38,6 +39,6 @@ class HybridClock:
             raise ClockSkewError(ahead_ms)
         self.last = max(self.last, t)
 
-    def peek(self, physical_ms: int) -> int:
+    def peek(self, physical_ms: int) -> Hlc:
         """Return the present without issuing a value."""
         return max(self.last, hlc_from_ms(physical_ms))

@@ -8,6 +8,7 @@ import re
 from hashlib import sha256
 
 from spine_core.errors import InvalidInputError
+from spine_core.scalars import Slot
 
 SLOTS = 4096  # key ranges; fixed for the life of a cluster
 NAMESPACE_CHARS_MAX = 255
@@ -69,11 +70,11 @@ def check_id(text: str) -> str:
     return text
 
 
-def slot_of(namespace: str, memory_id: str, slots: int = SLOTS) -> int:
+def slot_of(namespace: str, memory_id: str, slots: int = SLOTS) -> Slot:
     """Return the slot of a record: the top bits of SHA-256(namespace, 0, partition or id)."""
     routed = memory_id.partition("~")[0]
     digest = sha256(f"{namespace}\0{routed}".encode()).digest()
-    return int.from_bytes(digest[:2], "big") * slots >> 16
+    return Slot(int.from_bytes(digest[:2], "big") * slots >> 16)
 
 
 def key_hash(namespace: str, memory_id: str) -> int:

@@ -17,6 +17,7 @@ from typing import Literal
 
 from spine_core.errors import ProblemError
 from spine_core.records.versions import Version, hlc_of
+from spine_core.scalars import HLC_ZERO, Hlc
 
 WRITES_MAX = 16  # own writes in a token
 TOKEN_CHARS_MAX = 600
@@ -37,15 +38,15 @@ _FROM_URL = str.maketrans("-_", "+/")
 class Session:
     """The past of one client."""
 
-    t: int = 0  # highest HLC seen
-    o: int = 0  # highest HLC of an own write that is no longer in `writes`
+    t: Hlc = HLC_ZERO  # highest HLC seen
+    o: Hlc = HLC_ZERO  # highest HLC of an own write that is no longer in `writes`
     writes: tuple[_Write, ...] = ()  # (key hash, version), at most 16, oldest first
 
     def wrote(self, key_hash: int, version: Version) -> "Session":
         """Return the session after an acknowledged write."""
-        return merge((self, Session(hlc_of(version), 0, ((key_hash, version),))))
+        return merge((self, Session(hlc_of(version), HLC_ZERO, ((key_hash, version),))))
 
-    def saw(self, hlc: int) -> "Session":
+    def saw(self, hlc: Hlc) -> "Session":
         """Return the session after an answer stamped `hlc`."""
         return self if hlc <= self.t else Session(hlc, self.o, self.writes)
 
@@ -53,18 +54,18 @@ class Session:
         """Return the version that a read of this record must not fall behind, if one is known."""
         return next((version for key, version in self.writes if key == key_hash), None)
 
-    def trimmed(self, stable: int) -> "Session":
+    def trimmed(self, stable: Hlc) -> "Session":
         """Return the session without writes that every replica has.
 
         `stable` is the smallest stable time of all slots: a key hash does not tell the slot.
         """
         writes = tuple(write for write in self.writes if hlc_of(write[1]) > stable)
-        return Session(self.t, self.o if self.o > stable else 0, writes)
+        return Session(self.t, self.o if self.o > stable else HLC_ZERO, writes)
 
 
 def merge(sessions: Iterable[Session]) -> Session:
     """Return the session whose past is that of all `sessions` together."""
-    t = o = 0
+    t = o = HLC_ZERO
     newest: dict[int, Version] = {}
     for session in sessions:
         t = max(t, session.t)

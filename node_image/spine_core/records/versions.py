@@ -1,13 +1,15 @@
 """Versions of a record: 14 bytes whose order as bytes is the order of the writes.
 
-`class u8 | hlc u64 | store u32 | rev u8`, big-endian. A strong version beats every weak one of the
-same record; within a class the hybrid logical clock decides, then the store. A store issues an HLC
-value once, so two writes never tie. The ETag leaves class and rev out and survives the upgrade of
+`class u8 | hlc u64 | origin u32 | rev u8`, big-endian. A strong version beats every weak one of the
+same record; within a class the hybrid logical clock decides, then the origin. A store issues an HLC
+timestamp once, so two writes never tie. The ETag leaves class and rev out and survives the upgrade of
 a weak record to a register.
 """
 
 import struct
 from typing import NewType
+
+from spine_core.scalars import Hlc, Origin
 
 Version = NewType("Version", bytes)
 
@@ -22,9 +24,9 @@ ABSENT = Version(bytes(VERSION_BYTES))  # below every version that was ever writ
 _LAYOUT = struct.Struct(">BQIB")
 
 
-def make_version(hlc: int, store: int, *, kind: int = WEAK, rev: int = 0) -> Version:
-    """Return the version of a write stamped `hlc` by `store`: region << 24 | store number."""
-    return Version(_LAYOUT.pack(kind, hlc, store, rev))
+def make_version(hlc: Hlc, origin: Origin, *, kind: int = WEAK, rev: int = 0) -> Version:
+    """Return the version of a write that the store `origin` timestamped with `hlc`."""
+    return Version(_LAYOUT.pack(kind, hlc, origin, rev))
 
 
 def kind_of(version: Version) -> int:
@@ -32,22 +34,27 @@ def kind_of(version: Version) -> int:
     return version[0]
 
 
-def hlc_of(version: Version) -> int:
-    """Return the hybrid logical clock: milliseconds << 16 | counter."""
-    return int.from_bytes(version[1:9], "big")
+def hlc_of(version: Version) -> Hlc:
+    """Return the timestamp of the hybrid logical clock."""
+    return Hlc(int.from_bytes(version[1:9], "big"))
+
+
+def origin_in(version: Version) -> Origin:
+    """Return which store issued the version, and in which region."""
+    return Origin(int.from_bytes(version[9:13], "big"))
 
 
 def etag_of(version: Version) -> str:
-    """Return `hlc-store` in hex, 16 and 8 digits, without quotes."""
+    """Return `hlc-origin` in hex, 16 and 8 digits, without quotes."""
     digits = version.hex()
     return f"{digits[2:18]}-{digits[18:26]}"
 
 
-def ms_of(hlc: int) -> int:
-    """Return the milliseconds since 1970 of an HLC value."""
+def ms_of(hlc: Hlc) -> int:
+    """Return the milliseconds since 1970 of an HLC timestamp."""
     return hlc >> COUNTER_BITS
 
 
-def hlc_from_ms(ms: int) -> int:
-    """Return the smallest HLC value of a millisecond."""
-    return ms << COUNTER_BITS
+def hlc_from_ms(ms: int) -> Hlc:
+    """Return the smallest HLC timestamp of a millisecond; of a duration, what to add for it."""
+    return Hlc(ms << COUNTER_BITS)

@@ -16,6 +16,8 @@ from enum import StrEnum
 from random import Random
 from types import MappingProxyType
 
+from spine_core.scalars import StoreNumber
+
 SUSPECT_AFTER_MS = 2_000  # four rounds of gossip without news
 DOWN_AFTER_MS = 5_000
 LIVE_PARTNERS = 2  # asked in each round
@@ -26,7 +28,7 @@ SILENT_PARTNERS = 1  # one of the others, so that two halves of a healed network
 class NodeState:
     """What a store says about itself."""
 
-    store: int
+    store: StoreNumber
     boot: int  # starts of this store, durable; a lower one is a rolled-back disk
     beat: int  # grows with each new state of a boot
     epoch: int  # of the topology it has adopted
@@ -57,17 +59,17 @@ class GossipView:
     def __init__(self, own: NodeState, *, started_ms: int) -> None:
         self._own = own.store
         self._started_ms = started_ms
-        self._boots: dict[int, int] = {}  # store → highest heard of by this process
+        self._boots: dict[StoreNumber, int] = {}  # store → highest heard of by this process
         self._states = {own.store: own}
-        self._heard_ms: dict[int, int] = {}  # store → when its state last grew
+        self._heard_ms: dict[StoreNumber, int] = {}  # store → when its state last grew
 
     @property
-    def states(self) -> Mapping[int, NodeState]:
+    def states(self) -> Mapping[StoreNumber, NodeState]:
         """Store → its newest state, this node included."""
         return MappingProxyType(self._states)
 
     @property
-    def boots(self) -> Mapping[int, int]:
+    def boots(self) -> Mapping[StoreNumber, int]:
         """Store → highest boot heard of."""
         return MappingProxyType(self._boots)
 
@@ -77,11 +79,11 @@ class GossipView:
         assert _age(own) > _age(self._states[self._own])
         self._states[self._own] = own
 
-    def digests(self) -> dict[int, tuple[int, int]]:
+    def digests(self) -> dict[StoreNumber, tuple[int, int]]:
         """Return store → (boot, beat) of all known states."""
         return {store: _age(state) for store, state in self._states.items()}
 
-    def missing(self, digests: Mapping[int, tuple[int, int]]) -> tuple[NodeState, ...]:
+    def missing(self, digests: Mapping[StoreNumber, tuple[int, int]]) -> tuple[NodeState, ...]:
         """Return the states that are news to a node with these digests."""
         return tuple(
             state
@@ -107,24 +109,26 @@ class GossipView:
         self._heard_ms[state.store] = now_ms
         return True
 
-    def is_rolled_back(self, store: int, boot: int) -> bool:
+    def is_rolled_back(self, store: StoreNumber, boot: int) -> bool:
         """Return whether a store that says this of itself runs on an older copy of its disk."""
         return boot < self._boots.get(store, 0)
 
-    def liveness(self, store: int, now_ms: int) -> Liveness:
+    def liveness(self, store: StoreNumber, now_ms: int) -> Liveness:
         """Return the verdict on a store; this node is always up to itself."""
         silent_ms = self.silent_ms(store, now_ms)
         if silent_ms < SUSPECT_AFTER_MS:
             return Liveness.UP
         return Liveness.SUSPECT if silent_ms < DOWN_AFTER_MS else Liveness.DOWN
 
-    def silent_ms(self, store: int, now_ms: int) -> int:
+    def silent_ms(self, store: StoreNumber, now_ms: int) -> int:
         """Return the time since the last news of a store."""
         if store == self._own:
             return 0
         return now_ms - self._heard_ms.get(store, self._started_ms)
 
-    def partners(self, stores: Collection[int], now_ms: int, random: Random) -> tuple[int, ...]:
+    def partners(
+        self, stores: Collection[StoreNumber], now_ms: int, random: Random
+    ) -> tuple[StoreNumber, ...]:
         """Return which of `stores` to gossip with in this round: two live ones, one silent."""
         others = sorted(set(stores) - {self._own})
         live = [store for store in others if self.liveness(store, now_ms) is Liveness.UP]
@@ -134,7 +138,7 @@ class GossipView:
             *random.sample(silent, min(SILENT_PARTNERS, len(silent))),
         )
 
-    def retain(self, stores: Collection[int]) -> None:
+    def retain(self, stores: Collection[StoreNumber]) -> None:
         """Forget the states of stores that the topology no longer names; boots stay known."""
         self._states = {
             store: state

@@ -6,7 +6,7 @@ meet every write quorum of A. Fewer, or any other choice, loses acknowledged wri
 
 from collections.abc import Set as AbstractSet
 
-from spine_core.topology.document import Slot, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.placement import Placement
 
 

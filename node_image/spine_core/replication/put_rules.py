@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG, Version, hlc_from_ms, hlc_of, kind_of
+from spine_core.scalars import Hlc
 
 _MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
 
@@ -35,8 +36,8 @@ def judge_put(
     version: Version,
     held: Version | None,
     has_register: bool,
-    floor: int,
-    now_hlc: int,
+    floor: Hlc,
+    now_hlc: Hlc,
     deadline_rule: bool,
 ) -> PutVerdict:
     """Return the answer to a put of a weak `version`.

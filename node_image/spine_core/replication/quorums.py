@@ -8,7 +8,7 @@ Source: Gifford, "Weighted Voting for Replicated Data", SOSP 1979; joint quorums
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
-from spine_core.topology.document import Slot, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.placement import Placement
 
 

@@ -9,12 +9,15 @@ from itertools import permutations
 
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.versions import hlc_from_ms
+from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
 
 # A write may first be applied MAX_WRITE_MS after its stamp, by a clock that is MAX_DRIFT_MS behind.
 _MARGIN = hlc_from_ms(MAX_WRITE_MS + MAX_DRIFT_MS)
 
 
-def stable_time(rows: Mapping[tuple[int, int], int], write_set: Collection[int]) -> int:
+def stable_time(
+    rows: Mapping[tuple[StoreNumber, StoreNumber], Hlc], write_set: Collection[StoreNumber]
+) -> Hlc:
     """Return F as HLC: every write stamped <= F that any replica ever applied is on all of them.
 
     Args:
@@ -28,5 +31,5 @@ def stable_time(rows: Mapping[tuple[int, int], int], write_set: Collection[int])
     """
     stores = tuple(write_set)
     pairs = list(permutations(stores, 2)) or [(store, store) for store in stores]
-    oldest = min((rows.get(pair, 0) for pair in pairs), default=0)
-    return max(0, oldest - _MARGIN)
+    oldest = min((rows.get(pair, HLC_ZERO) for pair in pairs), default=HLC_ZERO)
+    return max(HLC_ZERO, Hlc(oldest - _MARGIN))

@@ -9,6 +9,7 @@ from enum import StrEnum
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.quorums import write_done, write_possible
 from spine_core.replication.replica_status import MAY_HAVE_APPLIED, ReplicaStatus
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.placement import Placement
 
 
@@ -28,21 +29,21 @@ class WriteTally:
 
     __slots__ = ("_answers", "_placement", "_slot", "acks", "superseded_by")
 
-    def __init__(self, placement: Placement, slot: int) -> None:
+    def __init__(self, placement: Placement, slot: Slot) -> None:
         self._placement = placement
         self._slot = slot
-        self._answers: dict[int, ReplicaStatus] = {}
-        self.acks: set[int] = set()
+        self._answers: dict[StoreNumber, ReplicaStatus] = {}
+        self.acks: set[StoreNumber] = set()
         self.superseded_by: Version = ABSENT
 
-    def answer(self, store: int, answer: ReplicaStatus, held: Version = ABSENT) -> None:
+    def answer(self, store: StoreNumber, answer: ReplicaStatus, held: Version = ABSENT) -> None:
         """Note the answer of a store; `held` is the newer version of a `superseded`."""
         self._answers[store] = answer
         if answer is ReplicaStatus.OK:
             self.acks.add(store)
         self.superseded_by = max(self.superseded_by, held)
 
-    def asked(self) -> tuple[int, ...]:
+    def asked(self) -> tuple[StoreNumber, ...]:
         """Return the stores of the write set."""
         return self._placement.write_set(self._slot)
 

@@ -16,8 +16,8 @@ from typing import Any, cast, get_args
 
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
+from spine_core.scalars import STORE_NUMBER_MAX, StoreNumber
 from spine_core.topology.parts import (
-    STORE_NUMBER_MAX,
     Change,
     ChangeKind,
     HistoryEntry,
@@ -25,11 +25,11 @@ from spine_core.topology.parts import (
     Phase,
     Result,
     StoreInfo,
-    StoreNumber,
     refuse_twice,
     seats_from_json,
+    store_numbers,
 )
-from spine_core.topology.ring import Seat, Slot, Zone, ZonePolicy
+from spine_core.topology.ring import Seat, Zone, ZonePolicy
 from spine_core.topology.seats import placeable
 
 __all__ = [
@@ -40,9 +40,7 @@ __all__ = [
     "Loss",
     "Phase",
     "Seat",
-    "Slot",
     "StoreInfo",
-    "StoreNumber",
     "Zone",
     "ZonePolicy",
 ]
@@ -153,7 +151,8 @@ class Document:
         A replaced seat stands in `joining`, with its new store.
         """
         assert self.change is None, "one change at a time"
-        numbered = dict(enumerate(joining, start=self.next_number))
+        first = self.next_number
+        numbered = {StoreNumber(first + i): store for i, store in enumerate(joining)}
         target = {seat: number for seat, number in self.current.items() if seat not in leaving}
         target |= {store.seat: number for number, store in numbered.items()}
         change = Change(id=f"c-{self.epoch + 1}", kind=kind, phase=Phase.PREPARE, target=target)
@@ -232,17 +231,14 @@ def _read(fields: Fields) -> Document:
         zone_policy=cast("ZonePolicy", fields.one_of("zone_policy", get_args(ZonePolicy))),
         stores={
             number: StoreInfo.from_json(stores.inner(str(number)))
-            for number in fields.numbered("stores", 1, STORE_NUMBER_MAX)
+            for number in store_numbers(fields, "stores")
         },
         current=seats_from_json(fields.inner("current")),
         change=None if fields.absent("change") else Change.from_json(fields.inner("change")),
         next_number=fields.whole("next_number", 1, STORE_NUMBER_MAX + 1),
         previous=fields.text("previous", longest=64, empty=True),
         history=tuple(HistoryEntry.from_json(entry) for entry in fields.items("history")),
-        retired={
-            number: retired.uuid(str(number))
-            for number in fields.numbered("retired", 1, STORE_NUMBER_MAX)
-        },
+        retired={number: retired.uuid(str(number)) for number in store_numbers(fields, "retired")},
         losses=tuple(Loss.from_json(loss) for loss in fields.items("losses")),
     )
 

@@ -10,13 +10,12 @@ from typing import Any, Literal, cast, get_args
 
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
+from spine_core.scalars import STORE_NUMBER_MAX, StoreNumber
 from spine_core.topology.ring import Seat, Zone
 
-StoreNumber = int
 ChangeKind = Literal["join", "drain", "replace"]
 Result = Literal["committed", "reverted"]
 
-STORE_NUMBER_MAX = 2**24 - 1  # the upper byte of a version's store field is the region
 TIME_MAX = 2**48 - 1  # ms: what a version's clock can hold
 SEAT_LENGTH_MAX = 63  # a pod name is a DNS label
 
@@ -140,7 +139,7 @@ class Loss:
         fields.only("change", "store", "slots", "at")
         return cls(
             change=fields.text("change", longest=64),
-            store=fields.whole("store", 1, STORE_NUMBER_MAX),
+            store=store_number(fields, "store"),
             slots=fields.text("slots", longest=1024),
             at_ms=fields.whole("at", 0, TIME_MAX),
         )
@@ -148,9 +147,19 @@ class Loss:
 
 def seats_from_json(fields: Fields) -> dict[Seat, StoreNumber]:
     """Read seat → store number. A store sits on one seat only."""
-    seats = {seat: fields.whole(seat, 1, STORE_NUMBER_MAX) for seat in fields.names()}
+    seats = {seat: store_number(fields, seat) for seat in fields.names()}
     refuse_twice(seats.values(), "names a store twice", fields.path)
     return seats
+
+
+def store_number(fields: Fields, name: str) -> StoreNumber:
+    """Return the store number in a field."""
+    return StoreNumber(fields.whole(name, 1, STORE_NUMBER_MAX))
+
+
+def store_numbers(fields: Fields, name: str) -> tuple[StoreNumber, ...]:
+    """Return the names of an object whose names are store numbers."""
+    return tuple(map(StoreNumber, fields.numbered(name, 1, STORE_NUMBER_MAX)))
 
 
 def refuse_twice(values: Iterable[object], message: str, path: str) -> None:

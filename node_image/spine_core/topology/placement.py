@@ -3,10 +3,12 @@
 A is where `current` puts a slot, B where the change's target does; without a change B is A.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from typing import cast
 
-from spine_core.topology.document import Document, Phase, Seat, Slot, StoreNumber, Zone
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import Document, Phase, Seat, Zone
 from spine_core.topology.ring import Ring, ZonePolicy
 from spine_core.topology.seats import placeable
 
@@ -24,7 +26,7 @@ class Placement:
         self.phase = document.phase
         self.factor = document.factor
         self.write_quorum = document.write_quorum
-        self.slots = range(document.slots)
+        self.slots = cast("Sequence[Slot]", range(document.slots))
         self._current = _replicas(document, document.current)
         self._target = self._current
         self._write = self._current
@@ -67,8 +69,8 @@ class Placement:
     def groups(self) -> Mapping[tuple[Replicas, Replicas], tuple[Slot, ...]]:
         """(A, B) → its slots: far fewer than slots, for rules that look at every one."""
         groups: dict[tuple[Replicas, Replicas], list[Slot]] = {}
-        for slot, pair in enumerate(zip(self._current, self._target, strict=True)):
-            groups.setdefault(pair, []).append(slot)
+        for slot, old, new in zip(self.slots, self._current, self._target, strict=True):
+            groups.setdefault((old, new), []).append(slot)
         return {pair: tuple(slots) for pair, slots in groups.items()}
 
     @cached_property
@@ -121,6 +123,6 @@ def _seat_table(
     )
     ring = Ring(dict(seats), virtual_nodes=virtual_nodes, slots=slots)
     return tuple(
-        ring.get_replica_nodes(slot, factor=factor, zone_policy=zone_policy)
+        ring.get_replica_nodes(Slot(slot), factor=factor, zone_policy=zone_policy)
         for slot in range(slots)
     )

@@ -14,9 +14,10 @@ from typing import Literal
 
 from sortedcontainers import SortedDict
 
+from spine_core.scalars import Slot
+
 Seat = str
 Zone = str
-Slot = int
 ZonePolicy = Literal["strict", "balanced", "none"]
 
 VIRTUAL_NODES = 150  # points per seat; bytes per store then differ by a few percent

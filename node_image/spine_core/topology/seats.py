@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from itertools import cycle, islice
 
 from spine_core.errors import InvalidInputError
+from spine_core.scalars import Slot
 from spine_core.topology.ring import Ring, Seat, Zone, ZonePolicy
 
 DEFAULT_ZONE = "default"  # the one zone of a cluster that lists none
@@ -97,4 +98,4 @@ def placeable(seats: Mapping[Seat, Zone], *, factor: int, zone_policy: ZonePolic
     if not seats:
         return False
     ring = Ring(seats, virtual_nodes=1)
-    return len(ring.get_replica_nodes(0, factor=factor, zone_policy=zone_policy)) == factor
+    return len(ring.get_replica_nodes(Slot(0), factor=factor, zone_policy=zone_policy)) == factor

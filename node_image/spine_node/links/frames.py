@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from spine_core.scalars import Hlc
+
 WIRE_VERSION = 1
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a larger one ends the link; a single body stays far below
 MESSAGE_BYTES_FULL = 1024 * 1024  # no frame is added to a message that holds so much
@@ -24,7 +26,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     call: int
     method: str
     epoch: int
-    hlc: int
+    hlc: Hlc
     left_ms: int
     body: msgspec.Raw
 
@@ -34,7 +36,7 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
     call: int
     status: str
-    hlc: int
+    hlc: Hlc
     body: msgspec.Raw
 
 

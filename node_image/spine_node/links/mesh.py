@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import Body, pack
@@ -30,7 +31,7 @@ class Method(Generic[AnswerT]):
 class CallError(Exception):
     """A call that was not answered with `ok`: the `ReplicaStatus`, and the body that came with it."""
 
-    def __init__(self, store: int, status: str, body: Body) -> None:
+    def __init__(self, store: StoreNumber, status: str, body: Body) -> None:
         self.store, self.status, self.body = store, status, body
         super().__init__(f"store {store}: {status}")
 
@@ -42,8 +43,8 @@ class MeshSettings:
     me: Identity
     token: Callable[[], str]
     tls: Callable[[], ssl.SSLContext | None]
-    hlc: Callable[[], int]
-    see: Callable[[int], None]
+    hlc: Callable[[], Hlc]
+    see: Callable[[Hlc], None]
 
 
 class Mesh:
@@ -51,13 +52,13 @@ class Mesh:
 
     def __init__(self, settings: MeshSettings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self._links: dict[int, tuple[StoreInfo, PeerLink, asyncio.Task[None]]] = {}
+        self._links: dict[StoreNumber, tuple[StoreInfo, PeerLink, asyncio.Task[None]]] = {}
 
-    def follow(self, stores: Mapping[int, StoreInfo], own_id: str) -> None:
+    def follow(self, stores: Mapping[StoreNumber, StoreInfo], own_id: str) -> None:
         """Dial the stores given, ours excepted, and drop links to all others."""
         wanted = {n: info for n, info in stores.items() if info.id != own_id}
-        for number in [n for n, (info, _, _) in self._links.items() if wanted.get(n) != info]:
-            self._links.pop(number)[2].cancel()
+        for gone in [n for n, (info, _, _) in self._links.items() if wanted.get(n) != info]:
+            self._links.pop(gone)[2].cancel()
         for number, info in wanted.items():
             if number not in self._links:
                 link = self._dial(info)
@@ -71,21 +72,27 @@ class Mesh:
         me = dataclasses.replace(s.me, expects=info.id)
         return PeerLink(dial, me, self._clock, s.hlc, s.see)
 
-    def up(self) -> frozenset[int]:
+    def up(self) -> frozenset[StoreNumber]:
         """Return the stores whose link is greeted and open at this moment."""
         return frozenset(n for n, (_, link, _) in self._links.items() if link.up)
 
-    def is_up(self, store: int) -> bool:
+    def is_up(self, store: StoreNumber) -> bool:
         """Return whether one store is among them."""
         entry = self._links.get(store)
         return entry is not None and entry[1].up
 
-    def refusals(self) -> dict[int, str]:
+    def refusals(self) -> dict[StoreNumber, str]:
         """Return why links are not up, by store number."""
         return {n: link.refusal for n, (_, link, _) in self._links.items() if link.refusal}
 
     def call(
-        self, store: int, method: str, epoch: int, body: Body, left_s: float, on_reply: OnReply
+        self,
+        store: StoreNumber,
+        method: str,
+        epoch: int,
+        body: Body,
+        left_s: float,
+        on_reply: OnReply,
     ) -> None:
         """Call one store; `on_reply(status, body)` runs once, at the latest when the link breaks."""
         entry = self._links.get(store)
@@ -95,7 +102,7 @@ class Mesh:
         entry[1].call(method, epoch, body, max(0, round(left_s * 1000)), on_reply)
 
     async def ask(
-        self, store: int, method: Method[AnswerT], epoch: int, body: Any, left_s: float
+        self, store: StoreNumber, method: Method[AnswerT], epoch: int, body: Any, left_s: float
     ) -> AnswerT:
         """Call one store and wait for its `ok`.
 

@@ -16,6 +16,7 @@ import msgspec
 
 from spine_core.errors import ClockSkewError
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc
 from spine_node.clock import Clock
 from spine_node.links.frames import (
     EMPTY,
@@ -63,8 +64,8 @@ class PeerLink:
         dial: Dial,
         me: Identity,
         clock: Clock,
-        hlc: Callable[[], int],
-        see: Callable[[int], None],
+        hlc: Callable[[], Hlc],
+        see: Callable[[Hlc], None],
     ) -> None:
         self._dial, self._me, self._clock, self._hlc, self._see = dial, me, clock, hlc, see
         self._pending: dict[int, OnReply] = {}

@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 
 from spine_core.errors import ClockSkewError, ProblemError, SpineError
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc
 from spine_node.links.frames import (
     EMPTY,
     MESSAGE_BYTES_MAX,
@@ -44,8 +45,8 @@ class Service:
     me: Identity
     tokens: Callable[[], tuple[str, ...]]  # accepted bearer credentials
     handlers: dict[str, Handler]
-    hlc: Callable[[], int]
-    see: Callable[[int], None]  # raises ClockSkewError
+    hlc: Callable[[], Hlc]
+    see: Callable[[Hlc], None]  # raises ClockSkewError
     mutual_tls: bool  # peers must show a certificate of our authority
 
 

@@ -16,6 +16,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
 
 from spine_core.records.encoding import header_of, is_absent, version_in
 from spine_core.records.versions import Version, hlc_of, ms_of
+from spine_core.scalars import Hlc
 
 BUCKETS = 64
 DIGEST_BYTES = 16
@@ -50,7 +51,7 @@ def bucket_of(key: bytes) -> int:
     return xxh3_64_intdigest(key) & (BUCKETS - 1)
 
 
-def is_buried(raw: bytes, floor: int) -> bool:
+def is_buried(raw: bytes, floor: Hlc) -> bool:
     """Return whether a stored record is a tombstone, or expired, at or below the floor."""
     if hlc_of(version_in(raw)) > floor:
         return False
@@ -63,7 +64,7 @@ def fingerprint(key: bytes, version: Version) -> int:
 
 
 def change_of(
-    slot: int, key: bytes, before: bytes | None, after: bytes | None, floor: int
+    slot: int, key: bytes, before: bytes | None, after: bytes | None, floor: Hlc
 ) -> DigestChange:
     """Return what replacing one stored value by another does; None is "not held"."""
     digest = records = size = 0

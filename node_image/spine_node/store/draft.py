@@ -11,6 +11,7 @@ from enum import IntEnum
 
 from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_of
+from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store.digests import DigestChange, bucket_of, change_of, fingerprint, is_buried
 from spine_node.store.feed import ROW_ENTRIES, append_hlc_of, pack_row
 from spine_node.store.layout import (
@@ -45,7 +46,7 @@ class Effects:
     """What became durable with one commit."""
 
     changes: list[DigestChange] = field(default_factory=list)
-    floors: dict[int, int] = field(default_factory=dict)
+    floors: dict[int, Hlc] = field(default_factory=dict)
     adopted: Adopt | None = None
     feed_head: int = 0
 
@@ -54,7 +55,7 @@ class Draft:
     """The transaction of one batch. Writer thread only; `state` changes with it."""
 
     def __init__(
-        self, txn: Transaction, tables: Tables, state: State, *, now_hlc: int, quota_bytes: int
+        self, txn: Transaction, tables: Tables, state: State, *, now_hlc: Hlc, quota_bytes: int
     ) -> None:
         self.state = state
         self.now_hlc = now_hlc
@@ -87,9 +88,9 @@ class Draft:
         """Return whether acceptor state exists, be it only a promise."""
         return self._registers and self._txn.get(key, db=self._tables.reg) is not None
 
-    def floor(self, slot: int) -> int:
+    def floor(self, slot: int) -> Hlc:
         """Return the purge floor of a slot."""
-        return self.state.floors.get(slot, 0)
+        return self.state.floors.get(slot, HLC_ZERO)
 
     def write(self, slot: int, key: bytes, raw: bytes, before: bytes | None) -> None:
         """Store a record in the place of `before`, which is what is held."""
@@ -134,7 +135,7 @@ class Draft:
                 return
             yield key, value
 
-    def set_floor(self, slot: int, hlc: int) -> None:
+    def set_floor(self, slot: int, hlc: Hlc) -> None:
         """Set the floor of a slot; what it buries is the caller's to purge or to leave out."""
         self.state.floors[slot] = self.effects.floors[slot] = hlc
         self._set(self._tables.slot, slot_prefix(slot) + FLOOR, pack_u64(hlc))
@@ -143,7 +144,7 @@ class Draft:
         """Set or forget the pull mark of a slot."""
         self._set(self._tables.slot, slot_prefix(slot) + MARK, mark)
 
-    def reserve(self, hlc: int) -> None:
+    def reserve(self, hlc: Hlc) -> None:
         """Raise the high-water mark."""
         self._changed |= hlc > self.state.high_water
         self.state.high_water = max(self.state.high_water, hlc)
@@ -162,7 +163,7 @@ class Draft:
             self._set(meta, b"number", pack_u64(adopt.number))
         self.effects.adopted = adopt
 
-    def trim_feed(self, before_hlc: int, limit: int) -> int:
+    def trim_feed(self, before_hlc: Hlc, limit: int) -> int:
         """Remove the oldest rows of the feed: appended before, or too many; never the newest row.
 
         The newest row is what `feed_head` is read from after a restart.
@@ -187,7 +188,7 @@ class Draft:
             self._txn.put(key, value, db=table)
         self._changed = True
 
-    def seal(self, clock_last: int) -> Effects:
+    def seal(self, clock_last: Hlc) -> Effects:
         """Write feed and high-water mark of the batch; the commit follows.
 
         A batch that changed nothing writes nothing: LMDB then commits without touching the disk.

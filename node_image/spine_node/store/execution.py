@@ -12,6 +12,7 @@ from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import FLAG_TOMBSTONE, decode, header_of, version_in
 from spine_core.records.versions import WEAK, hlc_of, kind_of
 from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.scalars import Hlc
 from spine_node.store.digests import is_buried
 from spine_node.store.draft import Draft, Room
 from spine_node.store.layout import checksum, slot_of_key
@@ -202,7 +203,7 @@ def _wins(draft: Draft, operation: Merge, raw: bytes, before: bytes | None) -> b
     return held < version or (held == version and not _is_intact(before))
 
 
-def _raise_floor(draft: Draft, slot: int, hlc: int) -> int:
+def _raise_floor(draft: Draft, slot: int, hlc: Hlc) -> int:
     """Raise a floor, purge what every replica has buried, and return how many records went.
 
     A strong tombstone, or one beside a register, stays until its register goes (protocol.md §9.3),

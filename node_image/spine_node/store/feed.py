@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from spine_core.records.versions import VERSION_BYTES, Version
+from spine_core.scalars import Hlc
 
 ROW_ENTRIES = 512  # bounds what a reader unpacks for one entry: about 40 KB
 
@@ -24,10 +25,10 @@ class FeedEntry(NamedTuple):
     seq: int  # from 1, without gaps
     key: bytes
     version: Version
-    append_hlc: int
+    append_hlc: Hlc
 
 
-def pack_row(append_hlc: int, entries: Iterable[tuple[bytes, Version]]) -> bytes:
+def pack_row(append_hlc: Hlc, entries: Iterable[tuple[bytes, Version]]) -> bytes:
     """Return the value of one row."""
     parts = [append_hlc.to_bytes(_HLC_BYTES, "big")]
     for key, version in entries:
@@ -35,9 +36,9 @@ def pack_row(append_hlc: int, entries: Iterable[tuple[bytes, Version]]) -> bytes
     return b"".join(parts)
 
 
-def append_hlc_of(row: bytes) -> int:
+def append_hlc_of(row: bytes) -> Hlc:
     """Return when a row was appended."""
-    return int.from_bytes(row[:_HLC_BYTES], "big")
+    return Hlc(int.from_bytes(row[:_HLC_BYTES], "big"))
 
 
 def unpack_row(last_seq: int, row: bytes) -> Sequence[FeedEntry]:

@@ -16,6 +16,7 @@ import lmdb
 from spine_core.records.encoding import version_in
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version
+from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of
@@ -131,9 +132,9 @@ class Store:
         with self._environment.begin(db=self._reg) as txn:
             return txn.get(key)
 
-    def floor(self, slot: int) -> int:
+    def floor(self, slot: int) -> Hlc:
         """Return the purge floor of a slot, an HLC value; it never falls."""
-        return self._floors.get(slot, 0)
+        return self._floors.get(slot, HLC_ZERO)
 
     def digest(self, slot: int) -> list[int]:
         """Return the 64 bucket digests of a slot, each below 2^128."""

@@ -13,6 +13,7 @@ from typing import IO
 
 import lmdb
 
+from spine_core.scalars import HLC_ZERO, StoreNumber
 from spine_node.store.digests import Digests, change_of
 from spine_node.store.errors import StoreFormatError, StoreLockedError
 from spine_node.store.layout import FORMAT, Tables, pack_u64, slot_of_key, unpack_u64
@@ -26,7 +27,7 @@ class StoreIdentity:
 
     store_id: str  # UUID, drawn once per directory
     cluster_id: str | None
-    number: int | None
+    number: StoreNumber | None
     boot: int  # from 1, one more with every opening
     was_clean: bool  # how the run before ended; true for a new store
 
@@ -102,7 +103,7 @@ def digests_of(environment: lmdb.Environment, tables: Tables) -> Digests:
         floors = State.load(txn, tables).floors
         for key, raw in txn.cursor(db=tables.rec):
             slot = slot_of_key(key)
-            digests.apply(change_of(slot, key, None, raw, floors.get(slot, 0)))
+            digests.apply(change_of(slot, key, None, raw, floors.get(slot, HLC_ZERO)))
         return digests
 
 

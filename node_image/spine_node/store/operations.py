@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from spine_core.records.versions import Version
+from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
 
 EpochStatus = Literal["stale-epoch", "need-document", "misdirected"]
 PutStatus = Literal["ok", "superseded", "strong", "late", "full"] | EpochStatus
@@ -70,7 +71,7 @@ class Merge(Asked[MergeReply], frozen=True):
     slot: int
     epoch: int
     entries: Sequence[tuple[bytes, bytes]]  # (key, raw)
-    floor: int = 0
+    floor: Hlc = HLC_ZERO
     bootstrap: bool = False
     mark: bytes | None = None  # durable with the page; None leaves the old one
 
@@ -83,7 +84,7 @@ class Adopt(Asked[AdoptReply], frozen=True):
 
     document: bytes
     epoch: int
-    number: int | None
+    number: StoreNumber | None
     cluster_id: str
     owned: frozenset[int]
 
@@ -99,7 +100,7 @@ class RaiseFloor(Asked[int], frozen=True):
     """Raise a slot's floor and purge what lies at or below it; never lowers. Answers the records purged."""
 
     slot: int
-    hlc: int
+    hlc: Hlc
 
 
 class DropSlot(Asked[DropReply], frozen=True):
@@ -115,13 +116,13 @@ class TrimFeed(Asked[int], frozen=True):
     Answers the rows removed; ask again until 0.
     """
 
-    before_hlc: int
+    before_hlc: Hlc
 
 
 class Reserve(Asked[None], frozen=True):
     """Make the clock's high-water mark at least `hlc`."""
 
-    hlc: int
+    hlc: Hlc
 
 
 class Barrier(Asked[None], frozen=True):

@@ -6,6 +6,7 @@ the `Store` has its own copies, which follow each commit.
 
 from dataclasses import dataclass, field
 
+from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
 from spine_node.store.feed import append_hlc_of
 from spine_node.store.layout import (
     FLOOR,
@@ -24,12 +25,12 @@ class State:
     epoch: int  # 0: no document yet
     document: bytes | None  # canonical JSON
     cluster_id: str | None
-    number: int | None
+    number: StoreNumber | None
     owned: frozenset[int]
-    high_water: int  # no HLC value above it was issued and made durable
-    floors: dict[int, int] = field(default_factory=dict)  # slot → hlc, 0 when missing
+    high_water: Hlc  # no HLC value above it was issued and made durable
+    floors: dict[int, Hlc] = field(default_factory=dict)  # slot → hlc, 0 when missing
     feed_head: int = 0  # seq of the newest entry
-    append_hlc: int = 0  # of the newest entry
+    append_hlc: Hlc = HLC_ZERO  # of the newest entry
 
     @classmethod
     def load(cls, txn: Transaction, tables: Tables) -> "State":
@@ -43,13 +44,13 @@ class State:
             epoch=unpack_u64(meta(b"epoch")),
             document=meta(b"document"),
             cluster_id=None if cluster_id is None else cluster_id.decode(),
-            number=None if number is None else unpack_u64(number),
+            number=None if number is None else StoreNumber(unpack_u64(number)),
             owned=unpack_slots(meta(b"owned")),
-            high_water=unpack_u64(meta(b"high_water")),
+            high_water=Hlc(unpack_u64(meta(b"high_water"))),
         )
         for key, value in txn.cursor(db=tables.slot):
             if key[2:] == FLOOR:
-                state.floors[slot_of_key(key)] = unpack_u64(value)
+                state.floors[slot_of_key(key)] = Hlc(unpack_u64(value))
         newest = txn.cursor(db=tables.feed)
         if newest.last():
             state.feed_head = unpack_u64(newest.key())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from spine_core.scalars import StoreNumber
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import Blocked, Done, Plan, Wait
 from spine_operator.status.health import Health
@@ -180,6 +181,6 @@ def _doing(plan: Plan) -> str:
             return f"doing: {act.step}"
 
 
-def _seats(observed: Observed, stores: frozenset[int]) -> str:
+def _seats(observed: Observed, stores: frozenset[StoreNumber]) -> str:
     assert observed.document is not None, "stores have numbers only in a document"
     return ", ".join(sorted(observed.document.stores[number].seat for number in stores))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from spine_core.planning.observed_stores import SYNC_AGE_MAX_S
 from spine_core.planning.reports import Report
 from spine_core.replication.quorums import majority
-from spine_core.topology.document import Phase, StoreNumber
+from spine_core.scalars import StoreNumber
+from spine_core.topology.document import Phase
 from spine_operator.observe.observed import Observed
 
 Replicas = frozenset[StoreNumber]

@@ -20,6 +20,7 @@ from agents.clock import pause
 from agents.fleet import NAMESPACE
 from agents.messages import Message
 from spine_core.records.ids import slot_of
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 
@@ -103,7 +104,7 @@ class Auditor:
     async def _copy(
         self, http: aiohttp.ClientSession, document: Document, store: int, memory_id: str
     ) -> dict[str, Any] | None:
-        info = document.stores[store]
+        info = document.stores[StoreNumber(store)]
         url = f"{self._urls[info.seat]}/admin/v1/records/{NAMESPACE}/{memory_id}"
         async with http.get(url, headers={"Spine-Store": info.id}) as answer:
             if answer.status != 200:

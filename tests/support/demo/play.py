@@ -222,7 +222,7 @@ class Play:
         after = resource.document()
         old, new = Placement(before), Placement(after)
         copies = before.slots * before.factor
-        moved = sum(len({*new.current(s)} - {*old.current(s)}) for s in range(before.slots))
+        moved = sum(len({*new.current(s)} - {*old.current(s)}) for s in old.slots)
         self.figures["moved_fraction"] = round(pulled / (stored * before.factor), 4)
         self.figures["moved_fraction_planned"] = round(moved / copies, 4)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spine_core.planning.reports import slots_to_hex
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
 from spine_operator.ports import Door, Json, NodeError
@@ -23,7 +24,7 @@ class Store:
     seat: str
     document: Document | None = None
     cluster_id: str | None = None
-    number: int | None = None
+    number: StoreNumber | None = None
     pace: tuple[int, int] = (32 * 1024**2, 4)
     idle_s: float = 0.0
 
@@ -89,7 +90,7 @@ class NodesDouble:
             "tls": {},
         }
 
-    def gained(self, store: Store) -> frozenset[int]:
+    def gained(self, store: Store) -> frozenset[Slot]:
         """Return the slots that a store has to pull for the running change."""
         document = store.document
         if document is None or document.phase is Phase.STABLE or store.number is None:
@@ -101,7 +102,7 @@ class NodesDouble:
         if document is None or document.change is None:
             return None
         gained = self.gained(store)
-        pulled = gained if self.pulling else frozenset[int]()
+        pulled = gained if self.pulling else frozenset[Slot]()
         return {
             "id": document.change.id,
             "pulled": slots_to_hex(pulled, document.slots),
@@ -117,10 +118,10 @@ class NodesDouble:
         return self.running[door.seat]
 
 
-_GAINED: dict[str, Mapping[int, frozenset[int]]] = {}  # digest of a document → its gains
+_GAINED: dict[str, Mapping[StoreNumber, frozenset[Slot]]] = {}  # digest of a document → its gains
 
 
-def _gained(document: Document) -> Mapping[int, frozenset[int]]:
+def _gained(document: Document) -> Mapping[StoreNumber, frozenset[Slot]]:
     digest = document.digest()
     if digest not in _GAINED:
         _GAINED[digest] = Placement(document).gained()

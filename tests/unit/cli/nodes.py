@@ -9,6 +9,7 @@ from typing import Any
 from memory_spine.effects import Answer, Request
 from memory_spine.errors import ConnectionFailed
 from spine_core.planning.reports import slots_to_hex
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_node.cluster_secret import admin_token
@@ -53,15 +54,17 @@ class FakeNode:
             "pace": {"bytes_per_s": 1000, "slots": 4},
         }
 
-    def _number(self, document: Document | None) -> int | None:
+    def _number(self, document: Document | None) -> StoreNumber | None:
         stores = document.stores.items() if document else ()
         mine = store_id_of(self.seat)
         return next((number for number, store in stores if store.id == mine), None)
 
-    def _change(self, document: Document | None, number: int | None) -> dict[str, Any] | None:
+    def _change(
+        self, document: Document | None, number: StoreNumber | None
+    ) -> dict[str, Any] | None:
         if document is None or document.change is None or number is None:
             return None
-        gained = Placement(document).gained().get(number, frozenset())
+        gained = Placement(document).gained().get(StoreNumber(number), frozenset())
         return {
             "id": document.change.id,
             "pulled": slots_to_hex(gained, document.slots),

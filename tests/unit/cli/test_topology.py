@@ -18,6 +18,7 @@ from spine_cli.runtime import Runtime
 from spine_cli.topology_controller import TopologyController, describe
 from spine_core.planning.actions import Blocked, Done, Publish, RemoveSeats, Wait
 from spine_core.planning.wanted import SeatAddress, Wanted
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document, StoreInfo
 from unit.cli.nodes import SECRET, TOKEN, FakeNode, FakeNodes, store_id_of
 
@@ -32,7 +33,9 @@ def _address(seat: str) -> str:
 
 def _first_document(*, slots: int = SLOTS, virtual_nodes: int = 20) -> Document:
     stores = {
-        number: StoreInfo(id=store_id_of(seat), seat=seat, zone=seat, url=_address(seat))
+        StoreNumber(number): StoreInfo(
+            id=store_id_of(seat), seat=seat, zone=seat, url=_address(seat)
+        )
         for number, seat in enumerate(THREE, start=1)
     }
     return Document(

@@ -16,6 +16,7 @@ from spine_core.records.filters import matches
 from spine_core.records.ids import key_hash, keyed_name, ulid
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_from_ms, hlc_of, make_version, ms_of
+from spine_core.scalars import Hlc, Origin
 from spine_node.clock import Clock
 from spine_node.ports import (
     ListItem,
@@ -117,13 +118,13 @@ class MemoryEngine:
         return keyed_name(request.principal, request.namespace, request.idempotency_key, now_ms)
 
     def _put(self, request: WriteRequest, memory_id: str, held: Record | None) -> Record:
-        self._hlc += 1
+        self._hlc = Hlc(self._hlc + 1)
         now_ms = self._clock.physical_ms()
         facts = {"created_at": now_ms, "writer": request.principal, "guard": None}
         if held is not None:
             facts["created_at"] = server_fields(held)["created_at"]
         record = Record(
-            version=make_version(self._hlc, 1),
+            version=make_version(self._hlc, Origin(1)),
             op=0,
             expires_ms=now_ms + request.ttl_seconds * 1000 if request.ttl_seconds else 0,
             flags=FLAG_TOMBSTONE if request.memory is None else 0,

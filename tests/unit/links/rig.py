@@ -10,6 +10,7 @@ from aiohttp import web
 
 from spine_core.errors import ClockSkewError
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Body, Request, pack, unpack
 from spine_node.links.hello import Identity
@@ -50,13 +51,13 @@ async def echo(request: Request) -> Outcome:
 class End:
     """What one end knows of time, and what it was told."""
 
-    hlc: int = 0
-    seen: list[int] = field(default_factory=list)
+    hlc: Hlc = HLC_ZERO
+    seen: list[Hlc] = field(default_factory=list)
 
-    def now(self) -> int:
+    def now(self) -> Hlc:
         return self.hlc
 
-    def see(self, hlc: int) -> None:
+    def see(self, hlc: Hlc) -> None:
         if hlc > self.hlc + DRIFT:
             raise ClockSkewError((hlc - self.hlc) >> 16)
         self.seen.append(hlc)

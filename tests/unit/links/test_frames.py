@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spine_core.scalars import Hlc
 from spine_node.links.frames import (
     MESSAGE_BYTES_FULL,
     MESSAGE_BYTES_MAX,
@@ -20,11 +21,11 @@ from spine_node.links.frames import (
 
 
 def reply(call: int, size: int) -> Reply:
-    return Reply(call, "ok", 0, pack(bytes(size)))
+    return Reply(call, "ok", Hlc(0), pack(bytes(size)))
 
 
 def test_a_request_survives_the_wire() -> None:
-    sent = Request(7, "put", 42, 99, 250, pack([b"key", 3]))
+    sent = Request(7, "put", 42, Hlc(99), 250, pack([b"key", 3]))
     (data,) = messages([sent])
     (received,) = requests_in(data)
     assert (received.call, received.method, received.epoch) == (7, "put", 42)

@@ -8,6 +8,7 @@ import pytest
 
 from spine_core.errors import ProblemError
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY, Request, messages, pack, requests_in, unpack
 from spine_node.links.hello import Identity
@@ -221,7 +222,7 @@ async def test_a_callback_that_fails_costs_no_other_call_its_answer(
 async def test_a_request_from_too_far_ahead_is_refused_and_moves_no_clock() -> None:
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
-        peer.end.hlc = 2 * DRIFT
+        peer.end.hlc = Hlc(2 * DRIFT)
         assert await peer.ask("echo", 1) == (ReplicaStatus.CLOCK_SKEW, None)
         assert server.requests == []
         assert 2 * DRIFT not in server.end.seen
@@ -230,9 +231,9 @@ async def test_a_request_from_too_far_ahead_is_refused_and_moves_no_clock() -> N
 async def test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on() -> None:
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
-        server.end.hlc = 2 * DRIFT
+        server.end.hlc = Hlc(2 * DRIFT)
         assert await peer.ask("echo", 1) == (ReplicaStatus.LOST, None)
-        server.end.hlc = DRIFT
+        server.end.hlc = Hlc(DRIFT)
         assert await peer.ask("echo", 2) == (ReplicaStatus.OK, 2)
         assert peer.end.seen[-1] == DRIFT
         assert peer.link.up
@@ -297,7 +298,7 @@ async def test_two_frames_for_one_call_answer_it_once() -> None:
         await peer.up()
         answers: list[object] = []
         peer.call("echo", 1, lambda _, body: answers.append(unpack(body)))
-        for data in messages([Request(1, "echo", 3, 0, 0, pack(2))]):
+        for data in messages([Request(1, "echo", 3, Hlc(0), 0, pack(2))]):
             await _flow_of(peer).send_bytes(data)
         assert await peer.ask("echo", 3) == (ReplicaStatus.OK, 3)
         assert answers in ([1], [2])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY
@@ -36,35 +37,35 @@ def info(server: Serving, store_id: str = "server") -> StoreInfo:
 
 async def test_a_store_of_the_document_can_be_asked_and_ours_is_not_dialled(mesh: Mesh) -> None:
     async with serving() as server:
-        mesh.follow({1: info(server, OWN), 2: info(server)}, OWN)
+        mesh.follow({StoreNumber(1): info(server, OWN), StoreNumber(2): info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
-        assert await mesh.ask(2, ECHO, 3, [1, b"x"], 5.0) == (1, b"x")
+        assert await mesh.ask(StoreNumber(2), ECHO, 3, [1, b"x"], 5.0) == (1, b"x")
         assert mesh.refusals() == {}
 
 
 async def test_a_store_that_the_document_no_longer_names_is_unreachable(mesh: Mesh) -> None:
     async with serving() as server:
-        mesh.follow({2: info(server)}, OWN)
+        mesh.follow({StoreNumber(2): info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         mesh.follow({}, OWN)
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, ECHO, 3, None, 5.0)
+            await mesh.ask(StoreNumber(2), ECHO, 3, None, 5.0)
         assert failed.value.status == ReplicaStatus.UNREACHABLE
         assert mesh.up() == frozenset()
 
 
 async def test_a_new_document_leaves_the_links_that_it_does_not_change_open(mesh: Mesh) -> None:
     async with serving() as server, serving(identity("third")) as third:
-        mesh.follow({2: info(server)}, OWN)
+        mesh.follow({StoreNumber(2): info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
-        mesh.follow({2: info(server), 3: info(third, "third")}, OWN)
+        mesh.follow({StoreNumber(2): info(server), StoreNumber(3): info(third, "third")}, OWN)
         assert mesh.up() == {2}
         await until(lambda: mesh.up() == {2, 3})
 
 
 async def test_a_seat_that_another_store_has_taken_over_is_refused_by_name(mesh: Mesh) -> None:
     async with serving() as server:
-        mesh.follow({2: info(server, "lost-disk")}, OWN)
+        mesh.follow({StoreNumber(2): info(server, "lost-disk")}, OWN)
         await until(lambda: bool(mesh.refusals()))
         assert mesh.refusals() == {2: "holds store server, not lost-disk"}
 
@@ -73,27 +74,27 @@ async def test_a_seat_that_another_store_has_taken_over_is_refused_by_name(mesh:
 async def test_asking_a_peer_that_hangs_ends_with_lost_in_time(mesh: Mesh, left_s: float) -> None:
     held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     async with serving(hold=lambda _: held) as server:
-        mesh.follow({2: info(server)}, OWN)
+        mesh.follow({StoreNumber(2): info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, HOLD, 3, None, left_s)
+            await mesh.ask(StoreNumber(2), HOLD, 3, None, left_s)
         assert failed.value.status == ReplicaStatus.LOST
 
 
 async def test_a_refusal_comes_with_its_body(mesh: Mesh) -> None:
     async with serving(stale=lambda request: (ReplicaStatus.STALE_EPOCH, request.body)) as server:
-        mesh.follow({2: info(server)}, OWN)
+        mesh.follow({StoreNumber(2): info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, STALE, 3, None, 5.0)
+            await mesh.ask(StoreNumber(2), STALE, 3, None, 5.0)
         assert (failed.value.store, failed.value.status) == (2, ReplicaStatus.STALE_EPOCH)
         assert failed.value.body == EMPTY
 
 
 async def test_an_ok_that_is_laid_out_otherwise_is_an_error(mesh: Mesh) -> None:
     async with serving() as server:
-        mesh.follow({2: info(server)}, OWN)
+        mesh.follow({StoreNumber(2): info(server)}, OWN)
         await until(lambda: mesh.up() == {2})
         with pytest.raises(CallError) as failed:
-            await mesh.ask(2, ECHO, 3, ["not", "a", "pair"], 5.0)
+            await mesh.ask(StoreNumber(2), ECHO, 3, ["not", "a", "pair"], 5.0)
         assert failed.value.status == ReplicaStatus.ERROR

@@ -15,6 +15,7 @@ from spine_core.records.ids import slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.replication.quorums import majority
+from spine_core.scalars import HLC_ZERO, Hlc, Origin, StoreNumber
 from spine_core.topology.document import Document, StoreInfo
 from spine_core.topology.placement import Placement
 from spine_node.clock import Clock
@@ -44,7 +45,7 @@ class StillClock(Clock):
 
 def placed(numbers: Sequence[int], *, factor: int = 3, epoch: int = EPOCH) -> Placement:
     """Return a stable placement of these stores."""
-    seats = {f"s-{number}": number for number in numbers}
+    seats = {f"s-{number}": StoreNumber(number) for number in numbers}
     stores = {
         number: StoreInfo(id=f"id-{number}", seat=seat, zone=seat, url="http://x")
         for seat, number in seats.items()
@@ -74,7 +75,7 @@ class Cluster:
     here: int = 1
     down: set[int] = field(default_factory=set)
     silent: set[int] = field(default_factory=set)  # up, but without an answer
-    stable_hlc: int = 0
+    stable_hlc: Hlc = HLC_ZERO
     asked: list[int] = field(default_factory=list)
     verified: list[str] = field(default_factory=list)
     stamps: int = 0
@@ -82,10 +83,11 @@ class Cluster:
     def placement(self) -> Placement:
         return self.now
 
-    def live(self) -> Sequence[int]:
-        return sorted(set(self.harnesses) - self.down, key=lambda number: number != self.here)
+    def live(self) -> Sequence[StoreNumber]:
+        up = sorted(set(self.harnesses) - self.down, key=lambda number: number != self.here)
+        return [StoreNumber(number) for number in up]
 
-    def stable(self) -> int:
+    def stable(self) -> Hlc:
         return self.stable_hlc
 
     def see(self, hlc: int) -> None:
@@ -125,7 +127,7 @@ class Cluster:
     ) -> Version:
         """Store a version on the replicas of a record, except on those that miss it."""
         self.stamps += 1
-        version = make_version(hlc_from_ms(NOW_MS) + self.stamps, 1)
+        version = make_version(Hlc(hlc_from_ms(NOW_MS) + self.stamps), Origin(1))
         raw = record_of(memory, version, created_ms=created_ms)
         for number in self.now.write_set(slot_of(namespace, memory_id, SLOTS)):
             if number not in missing:

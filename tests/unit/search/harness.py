@@ -14,6 +14,7 @@ from spine_core.records.filters import canonical, parse_filter
 from spine_core.records.hlc import HybridClock
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.search.index import QueryIndex
 from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
 from spine_node.store import Store, checksum, key_of, open_store
@@ -53,7 +54,7 @@ class IndexHarness:
     def stamp(self) -> Version:
         """Return a version above all earlier ones of this harness."""
         self.stamps += 1
-        return make_version(hlc_from_ms(NOW_MS) + self.stamps, self.number)
+        return make_version(Hlc(hlc_from_ms(NOW_MS) + self.stamps), Origin(self.number))
 
     async def put(self, namespace: str, memory_id: str, raw: bytes, version: Version) -> None:
         """Store a record durably."""
@@ -133,7 +134,9 @@ async def opened_store(path: Path, number: int = 1) -> AsyncIterator[Store]:
     store = open_store(path / "store", clock=HybridClock(), physical_ms=lambda: NOW_MS)
     try:
         owned = frozenset(range(SLOTS))
-        adopted = await store.submit(Adopt(b'{"epoch":3}', EPOCH, number, "cluster", owned))
+        adopted = await store.submit(
+            Adopt(b'{"epoch":3}', EPOCH, StoreNumber(number), "cluster", owned)
+        )
         assert adopted in {"ok", "older"}
         yield store
     finally:

@@ -7,6 +7,7 @@ import pytest
 
 from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.versions import make_version
+from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.search import gathering, recent
 from spine_node.search.index import IndexUnreadableError
 from spine_node.search.walks import Row
@@ -111,7 +112,7 @@ async def test_own_writes_are_known_by_version_whether_they_live_or_not(
     hashes = [key_hash("team", name) for name in "abc"]
     needs = list(zip(hashes, [written, overwritten, deleted], strict=True))
     assert (await harness.ask(asking(needs=needs))).unknown == ()
-    later = make_version(1 << 62, 1)
+    later = make_version(Hlc(1 << 62), Origin(1))
     assert (await harness.ask(asking(needs=[(hashes[0], later)]))).unknown == (hashes[0],)
     assert (await harness.ask(asking(needs=[(77, written)]))).unknown == (77,)
 
@@ -156,7 +157,7 @@ async def test_an_own_write_that_the_store_has_dropped_does_not_count(
     written = await harness.write("a", {})
     needs = [(key_hash("team", "a"), written)]
     assert (await harness.ask(asking(needs=needs))).unknown == ()
-    await harness.store.submit(Adopt(b'{"epoch":4}', 4, 1, "cluster", frozenset()))
+    await harness.store.submit(Adopt(b'{"epoch":4}', 4, StoreNumber(1), "cluster", frozenset()))
     await harness.store.submit(DropSlot(slot_of("team", "a", SLOTS), 4))
     assert (await harness.ask(asking(needs=needs))).unknown == (needs[0][0],)
 
@@ -175,7 +176,7 @@ async def test_a_sweep_forgets_what_the_store_has_dropped(harness: IndexHarness)
     await harness.write("b", {})
     await harness.ids(asking())
     slot = slot_of("team", "b", SLOTS)
-    await harness.store.submit(Adopt(b'{"epoch":4}', 4, 1, "cluster", frozenset()))
+    await harness.store.submit(Adopt(b'{"epoch":4}', 4, StoreNumber(1), "cluster", frozenset()))
     await harness.store.submit(DropSlot(slot, 4))
     assert await harness.index.sweep() == 1
     assert await harness.index.sweep() == 0
@@ -199,7 +200,7 @@ async def test_a_sweep_into_a_file_that_could_not_be_made_says_so_as_well(
     await harness.write("a", {})
     await harness.ids(asking())
     slot = slot_of("team", "a", SLOTS)
-    await harness.store.submit(Adopt(b'{"epoch":4}', 4, 1, "cluster", frozenset()))
+    await harness.store.submit(Adopt(b'{"epoch":4}', 4, StoreNumber(1), "cluster", frozenset()))
     await harness.store.submit(DropSlot(slot, 4))
     await harness.index._indexer._on_thread(harness.index._indexer._file.close)
     with pytest.raises(IndexUnreadableError):

@@ -11,6 +11,7 @@ import pytest
 from spine_core.errors import ProblemError
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import make_version
+from spine_core.scalars import Hlc, Origin
 from spine_node.search import indexer
 from spine_node.search.entries import Entry
 from spine_node.search.index import QueryIndex
@@ -181,7 +182,7 @@ async def test_an_index_behind_the_oldest_feed_entry_is_made_anew(tmp_path: Path
         harness = IndexHarness(store, index)
         await harness.write("a", {})
         await harness.write("b", {})
-        while await store.submit(TrimFeed(1 << 62)):
+        while await store.submit(TrimFeed(Hlc(1 << 62))):
             pass
         async with running_index(store, tmp_path) as index:
             assert await IndexHarness(store, index).ids(asking()) == ["a", "b"]
@@ -205,10 +206,10 @@ async def test_a_corrupt_record_keeps_its_row_and_stops_nobody(tmp_path: Path) -
     file = IndexFile(tmp_path / "index.sqlite", "store")
     file.make()
     keys = [key_of(0, "team", name) for name in "ab"]
-    versions = [make_version(n, 1) for n in (1, 2)]
+    versions = [make_version(Hlc(n), Origin(1)) for n in (1, 2)]
     raws = [record_of({"tags": ["task"]}, version) for version in versions]
     file.write(entries_of(zip(keys, raws, strict=True)), 2)
-    deleted, damaged = record_of(None, make_version(3, 1)), raws[1][:-1] + b"?"
+    deleted, damaged = record_of(None, make_version(Hlc(3), Origin(1))), raws[1][:-1] + b"?"
     file.write(entries_of(zip(keys, [deleted, damaged], strict=True)), 4)
     file.close()
     rows = contents(tmp_path)["row"]

@@ -14,6 +14,7 @@ from spine_core.records.consistency import Model
 from spine_core.records.ids import key_hash
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_of
+from spine_core.scalars import Hlc, Slot
 from spine_node.search import gathering
 from spine_node.search.messages import Order
 from unit.search.cluster import Cluster, ids, opened_cluster, placed
@@ -163,7 +164,7 @@ async def test_uncovered_slots_are_counted_or_refused(three: Cluster) -> None:
     await three.list()
     three.down = {2}
     partial = await three.list(model=Model.EVENTUAL)
-    held = sum(2 in three.now.read_set(slot) for slot in range(SLOTS))
+    held = sum(2 in three.now.read_set(Slot(slot)) for slot in range(SLOTS))
     assert (partial.slots, partial.answered) == (SLOTS, SLOTS - held)
     assert 0 < len(partial.items) < 20
     for model in (RYW, Model.CAUSAL, Model.STRONG):
@@ -176,7 +177,7 @@ async def test_uncovered_slots_are_counted_or_refused(three: Cluster) -> None:
 
 
 async def test_tags_that_a_filter_demands_strengthen_the_list(three: Cluster) -> None:
-    three.stable_hlc = 1 << 62
+    three.stable_hlc = Hlc(1 << 62)
     outcome = await three.list({"tags": "critical"}, model=Model.EVENTUAL)
     assert outcome.model is Model.STRONG
 

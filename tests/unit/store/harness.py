@@ -10,6 +10,7 @@ from typing import Any
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.store import Store, checksum, key_of, open_store
 from spine_node.store.layout import MAP_BYTES
 from spine_node.store.operations import Adopt, Barrier, Operation, Put
@@ -17,16 +18,16 @@ from spine_node.store.operations import Adopt, Barrier, Operation, Put
 NOW_MS = 1_700_000_000_000
 SLOTS = 8
 EPOCH = 3
-DOCUMENT = Adopt(b'{"epoch":3}', EPOCH, 1, "cluster", frozenset(range(SLOTS)))
+DOCUMENT = Adopt(b'{"epoch":3}', EPOCH, StoreNumber(1), "cluster", frozenset(range(SLOTS)))
 DEADLINE_S = 20.0
 
 
 def at(ms: int, *, store: int = 1, kind: int = 0, count: int = 0) -> Version:
     """Return a version stamped so many ms after NOW_MS."""
-    return make_version(hlc_from_ms(NOW_MS + ms) + count, store, kind=kind)
+    return make_version(Hlc(hlc_from_ms(NOW_MS + ms) + count), Origin(store), kind=kind)
 
 
-def hlc(ms: int) -> int:
+def hlc(ms: int) -> Hlc:
     return hlc_from_ms(NOW_MS + ms)
 
 

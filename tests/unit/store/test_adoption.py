@@ -1,11 +1,12 @@
 import pytest
 from msgspec.structs import replace
 
+from spine_core.scalars import StoreNumber
 from spine_node.store import Store
 from spine_node.store.operations import Adopt, DropReply, DropSlot, PutReply
 from unit.store.harness import DOCUMENT, EPOCH, StoreHarness, at, key, put
 
-NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, 1, "cluster", frozenset({1, 2}))
+NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, StoreNumber(1), "cluster", frozenset({1, 2}))
 
 
 async def test_a_new_store_knows_no_epoch_and_owns_nothing(harness: StoreHarness) -> None:

@@ -1,3 +1,4 @@
+from spine_core.scalars import Hlc
 from spine_node.store import Store
 from spine_node.store.feed import ROW_ENTRIES
 from spine_node.store.operations import Barrier, Merge, Operation, RaiseFloor, Reserve, TrimFeed
@@ -81,7 +82,7 @@ async def test_a_feed_beyond_its_share_of_the_quota_is_trimmed_whatever_its_age(
         page = [(p.key, p.raw) for p in (put(1, at(i), f"{j:0100}") for j in range(50))]
         await store.submit(Merge(1, 3, page))
     assert store.feed_tail() == 1
-    assert await store.submit(TrimFeed(0)) > 0
-    assert await store.submit(TrimFeed(0)) == 0
+    assert await store.submit(TrimFeed(Hlc(0))) > 0
+    assert await store.submit(TrimFeed(Hlc(0))) == 0
     assert 1 < store.feed_tail() <= store.feed_head() == 1000
     await store.close()

@@ -3,6 +3,7 @@ import asyncio
 import lmdb
 import pytest
 
+from spine_core.scalars import StoreNumber
 from spine_node.store import (
     StorageError,
     StorageFullError,
@@ -34,7 +35,7 @@ from unit.store.harness import (
 )
 
 BODY = b"x" * 2000
-NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, 1, "cluster", frozenset({2}))
+NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, StoreNumber(1), "cluster", frozenset({2}))
 
 
 def large(slot: int, number: int, *, deadline_rule: bool = True) -> Put:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from spine_core.records.encoding import FLAG_TOMBSTONE, header_of
 from spine_core.records.versions import Version, hlc_of
+from spine_core.scalars import Hlc
 from spine_node.store import StorageFullError
 from spine_node.store.digests import Digests, change_of
 from spine_node.store.operations import Merge, Operation, PutReply, RaiseFloor
@@ -156,7 +157,7 @@ class Histories(RuleBasedStateMachine):
         scanned = Digests()
         for where, raw in self.model.held.items():
             floor = self.model.floors.get(where[1], 0)
-            scanned.apply(change_of(where[1], where, None, raw, floor))
+            scanned.apply(change_of(where[1], where, None, raw, Hlc(floor)))
         assert picture(self.store) == {
             slot: (scanned.buckets(slot), scanned.size(slot)) for slot in range(SLOTS)
         }

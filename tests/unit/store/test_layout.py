@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spine_core.scalars import Hlc
 from spine_node.store.feed import FeedEntry, pack_row, unpack_row
 from spine_node.store.layout import (
     KEY_BYTES_MAX,
@@ -50,7 +51,7 @@ def test_a_set_of_slots_survives_packing(owned: frozenset[int]) -> None:
 def test_a_row_of_the_feed_numbers_its_entries_up_to_its_key(
     entries: list[tuple[bytes, bytes]],
 ) -> None:
-    row = pack_row(77, [(key, version) for key, version in entries])  # type: ignore[misc]
+    row = pack_row(Hlc(77), [(key, version) for key, version in entries])  # type: ignore[misc]
     unpacked = unpack_row(1000, row)
     assert [(entry.key, entry.version) for entry in unpacked] == entries
     assert [entry.seq for entry in unpacked] == list(range(1001 - len(entries), 1001))
@@ -60,6 +61,6 @@ def test_a_row_of_the_feed_numbers_its_entries_up_to_its_key(
 @pytest.mark.parametrize("size", [0, 1, 511])
 def test_an_entry_of_any_key_length_is_read_back(size: int) -> None:
     key, version = b"k" * size, bytes(range(14))
-    assert unpack_row(5, pack_row(1, [(key, version)])) == [  # type: ignore[list-item]
+    assert unpack_row(5, pack_row(Hlc(1), [(key, version)])) == [  # type: ignore[list-item]
         FeedEntry(5, key, version, 1)  # type: ignore[arg-type]
     ]

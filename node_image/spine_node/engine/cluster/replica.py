@@ -12,6 +12,7 @@ import asyncio
 from spine_core.records.encoding import version_in
 from spine_core.replication.put_rules import EpochVerdict, judge_epoch
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc
 from spine_node.engine.cluster.topology_view import Membership
 from spine_node.links.frames import EMPTY, Request, pack, unpack
 from spine_node.links.mesh import Method
@@ -19,7 +20,7 @@ from spine_node.links.server import Outcome
 from spine_node.store import StorageError, Store
 from spine_node.store.operations import Put, PutReply
 
-GET = Method("get", tuple[list[bytes | None], int])
+GET = Method("get", tuple[list[bytes | None], Hlc])
 
 
 class Replica:

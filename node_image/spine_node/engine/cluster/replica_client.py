@@ -11,6 +11,7 @@ from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import Record, decode
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.replica import GET, Replica
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
@@ -20,7 +21,7 @@ from spine_node.store import StorageError, Store, checksum
 from spine_node.store.operations import PutReply
 
 DOCUMENT_TIMEOUT_S = 1.0
-OnPut = Callable[[int, ReplicaStatus, Version], None]
+OnPut = Callable[[StoreNumber, ReplicaStatus, Version], None]
 
 logger = logging.getLogger("spine.engine")
 
@@ -45,10 +46,12 @@ class ReplicaClient:
     ) -> None:
         self._mesh, self._replica, self._membership = mesh, replica, membership
         self._store, self._clock = store, clock
-        self._latency_s: dict[int, float] = {}  # store → moving mean of its answers to `get`
+        self._latency_s: dict[
+            StoreNumber, float
+        ] = {}  # store → moving mean of its answers to `get`
 
     def put(
-        self, view: TopologyView, stores: Iterable[int], put: tuple[bytes, int, bytes, bool],
+        self, view: TopologyView, stores: Iterable[StoreNumber], put: tuple[bytes, int, bytes, bool],
         left_s: float, on_put: OnPut,
     ) -> None:  # fmt: skip
         """Send one put to all stores at once; `on_put(store, answer, newer)` runs once for each."""
@@ -61,7 +64,11 @@ class ReplicaClient:
             self._put_there(view, store, body, left_s, on_put)
 
     def _put_here(
-        self, view: TopologyView, store: int, put: tuple[bytes, int, bytes, bool], on_put: OnPut
+        self,
+        view: TopologyView,
+        store: StoreNumber,
+        put: tuple[bytes, int, bytes, bool],
+        on_put: OnPut,
     ) -> None:
         key, slot, raw, write_back = put
         try:
@@ -82,7 +89,7 @@ class ReplicaClient:
         future.add_done_callback(done)
 
     def _put_there(
-        self, view: TopologyView, store: int, body: Body, left_s: float, on_put: OnPut
+        self, view: TopologyView, store: StoreNumber, body: Body, left_s: float, on_put: OnPut
     ) -> None:
         def on_reply(answer: ReplicaStatus, reply: Body) -> None:
             if answer is ReplicaStatus.STALE_EPOCH:
@@ -95,8 +102,8 @@ class ReplicaClient:
         self._mesh.call(store, "put", view.epoch, body, left_s, on_reply)
 
     async def get(
-        self, view: TopologyView, store: int, slot: int, key: bytes, left_s: float
-    ) -> tuple[Copy | None, int]:
+        self, view: TopologyView, store: StoreNumber, slot: int, key: bytes, left_s: float
+    ) -> tuple[Copy | None, Hlc]:
         """Read one key of one store: (its copy, the slot's floor there).
 
         Raises:
@@ -121,7 +128,12 @@ class ReplicaClient:
             raise CallError(store, ReplicaStatus.ERROR, pack(None)) from error
 
     async def ask(
-        self, view: TopologyView, store: int, method: Method[AnswerT], body: Any, left_s: float
+        self,
+        view: TopologyView,
+        store: StoreNumber,
+        method: Method[AnswerT],
+        body: Any,
+        left_s: float,
     ) -> AnswerT:
         """Call a peer under the epoch of a view.
 
@@ -137,7 +149,7 @@ class ReplicaClient:
                 self.push_document(store)
             raise
 
-    def push_document(self, store: int) -> None:
+    def push_document(self, store: StoreNumber) -> None:
         """Send our document to a peer that lacks it; nobody waits for the answer."""
         view = self._membership.view
         if view is not None:
@@ -146,7 +158,7 @@ class ReplicaClient:
                 store, "topology", view.epoch, body, DOCUMENT_TIMEOUT_S, lambda _status, _body: None
             )
 
-    def fetch_document(self, store: int) -> None:
+    def fetch_document(self, store: StoreNumber) -> None:
         """Ask a peer of a higher epoch for its document, and adopt it; nobody waits."""
 
         def on_reply(answer: ReplicaStatus, reply: Body) -> None:
@@ -157,18 +169,18 @@ class ReplicaClient:
             store, "topology", self._membership.epoch, pack(None), DOCUMENT_TIMEOUT_S, on_reply
         )
 
-    def order(self, stores: Iterable[int], mine: int | None) -> list[int]:
+    def order(self, stores: Iterable[StoreNumber], mine: StoreNumber | None) -> list[StoreNumber]:
         """Return stores in the order to ask them: ours, then those that are up, quickest first."""
 
-        def rank(store: int) -> tuple[bool, bool, float]:
+        def rank(store: StoreNumber) -> tuple[bool, bool, float]:
             down = not self._mesh.is_up(store)
             return store != mine, down, self._latency_s.get(store, 0.0)
 
         return sorted(stores, key=rank)
 
-    def up(self) -> frozenset[int]:
+    def up(self) -> frozenset[StoreNumber]:
         """Return the peers with an open link."""
         return self._mesh.up()
 
-    def _note(self, store: int, seconds: float) -> None:
+    def _note(self, store: StoreNumber, seconds: float) -> None:
         self._latency_s[store] = 0.8 * self._latency_s.get(store, seconds) + 0.2 * seconds

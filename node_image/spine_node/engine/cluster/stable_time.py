@@ -8,6 +8,7 @@ counts only under the epoch in which its pulls were made.
 from collections.abc import Mapping
 
 from spine_core.replication.stable_time import stable_time
+from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.engine.cluster.topology_view import TopologyView
 
 
@@ -15,21 +16,23 @@ class StableTimes:
     """The matrix as this node knows it."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, tuple[int, Mapping[int, int]]] = {}  # reader → (epoch, row)
-        self._known: dict[tuple[int, ...], int] = {}  # write set → F, until a row changes
+        self._rows: dict[
+            StoreNumber, tuple[int, Mapping[StoreNumber, Hlc]]
+        ] = {}  # reader → (epoch, row)
+        self._known: dict[tuple[StoreNumber, ...], Hlc] = {}  # write set → F, until a row changes
 
-    def put_row(self, reader: int, epoch: int, row: Mapping[int, int]) -> None:
+    def put_row(self, reader: StoreNumber, epoch: int, row: Mapping[StoreNumber, Hlc]) -> None:
         """Take over the newest row of a reader."""
         if self._rows.get(reader) != (epoch, row):
             self._rows[reader] = (epoch, dict(row))
             self._known.clear()
 
-    def row(self, reader: int, epoch: int) -> Mapping[int, int]:
+    def row(self, reader: StoreNumber, epoch: int) -> Mapping[StoreNumber, Hlc]:
         """Return a reader's row, empty when it is of another epoch."""
         of_epoch, row = self._rows.get(reader, (epoch, {}))
         return row if of_epoch == epoch else {}
 
-    def of(self, view: TopologyView, slot: int) -> int:
+    def of(self, view: TopologyView, slot: Slot) -> Hlc:
         """Return F of a slot as HLC: all that was ever stamped up to it is on every replica."""
         write_set = view.placement.write_set(slot)
         if write_set not in self._known:

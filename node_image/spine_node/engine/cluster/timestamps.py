@@ -10,6 +10,7 @@ import logging
 from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.scalars import HOME_REGION, Hlc, StoreNumber, origin_of
 from spine_node.clock import Clock
 from spine_node.store import Store
 from spine_node.store.operations import Reserve
@@ -29,11 +30,11 @@ class HlcAllocator:
         self._moving: asyncio.Task[None] | None = None
         assert hlc.last >= store.hlc_high_water, "the store was opened with another clock"
 
-    def now(self) -> int:
+    def now(self) -> Hlc:
         """Return the clock without moving it: for frames and pulls."""
         return self._hlc.peek(self._clock.physical_ms())
 
-    def see(self, hlc: int) -> None:
+    def see(self, hlc: Hlc) -> None:
         """Take over a later time that somebody else has issued.
 
         Raises:
@@ -41,7 +42,7 @@ class HlcAllocator:
         """
         self._hlc.see(hlc, self._clock.physical_ms())
 
-    def follow(self, hlc: int) -> None:
+    def follow(self, hlc: Hlc) -> None:
         """Take over the time that a session has seen.
 
         Raises:
@@ -53,11 +54,11 @@ class HlcAllocator:
             detail = f"the session has seen a time {error.ahead_ms} ms ahead of this node's clock"
             raise ProblemError("clock-skew", detail) from error
 
-    def tick(self) -> int:
+    def tick(self) -> Hlc:
         """Issue a time that becomes no version: the start of a pull."""
         return self._hlc.tick(self._clock.physical_ms())
 
-    async def version(self, store: int, left_s: float | None = None) -> Version:
+    async def version(self, store: StoreNumber, left_s: float | None = None) -> Version:
         """Issue the version of a new write of ours; None waits for the disk as long as it takes.
 
         Raises:
@@ -71,7 +72,7 @@ class HlcAllocator:
                     await self._move()
         if hlc + hlc_from_ms(RENEW_MS) >= self._mark:
             self._start()
-        return make_version(hlc, store)
+        return make_version(hlc, origin_of(HOME_REGION, store))
 
     async def _move(self) -> None:
         await asyncio.shield(self._start())
@@ -86,7 +87,7 @@ class HlcAllocator:
         # Where the hybrid clock is ahead of the wall, a millisecond is enough and all that is safe:
         # each restart begins at the mark, and many of them must not carry us away from our peers.
         ahead = hlc_from_ms(self._clock.physical_ms() + AHEAD_MS)
-        mark = max(ahead, self._hlc.last + hlc_from_ms(1))
+        mark = max(ahead, Hlc(self._hlc.last + hlc_from_ms(1)))
         await self._store.submit(Reserve(mark))
         self._mark = max(self._mark, mark)
 

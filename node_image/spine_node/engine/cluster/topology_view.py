@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from spine_core.errors import InvalidInputError, ProblemError, SpineError
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_node.store import Store
@@ -36,7 +37,7 @@ class TopologyView:
     document: Document
     placement: Placement
     digest: str
-    number: int | None  # of our own store, None when the document does not name it
+    number: StoreNumber | None  # of our own store, None when the document does not name it
 
     @property
     def epoch(self) -> int:

@@ -22,6 +22,7 @@ from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
 from spine_core.replication.quorums import read_done, write_done
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Slot, StoreNumber
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica_client import Copy
@@ -54,7 +55,7 @@ class _Target(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str
     memory_id: str
-    slot: int
+    slot: Slot
     key: bytes
     deadline: float
 
@@ -169,13 +170,13 @@ class ReadCoordinator:
             await self._write_back(target, view, newest.raw, holders)
         return newest.record
 
-    async def _ask_all(self, target: _Target, view: TopologyView) -> dict[int, Copy | None]:
+    async def _ask_all(self, target: _Target, view: TopologyView) -> dict[StoreNumber, Copy | None]:
         """Ask the whole read set; return as soon as a majority has answered."""
-        copies: dict[int, Copy | None] = {}
+        copies: dict[StoreNumber, Copy | None] = {}
         stores = view.placement.read_set(target.slot)
         left_s = target.deadline - self._clock.now()
 
-        async def ask(store: int) -> None:
+        async def ask(store: StoreNumber) -> None:
             copies[store], _ = await self._replicas.get(
                 view, store, target.slot, target.key, left_s
             )
@@ -201,7 +202,7 @@ class ReadCoordinator:
         raise NotAnsweredError
 
     async def _write_back(
-        self, target: _Target, view: TopologyView, raw: bytes, holders: set[int]
+        self, target: _Target, view: TopologyView, raw: bytes, holders: set[StoreNumber]
     ) -> None:
         """Bring the newest copy to a write quorum before it is shown.
 
@@ -212,7 +213,7 @@ class ReadCoordinator:
         rest = [s for s in view.placement.write_set(target.slot) if s not in holders]
         waiting = set(rest)
 
-        def on_put(store: int, answer: ReplicaStatus, _held: Version) -> None:
+        def on_put(store: StoreNumber, answer: ReplicaStatus, _held: Version) -> None:
             waiting.discard(store)
             if answer in _HAS_IT:
                 holders.add(store)
@@ -253,7 +254,7 @@ class ReadCoordinator:
     def _view(self) -> TopologyView:
         return self._membership.member_view()
 
-    def _staleness(self, model: Model, slot: int) -> int | None:
+    def _staleness(self, model: Model, slot: Slot) -> int | None:
         if model not in {Model.EVENTUAL, Model.READ_YOUR_WRITES}:
             return None
         stable = self._stable.of(self._view(), slot)

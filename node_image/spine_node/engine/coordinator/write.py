@@ -34,6 +34,7 @@ from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import Verdict, WriteTally
+from spine_core.scalars import Slot, StoreNumber
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -54,7 +55,7 @@ class PendingWrite(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str
     memory_id: str
-    slot: int
+    slot: Slot
     key: bytes
     op: int
     flags: int
@@ -152,7 +153,7 @@ class WriteCoordinator:
         return pending, previous
 
     async def _previous(
-        self, view: TopologyView, request: WriteRequest, slot: int, key: bytes, memory_id: str
+        self, view: TopologyView, request: WriteRequest, slot: Slot, key: bytes, memory_id: str
     ) -> Record | None:
         """Find what the write replaces.
 
@@ -234,7 +235,7 @@ class WriteCoordinator:
             effort = replace(effort, wait_s=min(2 * effort.wait_s, RETRY_MAX_S))
 
     async def _stamped(
-        self, store: int, pending: PendingWrite, effort: "_RetryState"
+        self, store: StoreNumber, pending: PendingWrite, effort: "_RetryState"
     ) -> "_RetryState":
         """Give the next attempt its version, unless it repeats the one before."""
         if effort.version is not ABSENT:
@@ -274,7 +275,7 @@ class WriteCoordinator:
         """Send one put to the whole write set; return as soon as its fate is known."""
         ended: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
-        def on_put(store: int, answer: ReplicaStatus, held: Version) -> None:
+        def on_put(store: StoreNumber, answer: ReplicaStatus, held: Version) -> None:
             tally.answer(store, answer, held)
             verdict = tally.verdict()
             if verdict is not None and not ended.done():

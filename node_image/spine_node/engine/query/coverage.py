@@ -6,7 +6,7 @@ Sets of slots are bitmaps: slot *s* is bit *s* of an integer. Pure.
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from spine_core.topology.document import StoreNumber
+from spine_core.scalars import StoreNumber
 from spine_core.topology.placement import Placement
 
 

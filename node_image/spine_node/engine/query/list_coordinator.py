@@ -22,6 +22,7 @@ from spine_core.records.ids import slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_of
 from spine_core.replication.quorums import majority
+from spine_core.scalars import HLC_ZERO
 from spine_node.clock import Clock
 from spine_node.engine.query.page_merge import Merged, frontier_of, merged, unknown_needs
 from spine_node.engine.query.page_tokens import position_of_token, token_after
@@ -74,7 +75,9 @@ class ListCoordinator:
             slots=slots,
             answered=slots - gathered.missing.bit_count(),
             model=model,
-            session=session.saw(max((hlc_of(item.record.version) for item in items), default=0)),
+            session=session.saw(
+                max((hlc_of(item.record.version) for item in items), default=HLC_ZERO)
+            ),
             index_lag_ms=max(answer.page.lag_ms for answer in gathered.answers),
         )
 

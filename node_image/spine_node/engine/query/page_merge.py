@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spine_core.records.encoding import version_in
-from spine_core.topology.document import StoreNumber
+from spine_core.scalars import StoreNumber
 from spine_node.search.messages import (
     DAMAGED,
     Candidate,

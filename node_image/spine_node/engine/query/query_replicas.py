@@ -10,7 +10,7 @@ import msgspec
 from spine_core.errors import ProblemError
 from spine_core.records.encoding import Record
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.topology.document import StoreNumber
+from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import Replica
@@ -49,13 +49,13 @@ class ClusterQueryReplicas:
         up = self._replicas.up() | {view.number}
         return self._replicas.order((n for n in view.document.named() if n in up), view.number)
 
-    def stable(self) -> int:
+    def stable(self) -> Hlc:
         """Return the lowest stable time of all slots."""
         view = self._membership.member_view()
         groups = view.placement.groups.values()  # all slots of one have the same replicas
         return min(self._stable.of(view, slots[0]) for slots in groups)
 
-    def see(self, hlc: int) -> None:
+    def see(self, hlc: Hlc) -> None:
         """Move our clock to at least the time that a session has seen."""
         self._hlc.follow(hlc)
 

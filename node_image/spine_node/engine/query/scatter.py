@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from spine_core.records.encoding import Record
-from spine_core.topology.document import StoreNumber
+from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.clock import Clock
 from spine_node.engine.query.coverage import Coverage, slots_read_from
@@ -32,10 +32,10 @@ class QueryReplicas(Protocol):
     def live(self) -> Sequence[StoreNumber]:
         """Return the stores that can be asked: our own first, then the quickest."""
 
-    def stable(self) -> int:
+    def stable(self) -> Hlc:
         """Return the lowest stable time of all slots: writes up to it are on every replica."""
 
-    def see(self, hlc: int) -> None:
+    def see(self, hlc: Hlc) -> None:
         """Move our clock to at least the time that a session has seen."""
 
     async def query(

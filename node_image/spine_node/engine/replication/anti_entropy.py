@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_from_ms, hlc_of
+from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -49,7 +50,9 @@ class AntiEntropy:
         self._store, self._membership = context.store, context.membership
         self._replicas, self._hlc = context.replicas, context.hlc
         self._clock, self._metrics = context.clock, context.metrics
-        self._done: dict[int, int] = {}  # source → HLC before its last complete pull, this epoch
+        self._done: dict[
+            StoreNumber, Hlc
+        ] = {}  # source → HLC before its last complete pull, this epoch
         self._epoch = 0
         self.wake = asyncio.Event()  # set: begin a round now
         self.rounds = 0  # complete rounds since start, for readiness
@@ -74,11 +77,11 @@ class AntiEntropy:
         self.rounds += all(complete) and not left_out
         return all(complete)
 
-    def row(self) -> Mapping[int, int]:
+    def row(self) -> Mapping[StoreNumber, Hlc]:
         """Return our row of the sync matrix for the epoch in force."""
         return self._done if self._epoch == self._membership.epoch else {}
 
-    def ages_s(self) -> dict[int, float]:
+    def ages_s(self) -> dict[StoreNumber, float]:
         """Return the seconds since the start of the last complete pull, by source."""
         now = self._hlc.now()
         return {source: ((now - at) >> 16) / 1000 for source, at in self.row().items()}
@@ -87,30 +90,30 @@ class AntiEntropy:
         if view.epoch != self._epoch:
             self._epoch, self._done = view.epoch, {}
 
-    def _shared(self, view: TopologyView) -> dict[int, list[int]]:
+    def _shared(self, view: TopologyView) -> dict[StoreNumber, list[Slot]]:
         """Return peer → the slots whose write set holds both of us, ascending."""
         assert view.number is not None
-        shared: dict[int, list[int]] = {}
+        shared: dict[StoreNumber, list[Slot]] = {}
         for slot in sorted(view.placement.slots_of(view.number)):
             for store in view.placement.write_set(slot):
                 if store != view.number:
                     shared.setdefault(store, []).append(slot)
         return shared
 
-    def _left_to_the_change(self, view: TopologyView) -> frozenset[int]:
+    def _left_to_the_change(self, view: TopologyView) -> frozenset[Slot]:
         """Return gained slots that `joining` will pull at its pace; when it is suspended, none."""
         progress = self._gains.follow(view)
         return frozenset() if progress is None or self._pace.suspended else progress.left
 
     async def _pull(
-        self, view: TopologyView, peer: int, shared: list[int], left_out: frozenset[int]
+        self, view: TopologyView, peer: StoreNumber, shared: list[Slot], left_out: frozenset[Slot]
     ) -> bool:
         began = self._hlc.tick()
         slots = [slot for slot in shared if slot not in left_out]
         try:
             differing = await self._differing(view, peer, slots)
             for at in range(0, len(differing), SLOTS_AT_ONCE):
-                before = self._hlc.now() - hlc_from_ms(YOUNG_MS)
+                before = Hlc(self._hlc.now() - hlc_from_ms(YOUNG_MS))
                 chunk = differing[at : at + SLOTS_AT_ONCE]
                 await self.pull_slots(view, peer, chunk, before, reason=ANTI_ENTROPY)
         except (CallError, PullCutError, StorageError) as error:
@@ -121,7 +124,7 @@ class AntiEntropy:
             self._note(view, peer, began)
         return True
 
-    def _note(self, view: TopologyView, source: int, began: int) -> None:
+    def _note(self, view: TopologyView, source: StoreNumber, began: Hlc) -> None:
         """Move our row: everything that `source` had acknowledged before `began` is here."""
         if view.epoch != self._membership.epoch or view.epoch != self._epoch:
             return
@@ -129,7 +132,9 @@ class AntiEntropy:
         assert view.number is not None
         self._stable.put_row(view.number, view.epoch, self._done)
 
-    async def _differing(self, view: TopologyView, peer: int, slots: list[int]) -> list[int]:
+    async def _differing(
+        self, view: TopologyView, peer: StoreNumber, slots: list[Slot]
+    ) -> list[Slot]:
         roots = await self._replicas.ask(view, peer, ROOTS, slots, CALL_TIMEOUT_S)
         if len(roots) != len(slots):
             raise PullCutError("roots of other slots than were asked for")
@@ -137,7 +142,7 @@ class AntiEntropy:
         return [slot for slot, (root, *_) in pairs if root != self._store.root(slot)]
 
     async def pull_slots(
-        self, view: TopologyView, peer: int, slots: list[int], before: int, *, reason: str
+        self, view: TopologyView, peer: StoreNumber, slots: list[Slot], before: Hlc, *, reason: str
     ) -> int:
         """Pull what a peer holds newer than we do, of versions stamped before an HLC.
 
@@ -165,12 +170,14 @@ class AntiEntropy:
             if after is None:
                 return applied
 
-    def _lacks(self, key: bytes, version: Version, before: int) -> bool:
+    def _lacks(self, key: bytes, version: Version, before: Hlc) -> bool:
         mine = self._store.get(key)
         newer = mine is None or version_in(mine) < version
         return newer and hlc_of(version) < before
 
-    async def _fetch(self, view: TopologyView, peer: int, keys: list[bytes], *, reason: str) -> int:
+    async def _fetch(
+        self, view: TopologyView, peer: StoreNumber, keys: list[bytes], *, reason: str
+    ) -> int:
         applied = 0
         while keys:
             asked = keys[:FETCH_KEYS_MAX]

@@ -11,6 +11,7 @@ is in it. Bodies:
 
 from spine_core.records.versions import Version
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc
 from spine_node.engine.cluster.replica import Replica
 from spine_node.links.frames import Request, pack, unpack
 from spine_node.links.mesh import Method
@@ -29,7 +30,7 @@ ROOTS = Method("roots", list[tuple[bytes, int, int]])
 BUCKETS = Method("buckets", list[list[bytes]])
 KEYS = Method("keys", tuple[Versions, bytes | None])
 FETCH = Method("fetch", list[bytes | None])
-PAGE = Method("page", tuple[Entries, bytes | None, int])
+PAGE = Method("page", tuple[Entries, bytes | None, Hlc])
 
 
 class Pages:

@@ -13,6 +13,7 @@ import logging
 import msgspec
 
 from spine_core.replication.pull_sources import sources_of
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -35,7 +36,7 @@ logger = logging.getLogger("spine.engine")
 LOOK_S = 0.1  # how soon a new change is noticed
 RETRY_S = 0.5  # after a source failed
 SLOTS_TOGETHER = 16  # per slot of pace: they share round trips and commits
-Sources = tuple[int, ...]
+Sources = tuple[StoreNumber, ...]
 
 
 class SlotTransfer:
@@ -47,7 +48,7 @@ class SlotTransfer:
         self._pulling, self._gains, self._pace = pulling, gains, pace
         self._store, self._membership = context.store, context.membership
         self._replicas, self._hlc, self._clock = context.replicas, context.hlc, context.clock
-        self._damaged: set[tuple[int, int]] = set()  # (source, slot): R4 knows others for it
+        self._damaged: set[tuple[StoreNumber, Slot]] = set()  # R4 has other sources
 
     async def run(self) -> None:
         """Follow the changes, for ever."""
@@ -79,11 +80,11 @@ class SlotTransfer:
 
     def _by_sources(
         self, view: TopologyView, progress: TransferProgress
-    ) -> dict[Sources, list[int]]:
+    ) -> dict[Sources, list[Slot]]:
         """Group the slots still to be pulled by whom R4 lets us pull them from."""
         assert view.number is not None
         live = self._replicas.up()
-        groups: dict[Sources, list[int]] = {}
+        groups: dict[Sources, list[Slot]] = {}
         for slot in sorted(progress.left):
             whole = {source for source in live if (source, slot) not in self._damaged}
             sources = sources_of(view.placement, slot, view.number, whole)
@@ -91,7 +92,7 @@ class SlotTransfer:
                 groups.setdefault(sources, []).append(slot)
         return groups
 
-    async def _bytes_of(self, view: TopologyView, groups: dict[Sources, list[int]]) -> int:
+    async def _bytes_of(self, view: TopologyView, groups: dict[Sources, list[Slot]]) -> int:
         total = 0
         for sources, slots in groups.items():
             with contextlib.suppress(CallError):  # then their pulls will say so
@@ -100,7 +101,7 @@ class SlotTransfer:
         return total
 
     async def _try_slot(
-        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: int
+        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: Slot
     ) -> None:
         try:
             await self._pull_slot(view, progress, sources, slot)
@@ -109,7 +110,7 @@ class SlotTransfer:
             logger.info("change_pull_cut", extra=facts)
 
     async def _pull_slot(
-        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: int
+        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: Slot
     ) -> None:
         began = self._hlc.tick()
         for source in sources:
@@ -123,7 +124,7 @@ class SlotTransfer:
         await self._finish(view, progress, sources, slot)
 
     async def _pages(
-        self, view: TopologyView, progress: TransferProgress, source: int, slot: int
+        self, view: TopologyView, progress: TransferProgress, source: StoreNumber, slot: Slot
     ) -> None:
         after: bytes | None = None
         while True:
@@ -139,7 +140,7 @@ class SlotTransfer:
                 return
 
     async def _finish(
-        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: int
+        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: Slot
     ) -> None:
         mark = msgspec.msgpack.encode((progress.change, sources, self._store.root(slot)))
         await self._settle(Merge(slot, view.epoch, (), bootstrap=True, mark=mark))

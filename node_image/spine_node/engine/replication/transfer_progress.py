@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from spine_core.scalars import Slot
 from spine_node.clock import Clock
 from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.store import Store
@@ -17,14 +18,14 @@ class TransferProgress:
     """How far the pulls of one change have come, on this store."""
 
     change: str
-    gained: frozenset[int]
-    pulled: set[int]
+    gained: frozenset[Slot]
+    pulled: set[Slot]
     bytes_done: int
     bytes_total: int
     moved_at: float  # when a slot was last completed, in seconds of the loop
 
     @property
-    def left(self) -> frozenset[int]:
+    def left(self) -> frozenset[Slot]:
         """The slots still to be pulled."""
         return self.gained - self.pulled
 

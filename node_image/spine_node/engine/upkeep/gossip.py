@@ -15,6 +15,7 @@ import msgspec
 
 from spine_core.replication.gossip import GossipView, Liveness, NodeState
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, StoreNumber
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -63,7 +64,7 @@ class GossipLoop:
         self._merge([caller], said_by=caller.store)
         return ReplicaStatus.OK, pack(self._known.missing(_digests_in(digests)))
 
-    def status(self, store: int) -> str:
+    def status(self, store: StoreNumber) -> str:
         """Return how a peer is: what it says of itself while it is heard, else suspect or down."""
         known = self._known
         if known is None:
@@ -72,14 +73,14 @@ class GossipLoop:
         state = known.states.get(store)
         return state.status if liveness is Liveness.UP and state else str(liveness)
 
-    def live(self) -> frozenset[int]:
+    def live(self) -> frozenset[StoreNumber]:
         """Return the peers that are heard of, without ourselves."""
         if self._known is None:
             return frozenset()
         now_ms, known = self._now_ms(), self._known
         return frozenset(s for s in known.states if known.liveness(s, now_ms) is Liveness.UP)
 
-    def epochs(self) -> dict[int, int]:
+    def epochs(self) -> dict[StoreNumber, int]:
         """Return the epoch that each store says it has adopted, of those that are heard."""
         live = self.live()
         states = self._known.states if self._known else {}
@@ -157,13 +158,13 @@ class GossipLoop:
         return round(self._clock.now() * 1000)
 
 
-def _row_of(state: NodeState) -> dict[int, int]:
+def _row_of(state: NodeState) -> dict[StoreNumber, Hlc]:
     """Return a peer's row of the sync matrix, empty when it is laid out otherwise."""
     try:
-        return msgspec.convert(state.data.get("row"), dict[int, int])
+        return msgspec.convert(state.data.get("row"), dict[StoreNumber, Hlc])
     except msgspec.ValidationError:
         return {}
 
 
-def _digests_in(values: Any) -> dict[int, tuple[int, int]]:
-    return msgspec.convert(values, dict[int, tuple[int, int]])
+def _digests_in(values: Any) -> dict[StoreNumber, tuple[int, int]]:
+    return msgspec.convert(values, dict[StoreNumber, tuple[int, int]])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spine_core.planning.reports import slots_to_hex
+from spine_core.scalars import StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
@@ -101,11 +102,11 @@ class ReportBuilder:
             place = {number: index for index, number in enumerate(numbers)}
             answer["slots"] = [
                 [place[store] for store in view.placement.read_set(slot)]
-                for slot in range(document.slots)
+                for slot in view.placement.slots
             ]
         return answer
 
-    def _node(self, view: TopologyView, number: int) -> dict[str, Any]:
+    def _node(self, view: TopologyView, number: StoreNumber) -> dict[str, Any]:
         info = view.document.stores[number]
         status = self.health.status() if number == view.number else self.gossip.status(number)
         return {

@@ -7,6 +7,7 @@ without tombstones. A store that no document names keeps everything: its disk is
 
 import logging
 
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -54,14 +55,13 @@ class SlotGarbageCollector:
             and self._clock.now() - self._since >= self.drop_after_s
         )
 
-    def _held(self, view: TopologyView) -> list[int]:
-        slots = range(view.document.slots)
-        return [slot for slot in slots if self._store.slot_stats(slot)[0]]
+    def _held(self, view: TopologyView) -> list[Slot]:
+        return [slot for slot in view.placement.slots if self._store.slot_stats(slot)[0]]
 
-    async def _agreed(self, view: TopologyView, slots: list[int]) -> list[int]:
+    async def _agreed(self, view: TopologyView, slots: list[Slot]) -> list[Slot]:
         """Return the slots of which all replicas say the same digest."""
-        roots: dict[int, set[bytes]] = {slot: set() for slot in slots}
-        by_store: dict[int, list[int]] = {}
+        roots: dict[Slot, set[bytes]] = {slot: set() for slot in slots}
+        by_store: dict[StoreNumber, list[Slot]] = {}
         for slot in slots:
             for store in view.placement.current(slot):
                 by_store.setdefault(store, []).append(slot)

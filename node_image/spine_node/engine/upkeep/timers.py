@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spine_core.records.versions import hlc_from_ms, ms_of
+from spine_core.scalars import HLC_ZERO
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.replication.anti_entropy import AntiEntropy
@@ -79,7 +80,7 @@ class Upkeep:
             return
         groups = view.placement.groups.items()
         mine = [slots[0] for (a, b), slots in groups if view.number in (*a, *b)]
-        oldest = min((self.stable.of(view, slot) for slot in mine), default=0)
+        oldest = min((self.stable.of(view, slot) for slot in mine), default=HLC_ZERO)
         if oldest:
             lag_ms = context.clock.physical_ms() - ms_of(oldest)
             context.metrics.replication_lag.set(max(0, lag_ms) / 1000)

@@ -4,6 +4,7 @@ import pytest
 
 from models.clusters import changed, document, member, newcomer, store_id, wanted, without
 from spine_core.planning.actions import Step, Wait
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from unit.core.acting import act, blocked, publish
 
@@ -17,7 +18,7 @@ def test_a_cluster_begins_when_every_wanted_node_shows_an_empty_store() -> None:
     assert action.document.epoch == 1
     assert action.document.previous == ""
     assert action.document.current == {"a0": 1, "b0": 2, "c0": 3}
-    assert action.document.stores[2].id == store_id(2)
+    assert action.document.stores[StoreNumber(2)].id == store_id(2)
     assert Document.from_json(action.document.to_json()) == action.document
 
 

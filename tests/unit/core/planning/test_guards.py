@@ -13,6 +13,7 @@ from models.clusters import (
     member,
     newcomer,
     store_id,
+    stores,
     without,
 )
 from spine_core.planning.guards import (
@@ -34,6 +35,7 @@ from spine_core.planning.guards import (
 )
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.reports import PeerView
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 
@@ -57,7 +59,10 @@ DOCUMENT_WHOLE = [
     (changed(WELL, ["b0"], digest="other"), Block),
     (changed(WELL, ["b0"], epoch=None, digest=None), Pass),
     (changed(WELL, ["b0"], epoch=7, cluster_id=store_id(66)), Pass),
-    ({**WELL, "x0": member(THREE, 1, seat="x0", store_id=store_id(50), epoch=2)}, Block),
+    (
+        {**WELL, "x0": member(THREE, 1, seat="x0", store_id=store_id(50), epoch=2)},
+        Block,
+    ),
 ]
 
 
@@ -146,17 +151,17 @@ def test_sources(reports: Reports, expected: type) -> None:
 
 
 MEMBERS_VISIBLE = [
-    (WELL, frozenset[int](), Pass),
-    (without(WELL, "b0"), frozenset[int](), Unknown),
-    (without(WELL, "b0"), frozenset({2}), Pass),
-    (changed(WELL, ["b0"], cluster_id=store_id(66)), frozenset[int](), Unknown),
-    (changed(WELL, ["b0"], store_id=store_id(66)), frozenset[int](), Unknown),
-    (changed(WELL, ["b0"], epoch=None), frozenset[int](), Pass),
+    (WELL, stores(), Pass),
+    (without(WELL, "b0"), stores(), Unknown),
+    (without(WELL, "b0"), stores(2), Pass),
+    (changed(WELL, ["b0"], cluster_id=store_id(66)), stores(), Unknown),
+    (changed(WELL, ["b0"], store_id=store_id(66)), stores(), Unknown),
+    (changed(WELL, ["b0"], epoch=None), stores(), Pass),
 ]
 
 
 @pytest.mark.parametrize(("reports", "targets", "expected"), MEMBERS_VISIBLE)
-def test_members_visible(reports: Reports, targets: frozenset[int], expected: type) -> None:
+def test_members_visible(reports: Reports, targets: frozenset[StoreNumber], expected: type) -> None:
     answers(members_visible(ObservedStores(THREE, reports), targets=targets), expected)
 
 
@@ -166,35 +171,37 @@ def _seeing(state: Any) -> Reports:
 
 
 PEERS_AGREE = [
-    (WELL, frozenset[int](), Pass),
-    (_seeing("up"), frozenset[int](), Pass),
-    (_seeing("suspect"), frozenset[int](), Block),
-    (_seeing("down"), frozenset[int](), Block),
-    (_seeing(None), frozenset[int](), Unknown),
-    (_seeing("down"), frozenset({3}), Pass),
-    (_seeing("down"), frozenset({2}), Pass),
-    (without(_seeing("down"), "c0"), frozenset[int](), Pass),  # not live: MembersVisible tells
+    (WELL, stores(), Pass),
+    (_seeing("up"), stores(), Pass),
+    (_seeing("suspect"), stores(), Block),
+    (_seeing("down"), stores(), Block),
+    (_seeing(None), stores(), Unknown),
+    (_seeing("down"), stores(3), Pass),
+    (_seeing("down"), stores(2), Pass),
+    (without(_seeing("down"), "c0"), stores(), Pass),  # not live: MembersVisible tells
 ]
 
 
 @pytest.mark.parametrize(("reports", "targets", "expected"), PEERS_AGREE)
-def test_peers_agree(reports: Reports, targets: frozenset[int], expected: type) -> None:
+def test_peers_agree(reports: Reports, targets: frozenset[StoreNumber], expected: type) -> None:
     answers(peers_agree(ObservedStores(THREE, reports), targets=targets), expected)
 
 
 FULLY_REPLICATED = [
-    (WELL, frozenset[int](), Pass),
-    (without(WELL, "b0"), frozenset[int](), Unknown),
-    (without(WELL, "b0"), frozenset({2}), Pass),
-    (changed(WELL, ["b0"], pulls={1: 61.0, 3: 5.0}), frozenset[int](), Block),
-    (changed(WELL, ["b0"], pulls={1: 61.0, 3: 5.0}), frozenset({1}), Pass),
-    (changed(WELL, ["b0"], up_s=4.0), frozenset[int](), Block),
-    (changed(WELL, ["b0"], status="starting"), frozenset[int](), Block),
+    (WELL, stores(), Pass),
+    (without(WELL, "b0"), stores(), Unknown),
+    (without(WELL, "b0"), stores(2), Pass),
+    (changed(WELL, ["b0"], pulls={1: 61.0, 3: 5.0}), stores(), Block),
+    (changed(WELL, ["b0"], pulls={1: 61.0, 3: 5.0}), stores(1), Pass),
+    (changed(WELL, ["b0"], up_s=4.0), stores(), Block),
+    (changed(WELL, ["b0"], status="starting"), stores(), Block),
 ]
 
 
 @pytest.mark.parametrize(("reports", "excepted", "expected"), FULLY_REPLICATED)
-def test_fully_replicated(reports: Reports, excepted: frozenset[int], expected: type) -> None:
+def test_fully_replicated(
+    reports: Reports, excepted: frozenset[StoreNumber], expected: type
+) -> None:
     verdict = fully_replicated(Placement(THREE), ObservedStores(THREE, reports), excepted=excepted)
     answers(verdict, expected)
 
@@ -202,7 +209,7 @@ def test_fully_replicated(reports: Reports, excepted: frozenset[int], expected: 
 def test_fully_replicated_looks_at_the_old_and_at_the_new_replicas() -> None:
     fresh = ObservedStores(JOIN, changed(healthy(JOIN), ["a1"], pulls={}))
     answers(fully_replicated(PREPARE, fresh), Block)
-    answers(fully_replicated(PREPARE, fresh, excepted=frozenset({4})), Pass)
+    answers(fully_replicated(PREPARE, fresh, excepted=stores(4)), Pass)
 
 
 PLACEMENT_POSSIBLE = [
@@ -240,7 +247,7 @@ def test_tolerable(candidate: Document, expected: type) -> None:
     answers(tolerable(Placement(candidate)), expected)
 
 
-GAINED = len(PREPARE.gained()[4])
+GAINED = len(PREPARE.gained()[StoreNumber(4)])
 FRESH = {**changed(WELL, WELL, disk_used=6400), "a1": newcomer("a1", 4)}  # 100 bytes a slot
 BIG = changed(FRESH, ["c0"], slot_bytes=dict.fromkeys(range(64), 1000))
 ROOM_FOR = [

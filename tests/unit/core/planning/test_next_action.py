@@ -19,6 +19,7 @@ from spine_core.planning.guards import Unknown
 from spine_core.planning.observed_stores import Reports
 from spine_core.planning.reports import PeerView
 from spine_core.planning.wanted import Wanted
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Phase
 from unit.core.acting import act, blocked, publish
 
@@ -101,7 +102,7 @@ def test_a_join_begins_with_prepare_and_fresh_numbers() -> None:
     doc = action.document
     assert (doc.epoch, doc.phase, doc.previous) == (2, Phase.PREPARE, THREE.digest())
     assert doc.target == {"a0": 1, "b0": 2, "c0": 3, "a1": 4}
-    assert doc.stores[4].id == store_id(77)
+    assert doc.stores[StoreNumber(4)].id == store_id(77)
     assert doc.next_number == 5
     assert doc.history[-1].started_ms == 5
 

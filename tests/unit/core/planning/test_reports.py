@@ -6,10 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.clusters import CLUSTER, changed, document, healthy, joining, member, newcomer, store_id
+from models.clusters import (
+    CLUSTER,
+    changed,
+    document,
+    healthy,
+    joining,
+    member,
+    newcomer,
+    store_id,
+    stores,
+)
 from spine_core.errors import InvalidInputError
 from spine_core.planning.observed_stores import ObservedStores
 from spine_core.planning.reports import PeerView, Report, slots_from_hex, slots_to_hex
+from spine_core.scalars import Slot
 
 THREE = document("a0 b0 c0")
 
@@ -96,16 +107,16 @@ def test_a_wrong_field_is_named_by_its_path(path: str, value: Any) -> None:
     assert caught.value.path == path
 
 
-@given(st.sets(st.integers(0, 63)))
-def test_slot_sets_survive_their_hex(slots: set[int]) -> None:
+@given(st.sets(st.integers(0, 63).map(Slot)))
+def test_slot_sets_survive_their_hex(slots: set[Slot]) -> None:
     text = slots_to_hex(slots, 64)
     assert len(text) == 16
     assert slots_from_hex(text) == slots
 
 
 def test_slot_zero_is_the_first_bit_of_1024_digits() -> None:
-    assert slots_to_hex({0}, 4096) == "8" + "0" * 1023
-    assert slots_to_hex({4095}, 4096) == "0" * 1023 + "1"
+    assert slots_to_hex({Slot(0)}, 4096) == "8" + "0" * 1023
+    assert slots_to_hex({Slot(4095)}, 4096) == "0" * 1023 + "1"
     assert slots_from_hex("8" + "0" * 1023) == {0}
 
 
@@ -143,7 +154,11 @@ def test_a_member_is_live_only_at_this_epoch_with_this_store(
 
 def test_nodes_behind_are_named_with_the_store_they_reported() -> None:
     change = joining(THREE, "a1")
-    reports = {"a0": member(change, 1), "b0": member(THREE, 2), "a1": newcomer("a1", 4)}
+    reports = {
+        "a0": member(change, 1),
+        "b0": member(THREE, 2),
+        "a1": newcomer("a1", 4),
+    }
     stranger = newcomer("x0", 50)
     retired = member(THREE, 3, seat="y0", store_id=store_id(60), status="retired")
     members = ObservedStores(change, {**reports, "c0": None, "x0": stranger, "y0": retired})
@@ -163,11 +178,11 @@ def test_a_replica_is_in_step_when_it_pulled_from_all_others_since_both_started(
     pulls: dict[int, float], up_s: float, synced: bool
 ) -> None:
     members = ObservedStores(THREE, changed(healthy(THREE), ["b0"], pulls=pulls, up_s=up_s))
-    assert (2 in members.synced(frozenset({1, 2, 3}))) == synced
+    assert (2 in members.synced(stores(1, 2, 3))) == synced
     restarted = ObservedStores(THREE, changed(healthy(THREE), ["a0"], up_s=3.0))
-    assert 2 not in restarted.synced(frozenset({1, 2, 3}))
+    assert 2 not in restarted.synced(stores(1, 2, 3))
 
 
 def test_a_dead_replica_holds_nobody_back() -> None:
     reports = changed({**healthy(THREE), "c0": None}, ["b0"], pulls={1: 5.0})
-    assert ObservedStores(THREE, reports).synced(frozenset({1, 2, 3})) == {1, 2}
+    assert ObservedStores(THREE, reports).synced(stores(1, 2, 3)) == {1, 2}

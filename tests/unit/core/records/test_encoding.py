@@ -20,6 +20,7 @@ from spine_core.records.encoding import (
     version_in,
 )
 from spine_core.records.versions import STRONG, make_version
+from spine_core.scalars import Hlc, Origin
 
 
 def checksum(data: bytes) -> int:
@@ -35,7 +36,7 @@ records = st.builds(
     body=st.binary(max_size=300),
 )
 EXAMPLE = Record(
-    version=make_version(0x0192_3456_789A_0007, 3, kind=STRONG),
+    version=make_version(Hlc(0x0192_3456_789A_0007), Origin(3), kind=STRONG),
     op=0x1122_3344_5566_7788,
     expires_ms=0x0192_3456_789A,
     flags=FLAG_PINNED,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from spine_core.errors import ClockSkewError
 from spine_core.records.hlc import MAX_DRIFT_MS, HybridClock
 from spine_core.records.versions import hlc_from_ms, ms_of
+from spine_core.scalars import Hlc
 
 times = st.integers(0, 2**40)
 
@@ -24,7 +25,7 @@ def test_the_clock_never_issues_a_value_twice_whatever_the_wall_clock_does(
 def test_a_stamp_is_above_everything_seen_before(physical: int, ahead: int) -> None:
     clock = HybridClock()
     seen = hlc_from_ms(physical + ahead) + 5
-    clock.see(seen, physical)
+    clock.see(Hlc(seen), physical)
     assert clock.tick(physical) > seen
 
 
@@ -50,7 +51,7 @@ def test_an_old_stamp_does_not_turn_the_clock_back() -> None:
 
 def test_the_clock_goes_on_above_the_high_water_mark_it_is_started_with() -> None:
     mark = hlc_from_ms(9_000) + 3
-    assert HybridClock(last=mark).tick(physical_ms=10) == mark + 1
+    assert HybridClock(last=Hlc(mark)).tick(physical_ms=10) == mark + 1
 
 
 @given(times, times)

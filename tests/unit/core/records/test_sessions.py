@@ -20,6 +20,7 @@ from spine_core.records.sessions import (
     seal_page,
 )
 from spine_core.records.versions import STRONG, Version, hlc_of, make_version
+from spine_core.scalars import Hlc, Origin
 
 KEY = derive_key(b"secret", "session")
 NEW_KEY = derive_key(b"next secret", "session")
@@ -43,7 +44,9 @@ sessions = st.builds(session_of, writes)
 
 
 def test_a_token_is_pinned() -> None:
-    session = Session(t=7 << 16, o=3 << 16, writes=((9, make_version(5 << 16, 1)),))
+    session = Session(
+        t=Hlc(7 << 16), o=Hlc(3 << 16), writes=((9, make_version(Hlc(5 << 16), Origin(1))),)
+    )
     assert KEY.hex() == "0d3e065da757aef97301cc6020a4975cf351b4d472cb587dc9b569d9cfa4f684"
     assert seal(session, KEY) == TOKEN
     assert open_session(TOKEN, [KEY]) == session
@@ -139,20 +142,20 @@ def test_the_newest_writes_are_kept_oldest_first(session: Session) -> None:
 
 
 def test_a_weak_write_after_a_purged_register_is_needed() -> None:
-    tombstone = make_version(50, 1, kind=STRONG)
-    reborn = make_version(100, 1)
+    tombstone = make_version(Hlc(50), Origin(1), kind=STRONG)
+    reborn = make_version(Hlc(100), Origin(1))
     assert Session().wrote(9, tombstone).wrote(9, reborn).need(9) == reborn
 
 
 def test_what_was_seen_only_moves_forward() -> None:
-    session = Session(t=5)
-    assert session.saw(9).t == 9
-    assert session.saw(3) is session
+    session = Session(t=Hlc(5))
+    assert session.saw(Hlc(9)).t == 9
+    assert session.saw(Hlc(3)) is session
 
 
 @given(sessions, st.integers(0, 70))
 def test_trimming_drops_only_what_every_replica_has(session: Session, stable: int) -> None:
-    trimmed = session.trimmed(stable)
+    trimmed = session.trimmed(Hlc(stable))
     assert trimmed.t == session.t
     assert trimmed.writes == tuple(w for w in session.writes if hlc_of(w[1]) > stable)
     assert trimmed.o == (session.o if session.o > stable else 0)

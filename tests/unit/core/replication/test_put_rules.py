@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import PRUNED_REV, STRONG, Version, hlc_from_ms, make_version
 from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.scalars import Hlc, Origin
 
 T0 = hlc_from_ms(1_000_000)
 MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
@@ -30,8 +31,8 @@ def judge(
         version=version,
         held=held,
         has_register=has_register,
-        floor=floor,
-        now_hlc=now_hlc,
+        floor=Hlc(floor),
+        now_hlc=Hlc(now_hlc),
         deadline_rule=deadline_rule,
     )
 
@@ -85,22 +86,22 @@ def test_a_record_at_or_below_the_purge_floor_cannot_come_back(
 
 
 def test_a_put_is_first_applied_within_five_seconds_of_its_stamp_or_nowhere() -> None:
-    version = make_version(T0, 1)
+    version = make_version(T0, Origin(1))
     assert judge(version, None, now_hlc=T0 + MAX_WRITE) is PutVerdict.APPLY
     assert judge(version, None, now_hlc=T0 + MAX_WRITE + 1) is PutVerdict.LATE
 
 
 def test_a_write_back_has_no_deadline() -> None:
-    version = make_version(T0, 1)
+    version = make_version(T0, Origin(1))
     late = judge(version, None, now_hlc=T0 + MAX_WRITE + 1, deadline_rule=False)
     assert late is PutVerdict.APPLY
 
 
 def test_a_prune_marker_replaces_exactly_the_version_it_names() -> None:
-    version = make_version(T0, 1)
-    marker = make_version(T0, 1, rev=PRUNED_REV)
+    version = make_version(T0, Origin(1))
+    marker = make_version(T0, Origin(1), rev=PRUNED_REV)
     assert judge(marker, version) is PutVerdict.APPLY
-    assert judge(marker, make_version(T0 + 1, 1)) is PutVerdict.SUPERSEDED
+    assert judge(marker, make_version(Hlc(T0 + 1), Origin(1))) is PutVerdict.SUPERSEDED
 
 
 @pytest.mark.parametrize(

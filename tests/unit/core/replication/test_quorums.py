@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.clusters import document, joining
+from models.clusters import document, joining, stores
 from spine_core.replication.quorums import (
     barrier_met,
     barrier_missing,
@@ -16,21 +16,24 @@ from spine_core.replication.quorums import (
     write_done,
     write_possible,
 )
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 
 THREE = document("a0 b0 c0")
 JOIN = joining(THREE, "a1")
 PREPARE = Placement(JOIN)
-SLOT = min(PREPARE.gained()[4])  # A = 1 2 3, B = 2 3 4
-ALL = frozenset({1, 2, 3, 4})
+SLOT = min(PREPARE.gained()[StoreNumber(4)])  # A = 1 2 3, B = 2 3 4
+ALL = stores(1, 2, 3, 4)
+
+Stores = frozenset[StoreNumber]
 
 
-def subsets(stores: frozenset[int]) -> list[frozenset[int]]:
-    return [frozenset(some) for n in range(len(stores) + 1) for some in combinations(stores, n)]
+def subsets(among: Stores) -> list[Stores]:
+    return [frozenset(some) for n in range(len(among) + 1) for some in combinations(among, n)]
 
 
-def minimal(accepting: list[frozenset[int]]) -> set[frozenset[int]]:
+def minimal(accepting: list[Stores]) -> set[Stores]:
     return {one for one in accepting if not any(other < one for other in accepting)}
 
 
@@ -43,7 +46,7 @@ def test_a_write_in_a_change_needs_a_quorum_of_old_and_new(doc: Document) -> Non
 
 def test_a_write_in_a_stable_epoch_needs_two_of_three() -> None:
     placed = Placement(THREE)
-    for acks in subsets(frozenset({1, 2, 3, 9})):
+    for acks in subsets(stores(1, 2, 3, 9)):
         assert write_done(placed, SLOT, acks) == (len(acks - {9}) >= 2)
 
 
@@ -51,16 +54,16 @@ def test_one_node_down_stops_no_write_and_two_old_ones_do() -> None:
     for failed in subsets(ALL):
         if len(failed) <= 1:
             assert write_possible(PREPARE, SLOT, failed)
-    assert not write_possible(PREPARE, SLOT, frozenset({1, 2}))
-    assert not write_possible(PREPARE, SLOT, frozenset({3, 4}))
+    assert not write_possible(PREPARE, SLOT, stores(1, 2))
+    assert not write_possible(PREPARE, SLOT, stores(3, 4))
 
 
 def test_reads_ask_the_old_until_the_switch() -> None:
-    assert read_done(PREPARE, SLOT, frozenset({1, 2}))
-    assert not read_done(PREPARE, SLOT, frozenset({2, 4}))
+    assert read_done(PREPARE, SLOT, stores(1, 2))
+    assert not read_done(PREPARE, SLOT, stores(2, 4))
     switch = Placement(JOIN.switched())
-    assert read_done(switch, SLOT, frozenset({2, 4}))
-    assert not read_done(switch, SLOT, frozenset({1, 2}))
+    assert read_done(switch, SLOT, stores(2, 4))
+    assert not read_done(switch, SLOT, stores(1, 2))
 
 
 @pytest.mark.parametrize("before", range(4))
@@ -78,13 +81,13 @@ def test_write_quorums_meet_read_quorums_of_the_next_phase(before: int) -> None:
 
 
 def test_the_barrier_wants_two_of_old_and_of_new_in_every_slot() -> None:
-    assert barrier_met(PREPARE, frozenset({2, 3}))
-    assert barrier_met(PREPARE, frozenset({1, 2, 3}))
-    assert not barrier_met(PREPARE, frozenset({1, 4}))
+    assert barrier_met(PREPARE, stores(2, 3))
+    assert barrier_met(PREPARE, stores(1, 2, 3))
+    assert not barrier_met(PREPARE, stores(1, 4))
     assert barrier_missing(PREPARE, frozenset()) == 64
-    assert not barrier_met(PREPARE, frozenset({1, 2}))
-    only_gained = barrier_missing(PREPARE, frozenset({1, 2}))
-    assert only_gained == len(PREPARE.gained()[4])
+    assert not barrier_met(PREPARE, stores(1, 2))
+    only_gained = barrier_missing(PREPARE, stores(1, 2))
+    assert only_gained == len(PREPARE.gained()[StoreNumber(4)])
 
 
 CASES = [(1, 1), (2, 2), (3, 2), (3, 3), (4, 3), (5, 3), (5, 4), (5, 5)]

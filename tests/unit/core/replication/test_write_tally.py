@@ -10,6 +10,7 @@ from models.clusters import document, draining, joining
 from spine_core.records.versions import ABSENT, Version, make_version
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import Verdict, WriteTally
+from spine_core.scalars import Hlc, Origin, Slot
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 
@@ -29,7 +30,7 @@ def tally_of(
     answers: Sequence[ReplicaStatus | None], placement: Placement, slot: int
 ) -> WriteTally:
     """Return a tally whose write set has answered so, in its order; None has not answered."""
-    tally = WriteTally(placement, slot)
+    tally = WriteTally(placement, Slot(slot))
     for store, answer in zip(tally.asked(), answers, strict=True):
         if answer is not None:
             tally.answer(store, answer)
@@ -69,9 +70,9 @@ def test_what_follows_from_the_answers_of_three_replicas(
 )
 def test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough(change: Document) -> None:
     placement, slot = a_moved_slot(change)
-    (gone,) = set(placement.current(slot)) - set(placement.target(slot))
-    (kept, other) = sorted(set(placement.current(slot)) & set(placement.target(slot)))
-    tally = WriteTally(placement, slot)
+    (gone,) = set(placement.current(Slot(slot))) - set(placement.target(Slot(slot)))
+    (kept, other) = sorted(set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))))
+    tally = WriteTally(placement, Slot(slot))
     tally.answer(gone, A.OK)
     tally.answer(kept, A.OK)
     assert tally.verdict() is None
@@ -81,9 +82,9 @@ def test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough(change: Do
 
 def test_in_a_change_a_quorum_of_the_new_replicas_alone_is_not_enough() -> None:
     placement, slot = a_moved_slot(joining(document(), "a1"))
-    (gained,) = set(placement.target(slot)) - set(placement.current(slot))
-    kept = min(set(placement.current(slot)) & set(placement.target(slot)))
-    tally = WriteTally(placement, slot)
+    (gained,) = set(placement.target(Slot(slot))) - set(placement.current(Slot(slot)))
+    kept = min(set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))))
+    tally = WriteTally(placement, Slot(slot))
     tally.answer(gained, A.OK)
     tally.answer(kept, A.OK)
     assert tally.verdict() is None
@@ -91,10 +92,10 @@ def test_in_a_change_a_quorum_of_the_new_replicas_alone_is_not_enough() -> None:
 
 def test_in_a_change_a_slow_joiner_costs_no_availability() -> None:
     placement, slot = a_moved_slot(joining(document(), "a1"))
-    (gained,) = set(placement.target(slot)) - set(placement.current(slot))
-    tally = WriteTally(placement, slot)
+    (gained,) = set(placement.target(Slot(slot))) - set(placement.current(Slot(slot)))
+    tally = WriteTally(placement, Slot(slot))
     tally.answer(gained, A.UNREACHABLE)
-    for store in set(placement.current(slot)) & set(placement.target(slot)):
+    for store in set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))):
         tally.answer(store, A.OK)
     assert tally.verdict() is Verdict.ACKNOWLEDGED
 
@@ -129,8 +130,8 @@ def test_an_attempt_that_ends_is_acknowledged_only_by_a_write_quorum(
 
 
 def test_the_next_stamp_has_to_pass_the_newest_version_that_is_held() -> None:
-    tally = WriteTally(Placement(document()), 0)
-    held = [make_version(hlc, 1) for hlc in (5, 9, 7)]
+    tally = WriteTally(Placement(document()), Slot(0))
+    held = [make_version(Hlc(hlc), Origin(1)) for hlc in (5, 9, 7)]
     for store, version in zip(tally.asked(), held, strict=True):
         tally.answer(store, A.SUPERSEDED, version)
     assert tally.verdict() is Verdict.RESTAMP

@@ -8,6 +8,7 @@ import pytest
 
 from models.clusters import CLUSTER, document, draining, joining, store, store_id
 from spine_core.errors import InvalidInputError
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document, HistoryEntry, Loss, Phase
 
 THREE = document("a0 b0 c0")
@@ -22,7 +23,7 @@ FULL = document(
         HistoryEntry(id="c-5", kind="join", started_ms=3, ended_ms=4, result="reverted"),
     ),
     retired={4: store_id(4)},
-    losses=(Loss(change="c-2", store=4, slots="ff", at_ms=5),),
+    losses=(Loss(change="c-2", store=StoreNumber(4), slots="ff", at_ms=5),),
 )
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.clusters import document, draining, joining, store
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_core.topology.ring import Ring
@@ -24,8 +25,8 @@ def test_replicas_are_those_of_the_ring_by_store_number() -> None:
     seats = {seat: doc.stores[n].zone for seat, n in doc.current.items()}
     ring = Ring(seats, virtual_nodes=doc.virtual_nodes, slots=doc.slots)
     for slot in range(doc.slots):
-        row = ring.get_replica_nodes(slot, factor=3, zone_policy="strict")
-        assert Placement(doc).current(slot) == tuple(doc.current[seat] for seat in row)
+        row = ring.get_replica_nodes(Slot(slot), factor=3, zone_policy="strict")
+        assert Placement(doc).current(Slot(slot)) == tuple(doc.current[seat] for seat in row)
 
 
 def test_without_a_change_all_sets_are_one() -> None:
@@ -57,7 +58,7 @@ def test_gained_and_lost_slots_pair_up() -> None:
     placed = placement(JOIN)
     assert list(placed.gained()) == [4]
     assert list(placed.lost()) == [1]
-    assert placed.gained()[4] == placed.lost()[1]
+    assert placed.gained()[StoreNumber(4)] == placed.lost()[StoreNumber(1)]
 
 
 def test_a_replaced_seat_moves_no_other_slot() -> None:
@@ -71,8 +72,8 @@ def test_a_store_owns_the_slots_that_it_is_written_for() -> None:
     placed = placement(joining(document("a0 b0 c0 a1"), "b1"))
     for number in (1, 2, 3, 4, 5):
         owned = {slot for slot in placed.slots if number in placed.write_set(slot)}
-        assert placed.slots_of(number) == owned
-    assert placed.slots_of(99) == frozenset()
+        assert placed.slots_of(StoreNumber(number)) == owned
+    assert placed.slots_of(StoreNumber(99)) == frozenset()
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=3, max_size=9), st.sampled_from("abcd"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spine_core.scalars import Slot
 from spine_core.topology.ring import Ring, Seat, Zone, ZonePolicy
 
 SLOTS = 4096
@@ -19,7 +20,8 @@ Table = list[tuple[Seat, ...]]  # slot → replicas
 def table(seats: Mapping[Seat, Zone], policy: ZonePolicy, factor: int = 3) -> Table:
     ring = Ring(seats)
     return [
-        ring.get_replica_nodes(slot, factor=factor, zone_policy=policy) for slot in range(SLOTS)
+        ring.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
+        for slot in range(SLOTS)
     ]
 
 
@@ -49,8 +51,8 @@ def three_zones(count: int) -> dict[Seat, Zone]:
 )
 def test_these_slots_live_on_these_seats_for_ever(slot: int, replicas: tuple[Seat, ...]) -> None:
     ring = Ring(SIX)
-    assert ring.get_replica_nodes(slot, factor=3, zone_policy="strict") == replicas
-    assert ring.get_node(slot) == replicas[0]
+    assert ring.get_replica_nodes(Slot(slot), factor=3, zone_policy="strict") == replicas
+    assert ring.get_node(Slot(slot)) == replicas[0]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +93,8 @@ def test_one_seat_more_or_less_moves_at_most_one_replica_of_a_slot(
     small = Ring(seats, virtual_nodes=virtual_nodes, slots=64)
     large = Ring(seats | {"new": joining}, virtual_nodes=virtual_nodes, slots=64)
     for slot in range(64):
-        before = small.get_replica_nodes(slot, factor=factor, zone_policy=policy)
-        after = large.get_replica_nodes(slot, factor=factor, zone_policy=policy)
+        before = small.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
+        after = large.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
         assert set(after) - set(before) <= {"new"}
         assert len(set(before) - set(after)) <= 1
 
@@ -109,7 +111,7 @@ def test_no_zone_holds_more_replicas_than_its_cap(
     seats = {f"s{i}": zone for i, zone in enumerate(zones)}
     ring = Ring(seats, virtual_nodes=8, slots=64)
     caps = ring.zone_caps(factor, policy)
-    replicas = ring.get_replica_nodes(slot, factor=factor, zone_policy=policy)
+    replicas = ring.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
     held = Counter(seats[seat] for seat in replicas)
     room = sum(min(cap, zones.count(zone)) for zone, cap in caps.items())
     assert len(set(replicas)) == len(replicas) == min(factor, room)

@@ -9,6 +9,7 @@ import pytest
 from spine_core.errors import ProblemError
 from spine_core.records.hlc import MAX_DRIFT_MS
 from spine_core.records.versions import Version, hlc_from_ms, hlc_of, ms_of
+from spine_core.scalars import StoreNumber
 from spine_node.engine.cluster.timestamps import AHEAD_MS, HlcAllocator
 from spine_node.store import StorageFullError, Store
 from unit.engine.rig import NOW_MS, ManualClock
@@ -41,14 +42,14 @@ def lives(tmp_path: Path) -> Lives:
 
 async def test_no_version_is_issued_before_a_mark_above_it_is_durable(lives: Lives) -> None:
     store, stamps = lives.begin()
-    version = await stamps.version(1)
+    version = await stamps.version(StoreNumber(1))
     assert await lives.durable_mark(store) > hlc_of(version)
 
 
 async def test_a_version_waits_for_the_commit_of_its_mark(lives: Lives) -> None:
     store, stamps = lives.begin()
     lives.harness.gate.hold()
-    issuing = asyncio.create_task(stamps.version(1))
+    issuing = asyncio.create_task(stamps.version(StoreNumber(1)))
     await lives.harness.gate.arrived()
     assert not issuing.done()
     lives.harness.gate.release()
@@ -60,14 +61,14 @@ async def test_the_mark_stays_ahead_of_a_clock_that_runs(lives: Lives) -> None:
     store, stamps = lives.begin()
     for _ in range(200):
         lives.clock.wall_ms += 13
-        version = await stamps.version(1)
+        version = await stamps.version(StoreNumber(1))
     assert await lives.durable_mark(store) > hlc_of(version)
 
 
 async def test_the_mark_stays_ahead_of_what_is_seen_of_faster_clocks(lives: Lives) -> None:
     store, stamps = lives.begin()
     stamps.see(hlc_from_ms(NOW_MS + MAX_DRIFT_MS))
-    version = await stamps.version(1)
+    version = await stamps.version(StoreNumber(1))
     assert hlc_of(version) > hlc_from_ms(NOW_MS + MAX_DRIFT_MS)
     assert await lives.durable_mark(store) > hlc_of(version)
 
@@ -79,7 +80,7 @@ async def test_a_restart_with_the_clock_set_back_issues_no_version_again(
     issued: list[Version] = []
     for _ in range(3):
         store, stamps = lives.begin()
-        issued += [await stamps.version(1) for _ in range(20)]
+        issued += [await stamps.version(StoreNumber(1)) for _ in range(20)]
         await store.close(clean=False)
         lives.clock.wall_ms -= back_ms
     assert issued == sorted(set(issued))
@@ -88,19 +89,19 @@ async def test_a_restart_with_the_clock_set_back_issues_no_version_again(
 async def test_many_quick_restarts_carry_the_clock_no_further_than_one(lives: Lives) -> None:
     for _ in range(30):
         store, stamps = lives.begin()
-        version = await stamps.version(1)
+        version = await stamps.version(StoreNumber(1))
         await store.close(clean=False)
     assert ms_of(hlc_of(version)) - NOW_MS < AHEAD_MS + 50
 
 
 async def test_writes_do_not_wait_for_a_mark_that_is_moved_in_time(lives: Lives) -> None:
     store, stamps = lives.begin()
-    await stamps.version(1)
+    await stamps.version(StoreNumber(1))
     lives.harness.gate.hold()
     lives.clock.wall_ms += AHEAD_MS - 100
-    await stamps.version(1)  # asks for the next mark
+    await stamps.version(StoreNumber(1))  # asks for the next mark
     await lives.harness.gate.arrived()
-    await stamps.version(1)  # and does not wait for it
+    await stamps.version(StoreNumber(1))  # and does not wait for it
     lives.harness.gate.release()
     await store.close(clean=False)
 
@@ -109,8 +110,8 @@ async def test_a_disk_that_takes_no_mark_stops_the_stamps_and_tells_why(lives: L
     store, stamps = lives.begin()
     lives.harness.gate.failures[1] = lmdb.MapFullError("full")
     with pytest.raises(StorageFullError):
-        await stamps.version(1)
-    version = await stamps.version(1)  # the next attempt may work
+        await stamps.version(StoreNumber(1))
+    version = await stamps.version(StoreNumber(1))  # the next attempt may work
     assert await lives.durable_mark(store) > hlc_of(version)
 
 

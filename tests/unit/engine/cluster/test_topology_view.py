@@ -1,12 +1,14 @@
 """A document comes into force only when it is durable, only forward, and only if it is ours."""
 
 import asyncio
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import pytest
 
 from spine_core.errors import ProblemError
 from spine_core.records.versions import hlc_from_ms, make_version
+from spine_core.scalars import Origin, StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus
@@ -15,7 +17,7 @@ from spine_node.store.operations import Merge
 from unit.engine.rig import OTHER, document_for, joining_store
 from unit.store.harness import StoreHarness, key, record
 
-OLD = make_version(hlc_from_ms(1000), 1)
+OLD = make_version(hlc_from_ms(1000), Origin(1))
 
 
 async def refused(membership: Membership, document: Document | bytes) -> str:
@@ -26,13 +28,13 @@ async def refused(membership: Membership, document: Document | bytes) -> str:
     return error.value.code
 
 
-async def give_records(store: Store, slots: set[int], epoch: int) -> None:
+async def give_records(store: Store, slots: AbstractSet[int], epoch: int) -> None:
     for slot in slots:
         merge = Merge(slot, epoch, [(key(slot), record(OLD))], bootstrap=True, mark=b"mark")
         assert (await store.submit(merge)).status == "ok"
 
 
-def held(store: Store, slots: set[int]) -> set[int]:
+def held(store: Store, slots: AbstractSet[int]) -> set[int]:
     return {slot for slot in slots if store.get(key(slot)) is not None}
 
 
@@ -180,7 +182,7 @@ async def test_a_joiner_that_is_no_longer_named_drops_what_it_pulled(store: Stor
     membership = Membership(store)
     prepare = joining_store(document_for(OTHER), store.identity.store_id)
     view = await membership.adopt(prepare.canonical())
-    gained = set(view.placement.gained()[4])
+    gained = set(view.placement.gained()[StoreNumber(4)])
     await give_records(store, gained, 2)
     assert held(store, gained) == gained
     await membership.adopt(prepare.reverted(now_ms=1).canonical())
@@ -193,7 +195,7 @@ async def test_a_member_that_is_no_longer_named_keeps_everything(store: Store) -
     membership = Membership(store)
     before = joining_store(document_for(store), OTHER).switched().committed(now_ms=1)
     view = await membership.adopt(before.canonical())
-    mine = set(view.placement.slots_of(1))
+    mine = set(view.placement.slots_of(StoreNumber(1)))
     await give_records(store, mine, before.epoch)
     prepare = before.with_change("drain", leaving=frozenset({"a0"}), now_ms=2)
     for document in (prepare, prepare.switched(), prepare.switched().committed(now_ms=3)):

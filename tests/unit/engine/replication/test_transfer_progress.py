@@ -2,6 +2,7 @@
 
 import msgspec
 
+from spine_core.scalars import StoreNumber
 from spine_node.engine.cluster.topology_view import Membership
 from spine_node.engine.replication.transfer_progress import TransferTracker
 from spine_node.store import Store
@@ -15,7 +16,7 @@ async def test_a_mark_of_another_change_counts_for_nothing(
     membership = Membership(store)
     prepare = joining_store(document_for(OTHER), store.identity.store_id)
     view = await membership.adopt(prepare.canonical())
-    gained = sorted(view.placement.gained()[4])
+    gained = sorted(view.placement.gained()[StoreNumber(4)])
     assert prepare.change is not None
     marks = {gained[0]: prepare.change.id, gained[1]: "c-99"}
     for slot, change in marks.items():

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from spine_core.scalars import StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus, TopologyView
@@ -22,7 +23,7 @@ class Reach:
     @property
     def view(self) -> TopologyView | None:
         document = document_for(OTHER)
-        number = 1 if self.standing is MemberStatus.MEMBER else None
+        number = StoreNumber(1) if self.standing is MemberStatus.MEMBER else None
         return TopologyView(
             document=document, placement=Placement(document), digest="", number=number
         )
