@@ -26,11 +26,24 @@ MUTANTS = [
         'outcome or "not-applied" if',
         "test_a_failed_write_counts_as_indeterminate_unless_someone_knows_better",
     ),
+    # scalars: a region takes the byte above a store's number, and no cluster begins in one unasked
+    _core(
+        "scalars",
+        "region << _NUMBER_BITS | number",
+        "number",
+        "test_an_origin_keeps_region_and_number",
+    ),
+    _core(
+        "scalars",
+        "if region != HOME_REGION:",
+        "if region > REGION_MAX:",
+        "test_a_region_that_is_not_built_is_refused_where_it_was_given",
+    ),
     # versions: class before clock, the ETag without class and rev
     _core(
         "records/versions",
-        "_LAYOUT.pack(kind, hlc, store, rev)",
-        "_LAYOUT.pack(0, hlc, store, rev)",
+        "_LAYOUT.pack(kind, hlc, origin, rev)",
+        "_LAYOUT.pack(0, hlc, origin, rev)",
         "test_a_strong_version_beats_every_weak_one",
     ),
     _core(
@@ -181,7 +194,7 @@ MUTANTS = [
     # stable: all ordered pairs, and the time a write may still be on its way
     _core(
         "replication/stable_time",
-        "rows.get(pair, 0) for pair in pairs",
+        "rows.get(pair, HLC_ZERO) for pair in pairs",
         "rows[pair] for pair in pairs if pair in rows",
         "test_one_pair_that_never_pulled_holds_stable_time_at_zero",
     ),

@@ -79,8 +79,8 @@ MUTANTS = [
     ),
     _engine(
         "cluster/timestamps",
-        "max(ahead, self._hlc.last + hlc_from_ms(1))",
-        "self.now() + hlc_from_ms(AHEAD_MS)",
+        "max(ahead, Hlc(self._hlc.last + hlc_from_ms(1)))",
+        "Hlc(self.now() + hlc_from_ms(AHEAD_MS))",
         f"{STAMPS}::test_many_quick_restarts_carry_the_clock_no_further_than_one",
     ),
     _engine(
