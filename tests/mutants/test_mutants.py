@@ -1,9 +1,9 @@
 """Every safety rule has a test that fails without it.
 
-For each mutant the source tree is copied, and the test that guards the rule passes there; then the
-rule is removed from the copy, and the test must fail because of it: a mutant that is a typing error
-would fail any test. SPINE_MUTANTS=all runs all of them, a number that many, drawn with SEED; the
-default keeps `make test` fast.
+In a copy of the source tree the test that guards a rule passes; then the rule is removed from the
+copy, and the test must fail because of it: a mutant that is a typing error would fail any test.
+SPINE_MUTANTS=all runs all of them, a number that many, drawn with SEED; the default keeps
+`make test` fast.
 """
 
 import ast
@@ -12,30 +12,26 @@ import os
 import pkgutil
 import random
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mutants.mutant import Mutant
+from mutants.trees import ROOT, Forest
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("node_image", "operator", "client")  # each holds import packages
 SAMPLE = 6
-TEST_FAILED = 1  # exit status of pytest; 2 and above mean that it could not run the test
-TIMEOUT_S = 120
+TEST_FAILED = "1"  # exit status of pytest; 2 and above mean that it could not run the test
 TYPING_ERRORS = "E9,F821,F823"  # of ruff: syntax, names that nothing defines
 NOT_A_PROOF = re.compile(
     r"^E +(NameError|UnboundLocalError|SyntaxError|ImportError)\b", re.MULTILINE
 )
-# No shrinking; and no bytecode, which a change of the same second and size would not outdate.
-QUIET = {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def collect() -> list[Mutant]:
-    """Return the mutants of all rooms."""
+    """Return the mutants of all modules of this folder."""
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     modules = [importlib.import_module(f"mutants.{name}") for name in names if name[:5] != "test_"]
     return [mutant for module in modules for mutant in getattr(module, "MUTANTS", [])]
@@ -58,7 +54,7 @@ def sample() -> list[Mutant]:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
 def test_the_rule_that_a_mutant_removes_stands_in_the_source_once(mutant: Mutant) -> None:
-    assert (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.old) == 1
+    assert mutant.places((ROOT / mutant.file).read_text(encoding="utf-8")) == 1
     assert mutant.new != mutant.old
 
 
@@ -79,7 +75,7 @@ def test_no_mutant_is_a_typing_error(tmp_path: Path) -> None:
     for number, mutant in enumerate(MUTANTS):
         source = (ROOT / mutant.file).read_text(encoding="utf-8")
         file = tmp_path / f"mutant_{number}_{Path(mutant.file).name}"
-        file.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
+        file.write_text(mutant.applied(source), encoding="utf-8")
     words = (
         "check",
         "--isolated",
@@ -96,38 +92,26 @@ def test_no_mutant_is_a_typing_error(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.fixture(scope="module")
+def forest(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Forest]:
+    """Begin with the proofs of all mutants whose tests are collected."""
+    parameters = [
+        item.callspec.params.get("mutant")
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "forest" in item.fixturenames
+    ]
+    wanted = [mutant for mutant in parameters if isinstance(mutant, Mutant)]
+    with Forest(tmp_path_factory.mktemp("mutants"), wanted) as made:
+        yield made
+
+
 @pytest.mark.parametrize("mutant", sample(), ids=name_of)
-def test_a_rule_cannot_be_removed_unnoticed(mutant: Mutant, tmp_path: Path) -> None:
-    copy_tree(tmp_path)
-    status, output = run_test(tmp_path, mutant.killed_by)
-    assert status == 0, f"fails in a copy even with the rule: {output}"
-    source = tmp_path / mutant.file
-    source.write_text(source.read_text(encoding="utf-8").replace(mutant.old, mutant.new), "utf-8")
-    status, output = run_test(tmp_path, mutant.killed_by)
-    assert status != 0, f"passes without the rule; drawn with SEED={SEED}: {mutant}"
-    assert status == TEST_FAILED, output
+def test_a_rule_cannot_be_removed_unnoticed(mutant: Mutant, forest: Forest) -> None:
+    proof = forest.proofs[mutant].result()
+    assert proof.mutated is not None, f"fails in a copy even with the rule: {proof.intact.output}"
+    status, output = proof.mutated.status, proof.mutated.output
+    assert status != "0", f"passes without the rule; drawn with SEED={SEED}: {mutant}"
+    assert status == TEST_FAILED, f"{status}: {output}"
     assert not NOT_A_PROOF.search(output), output
-
-
-def copy_tree(top: Path) -> None:
-    for folder in (*PACKAGES, "crds", "tests"):
-        shutil.copytree(
-            ROOT / folder, top / folder, ignore=shutil.ignore_patterns("__pycache__", "tools")
-        )
-    shutil.copy(ROOT / "pyproject.toml", top)
-
-
-def run_test(top: Path, test: str) -> tuple[int, str]:
-    """Run one test in a copy; PYTHONPATH stands before the paths of an editable installation."""
-    paths = os.pathsep.join(str(top / name) for name in PACKAGES)
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", test, "-x", "-q", "--hypothesis-seed=0"],
-        cwd=top,
-        env=os.environ | QUIET | {"PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    return finished.returncode, finished.stdout
