@@ -9,6 +9,7 @@ import logging
 from typing import assert_never
 
 from spine_core.errors import InvalidInputError, SpineError
+from spine_core.planning.actions import Publish, Push
 from spine_operator.manifests.document import topology_map
 from spine_operator.manifests.objects import Manifest
 from spine_operator.manifests.secret import secret
@@ -16,22 +17,20 @@ from spine_operator.naming import FINALIZER
 from spine_operator.observe.node_endpoint import door_to
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import (
-    Act,
-    Apply,
     ApplyChild,
     DeleteChild,
     DeleteClaim,
+    ExclusiveAction,
     LabelClaim,
     MakeSecrets,
-    Publish,
-    Push,
     RemoveFinalizer,
     RenewLeaf,
+    RepeatableAction,
     Resize,
     SetPace,
 )
 from spine_operator.ports import ConflictError, Kind, NodeError, NotFoundError, Ports, RefusedError
-from spine_operator.resource.spec import Cluster, Identity
+from spine_operator.resource.spec import Identity
 from spine_operator.secrets import SecretValues, make_values
 
 logger = logging.getLogger("spine.acts")
@@ -41,7 +40,7 @@ class OutdatedError(SpineError):
     """The world has moved since the plan was made; look again."""
 
 
-async def apply(act: Apply, observed: Observed, ports: Ports) -> None:
+async def apply(act: RepeatableAction, observed: Observed, ports: Ports) -> None:
     """Do what may be repeated.
 
     Raises:
@@ -72,7 +71,7 @@ async def apply(act: Apply, observed: Observed, ports: Ports) -> None:
             assert_never(act)
 
 
-async def perform(act: Act, observed: Observed, ports: Ports) -> None:
+async def perform(act: ExclusiveAction, observed: Observed, ports: Ports) -> None:
     """Do the one act of a turn.
 
     Raises:
@@ -84,7 +83,7 @@ async def perform(act: Act, observed: Observed, ports: Ports) -> None:
     match act:
         case Publish():
             await _still_so(observed, ports)
-            await _publish(act, cluster, ports)
+            await _publish(act, observed, ports)
         case Push():
             await _push(act, observed, ports)
         case Resize(statefulset=name, version=version, pods=pods):
@@ -147,13 +146,14 @@ async def _still_so(observed: Observed, ports: Ports) -> None:
         raise OutdatedError("the topology document has changed")
 
 
-async def _publish(act: Publish, cluster: Cluster, ports: Ports) -> None:
-    """Store the document by compare-and-set: create the first one, patch later ones."""
+async def _publish(act: Publish, observed: Observed, ports: Ports) -> None:
+    """Store the document by compare-and-set on the one observed: create the first, patch later ones."""
+    cluster, version = observed.cluster, observed.document_version
     manifest = topology_map(cluster, act.document, ports.now_ms())
-    if act.version is None:
+    if version is None:
         await ports.kube.create(manifest)
         return
-    metadata = {**manifest["metadata"], "resourceVersion": act.version}
+    metadata = {**manifest["metadata"], "resourceVersion": version}
     patch = {"metadata": metadata, "data": manifest["data"]}
     await ports.kube.patch(Kind.CONFIG_MAP, cluster.key.namespace, cluster.key.topology_map, patch)
 

@@ -2,8 +2,9 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from spine_core.planning.actions import Blocked, Done
 from spine_operator.naming import ClusterKey
-from spine_operator.plan.actions import Blocked, Done, Plan
+from spine_operator.plan.actions import ReconcilePlan
 from spine_operator.ports import Json
 
 _CLUSTER = ("namespace", "cluster")
@@ -54,7 +55,7 @@ class Metrics:
             registry=registry,
         )
 
-    def show(self, key: ClusterKey, plan: Plan, status: Json) -> None:
+    def show(self, key: ClusterKey, plan: ReconcilePlan, status: Json) -> None:
         """Show the result of the last reconcile pass of a cluster."""
         self.forget(key)
         for condition in status["conditions"]:
@@ -63,7 +64,8 @@ class Metrics:
         if operation and not isinstance(plan.decision, Done):
             self._operation.labels(*key, operation["type"], operation["step"]).set(1)
         if isinstance(plan.decision, Blocked):
-            self._blocked.labels(*key, plan.decision.guard, plan.decision.verdict).set(1)
+            verdict = type(plan.decision.verdict).__name__
+            self._blocked.labels(*key, plan.decision.guard, verdict).set(1)
         topology = status.get("topology")
         if topology:
             self._epoch.labels(*key).set(topology["epoch"])

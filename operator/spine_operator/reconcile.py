@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from spine_core.errors import InvalidInputError, SpineError
+from spine_core.planning.actions import Blocked, Done, Wait
 from spine_operator.execute import apply, let_go, perform
 from spine_operator.naming import ClusterKey
 from spine_operator.observe.observed import Observed
 from spine_operator.observe.observer import observe
 from spine_operator.observe.remnants import Steps, observe_remnants
-from spine_operator.plan.actions import Act, Blocked, Done, Plan, Wait
+from spine_operator.plan.actions import ExclusiveAction, ReconcilePlan
 from spine_operator.plan.deletion import LIMIT_S, plan_deletion
 from spine_operator.plan.planner import plan
 from spine_operator.ports import (
@@ -46,7 +47,7 @@ class Outcome:
 
     look_again_s: float
     gone: bool = False
-    plan: Plan | None = None
+    plan: ReconcilePlan | None = None
     status: Json | None = None
 
 
@@ -91,7 +92,7 @@ async def _turn(resource: Json, ports: Ports) -> Outcome:
     return Outcome(_pause_s(decided, status), plan=decided, status=status)
 
 
-async def _act(decided: Plan, observed: Observed, ports: Ports) -> SpineError | None:
+async def _act(decided: ReconcilePlan, observed: Observed, ports: Ports) -> SpineError | None:
     """Do what the plan says; a failure ends the acts of this turn, not its status.
 
     Raises:
@@ -100,7 +101,7 @@ async def _act(decided: Plan, observed: Observed, ports: Ports) -> SpineError | 
     try:
         for one in decided.applies:
             await apply(one, observed, ports)
-        if isinstance(decided.decision, get_args(Act)):
+        if isinstance(decided.decision, get_args(ExclusiveAction)):
             await perform(decided.decision, observed, ports)
             logger.info("act_done", extra=_facts(observed.cluster, decided))
             event = act_event(observed.cluster, decided.decision, observed.now_ms)
@@ -127,11 +128,11 @@ async def _end(cluster: Identity, ports: Ports) -> Outcome:
             raise
     decision = plan_deletion(cluster, steps, now_ms)
     if isinstance(decision, Wait):
-        return Outcome(AGAIN_WHILE_WAITING_S, plan=Plan(decision=decision))
+        return Outcome(AGAIN_WHILE_WAITING_S, plan=ReconcilePlan(decision=decision))
     await let_go(decision, cluster, ports)
     event = act_event(cluster, decision, now_ms)
     await _tell([event] if event else [], cluster, ports)
-    return Outcome(AGAIN_AFTER_ACT_S, plan=Plan(decision=decision))
+    return Outcome(AGAIN_AFTER_ACT_S, plan=ReconcilePlan(decision=decision))
 
 
 async def _write_status(key: ClusterKey, before: Json, after: Json, ports: Ports) -> None:
@@ -151,7 +152,7 @@ async def _tell(events: Iterable[dict[str, Any]], cluster: Identity, ports: Port
             logger.info("event_lost", extra={"cluster": str(cluster.key), "error": str(error)})
 
 
-def _pause_s(decided: Plan, status: Json) -> float:
+def _pause_s(decided: ReconcilePlan, status: Json) -> float:
     match decided.decision:
         case Done():
             return AGAIN_AT_REST_S if is_ready(status) else AGAIN_WHILE_WAITING_S
@@ -163,7 +164,7 @@ def _pause_s(decided: Plan, status: Json) -> float:
             return AGAIN_AFTER_ACT_S
 
 
-def _facts(cluster: Identity, decided: Plan) -> dict[str, str]:
+def _facts(cluster: Identity, decided: ReconcilePlan) -> dict[str, str]:
     assert not isinstance(decided.decision, Done), "only acts are logged"
     step = str(decided.decision.step)
     return {"cluster": str(cluster.key), "act": type(decided.decision).__name__, "step": step}

@@ -106,7 +106,7 @@ MUTANTS = [
     ),
     _operator(
         "execute",
-        'metadata = {**manifest["metadata"], "resourceVersion": act.version}',
+        'metadata = {**manifest["metadata"], "resourceVersion": version}',
         'metadata = manifest["metadata"]',
         "test_meanwhile.py::test_a_document_that_moved_meanwhile_is_not_overwritten",
     ),
@@ -143,7 +143,7 @@ MUTANTS = [
     ),
     _operator(
         "plan/topology",
-        "    if action.step is core.Step.PREPARE and observed.cluster.spec.rebalance.suspend:",
+        "    if isinstance(action, Publish) and action.step is Step.PREPARE and suspended:",
         "    if False:",
         "test_scenarios.py::test_suspended_nothing_is_begun_and_nothing_is_pulled",
     ),
@@ -204,6 +204,13 @@ MUTANTS = [
         "    if patch:\n",
         "    if True:\n",
         "test_scenarios.py::test_steady_state_writes_nothing",
+    ),
+    # what needs a person is told: an Unknown does not
+    _operator(
+        "status/stalled",
+        "if isinstance(decision, Blocked) and isinstance(decision.verdict, Block):",
+        "if isinstance(decision, Blocked):",
+        "test_status.py::test_an_unknown_verdict_needs_no_person",
     ),
     # deletion: nothing of a kept cluster goes, and nothing hangs
     _operator(

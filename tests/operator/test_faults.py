@@ -17,7 +17,7 @@ from kubedouble.world import ZONES, World, is_done
 from spine_core.errors import SpineError
 from spine_operator.execute import apply, perform
 from spine_operator.observe.observer import observe
-from spine_operator.plan.actions import Act
+from spine_operator.plan.actions import ExclusiveAction
 from spine_operator.plan.planner import plan
 from spine_operator.ports import Kind
 from spine_operator.resource.seats import wanted_by
@@ -152,7 +152,7 @@ async def test_two_operators_can_only_refuse_each_other(scenario: Scenario) -> N
             try:
                 for one in old.applies:
                     await apply(one, observed, ports)
-                if isinstance(old.decision, get_args(Act)):
+                if isinstance(old.decision, get_args(ExclusiveAction)):
                     await perform(old.decision, observed, ports)
             except SpineError:
                 world.controllers()

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from kubedouble.faults import Fault, Faults
+from kubedouble.watchdog import Watchdog
 from kubedouble.world import KEY, ZONES, World, is_blocked_by
+from spine_core.planning.actions import Publish
 from spine_core.topology.document import Document
 from spine_operator.execute import OutdatedError, apply, perform
 from spine_operator.naming import STORE_LABEL
 from spine_operator.observe.observer import observe
-from spine_operator.plan.actions import Publish, Resize
+from spine_operator.plan.actions import Resize
 from spine_operator.plan.planner import plan
-from spine_operator.ports import ConflictError, Door, Kind, NodeError
+from spine_operator.ports import ConflictError, Door, Json, Kind, NodeError
 from spine_operator.reconcile import reconcile
 from spine_operator.resource.seats import wanted_by
 
@@ -48,6 +50,20 @@ async def test_a_member_with_an_unmarked_volume_is_never_begun_anew() -> None:
     assert len(world.all(Kind.POD)) == 3
 
 
+class TouchedAfterTheRead(Watchdog):
+    """A `KubePort` under which somebody changes the stored document right after it was read."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._touched = world.kube
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        answer = await super().get(kind, namespace, name)
+        if name == KEY.topology_map:
+            self._touched.edit(kind, namespace, name, {"metadata": {"labels": {"moved": "yes"}}})
+        return answer
+
+
 async def test_a_document_that_moved_meanwhile_is_not_overwritten() -> None:
     world = await settled()
     world.change_spec(replicas=4)
@@ -56,13 +72,8 @@ async def test_a_document_that_moved_meanwhile_is_not_overwritten() -> None:
     observed = await observe(world.resource, ports)
     old = plan(observed, wanted_by(observed.cluster, ports.address_of)).decision
     assert isinstance(old, Publish)
-    stored = world.find(Kind.CONFIG_MAP, KEY.topology_map)
-    assert stored is not None
-    labels = {"metadata": {"labels": {"moved": "yes"}}}
-    moved = world.kube.edit(Kind.CONFIG_MAP, KEY.namespace, KEY.topology_map, labels)
-    version = moved["metadata"]["resourceVersion"]
-    with pytest.raises(ConflictError):  # even when the second look saw the new version
-        await perform(old, replace(observed, document_version=version), ports)
+    with pytest.raises(ConflictError):  # even when it moves after the last look at it
+        await perform(old, observed, replace(ports, kube=TouchedAfterTheRead(world)))
     assert world.document.epoch == 1
 
 

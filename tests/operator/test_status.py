@@ -9,16 +9,19 @@ import pytest
 from admission.crd import SCHEMA
 from admission.structural import schema_errors
 from kubedouble.world import ZONES, World, is_done
+from spine_core.planning.actions import Blocked, Step
+from spine_core.planning.guards import Block, Guard, Unknown
 from spine_core.planning.reports import Status
 from spine_operator.observe.observed import Observed
 from spine_operator.observe.observer import observe
 from spine_operator.observe.parse import read_pod
+from spine_operator.plan.actions import ReconcilePlan
 from spine_operator.plan.planner import plan
 from spine_operator.reconcile import Outcome
 from spine_operator.resource.seats import wanted_by
 from spine_operator.status.builder import build_status, merge_patch, stalled_status
 from spine_operator.status.events import SPELL_MS
-from spine_operator.status.stalled import REASONS, SCHEDULING_MS, Stall
+from spine_operator.status.stalled import REASON_OF, REASONS, SCHEDULING_MS, Stall
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 
@@ -245,3 +248,31 @@ async def test_secret_never_printed(caplog: pytest.LogCaptureFixture) -> None:
     assert len(canaries) >= 6
     for canary in canaries:
         assert not any(canary in text for text in shown)
+
+
+def test_every_guard_that_needs_a_person_has_a_reason_of_its_own() -> None:
+    assert set(REASON_OF) == {guard for guard in Guard if guard.needs_human}
+    assert len(set(REASON_OF.values())) == len(REASON_OF)
+    assert set(REASON_OF.values()) <= set(REASONS)
+
+
+async def test_a_member_without_its_store_stalls_the_cluster() -> None:
+    world = await world_of()
+    seen = await observe(world.resource, world.ports())
+    report = seen.reports["spine-b-0"]
+    assert report is not None
+    other = "00000000-0000-4000-9000-0000000000ff"
+    blank = replace(report, store_id=other, cluster_id=None, status="unjoined")
+    reports = {**seen.reports, "spine-b-0": blank}
+    assert conditions(replace(seen, reports=reports))["Stalled"] == ("True", "StoreLost")
+
+
+async def test_an_unknown_verdict_needs_no_person() -> None:
+    world = await world_of()
+    seen = await observe(world.resource, world.ports())
+    wanted = wanted_by(seen.cluster, lambda _seat: None)
+    for verdict, reason in ((Block("full"), "NotEnoughDisk"), (Unknown("no report"), None)):
+        decision = Blocked(guard=Guard.ROOM_FOR, verdict=verdict, step=Step.PLAN)
+        status = build_status(seen, wanted, ReconcilePlan(decision=decision), {})
+        stalled = [one["reason"] for one in status["conditions"] if one["type"] == "Stalled"]
+        assert stalled == ([reason] if reason else [])

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from kubedouble.world import ZONES, World
+from spine_core.planning.actions import Blocked, Step, Wait
 from spine_core.scalars import StoreNumber
 from spine_operator.observe.observed import Claim, Observed
 from spine_operator.observe.observer import observe
-from spine_operator.plan.actions import Blocked, DeleteClaim, Resize, Wait
+from spine_operator.plan.actions import DeleteClaim, Resize
 from spine_operator.plan.planner import plan
 from spine_operator.plan.pods import pods_of_new_set, resize, resizes
 from spine_operator.plan.volumes import clean_up, recycle, used_seats
@@ -46,7 +47,7 @@ async def test_a_zone_keeps_the_pods_of_all_seats_that_the_document_names() -> N
     assert pods_for(named_seats(observed.document), "a") == 2
     assert list(resizes(observed, wanting(observed, 3))) == []
     with pytest.raises(AssertionError):
-        resize(observed, "a", 1, step="shrink")
+        resize(observed, "a", 1, step=Step.SHRINK)
 
 
 async def test_a_statefulset_that_was_not_seen_is_made_large_enough_for_all_that_was() -> None:

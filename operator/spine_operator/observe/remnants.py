@@ -6,6 +6,7 @@ It is asked of Kubernetes only: no node is, and the spec may be one that cannot 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spine_core.planning.actions import Step
 from spine_operator.manifests.objects import is_ours
 from spine_operator.manifests.secret import secret_name
 from spine_operator.naming import ClusterKey
@@ -25,7 +26,7 @@ class Remnant:
     terminating: bool
 
 
-Steps = Sequence[tuple[str, Sequence[Remnant]]]  # what has to be gone, step by step
+Steps = Sequence[tuple[Step, Sequence[Remnant]]]  # what has to be gone, step by step
 
 
 async def observe_remnants(cluster: Identity, kube: KubePort) -> Steps:
@@ -36,9 +37,9 @@ async def observe_remnants(cluster: Identity, kube: KubePort) -> Steps:
     sets = await kube.list(Kind.STATEFULSET, *key)
     claims = await kube.list(Kind.CLAIM, *key)
     return (
-        ("pods", [_remnant(m) for m in sets if is_ours(m, cluster, owned=True)]),
-        ("volume", [_remnant(m) for m in claims if _is_of_a_seat(m, key)]),
-        ("secrets", await _unowned(cluster, kube)),
+        (Step.PODS, [_remnant(m) for m in sets if is_ours(m, cluster, owned=True)]),
+        (Step.VOLUME, [_remnant(m) for m in claims if _is_of_a_seat(m, key)]),
+        (Step.SECRETS, await _unowned(cluster, kube)),
     )
 
 

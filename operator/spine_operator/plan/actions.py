@@ -1,10 +1,13 @@
-"""What a plan may say: acts of a closed set, or why there is none. Pure data."""
+"""What a plan may say: actions of a closed set, or why there is none. Pure data.
+
+Actions on the topology document are those of `spine_core.planning.actions`; these are the others.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from spine_core.topology.document import Document, Seat, Zone
+from spine_core.planning.actions import Blocked, Done, Publish, Push, Step, Wait
+from spine_core.topology.document import Seat, Zone
 from spine_operator.manifests.objects import Manifest
 from spine_operator.ports import Kind
 
@@ -54,30 +57,11 @@ class DeleteChild:
     kind: Kind
     name: str
     uid: str
-    step: str
+    step: Step
 
 
-# harmless when repeated
-Apply = ApplyChild | MakeSecrets | RenewLeaf | LabelClaim | SetPace | DeleteChild
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publish:
-    """Store a document, if the stored one is still that of `version` (None: there is none)."""
-
-    document: Document
-    version: str | None
-    step: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Push:
-    """Send the document to stores that have not adopted it."""
-
-    document: Document
-    stores: Mapping[Seat, str]  # seat → store id
-    step: str
+# harmless when repeated: any number in one reconcile pass
+RepeatableAction = ApplyChild | MakeSecrets | RenewLeaf | LabelClaim | SetPace | DeleteChild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +73,7 @@ class Resize:
     version: str  # resourceVersion that the decision was made on
     before: int
     pods: int
-    step: str
+    step: Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +83,7 @@ class DeleteClaim:
     name: str
     uid: str
     why: str
-    step: str = "volume"
+    step: Step = Step.VOLUME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,44 +91,19 @@ class RemoveFinalizer:
     """Let the custom resource go; `left_over` names what could not be deleted in time."""
 
     left_over: tuple[str, ...] = ()
-    step: str = "finalizer"
+    step: Step = Step.FINALIZER
 
 
-Act = Publish | Push | Resize | DeleteClaim | DeleteChild | RemoveFinalizer
+# at most one in a reconcile pass
+ExclusiveAction = Publish | Push | Resize | DeleteClaim | DeleteChild | RemoveFinalizer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Nothing to do but to look again: `done` of `total` have happened."""
-
-    step: str
-    message: str
-    done: int = 0
-    total: int = 0
+Decision = ExclusiveAction | Wait | Blocked | Done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
-    """A guard does not let the step pass. `stalled` is the reason when only a human can help."""
+class ReconcilePlan:
+    """What one reconcile pass executes: every apply, then the decision."""
 
-    guard: str
-    verdict: Literal["Block", "Unknown"]
-    message: str
-    step: str
-    stalled: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Everything is as the spec wants it."""
-
-
-Decision = Act | Wait | Blocked | Done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One turn: every apply, then the decision."""
-
-    applies: tuple[Apply, ...] = ()
+    applies: tuple[RepeatableAction, ...] = ()
     decision: Decision

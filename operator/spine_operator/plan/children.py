@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spine_core.errors import InvalidInputError
+from spine_core.planning.actions import Step
 from spine_operator.manifests.children import simple_children
 from spine_operator.manifests.objects import Manifest
 from spine_operator.manifests.statefulset import statefulset
@@ -29,7 +30,7 @@ def child_acts(observed: Observed) -> Iterator[ApplyChild | DeleteChild]:
                 yield ApplyChild(stamped(manifest))
         elif live is not None:
             uid = live["metadata"]["uid"]
-            yield DeleteChild(kind=kind, name=name, uid=uid, step="children")
+            yield DeleteChild(kind=kind, name=name, uid=uid, step=Step.CHILDREN)
 
 
 def stale_statefulset(observed: Observed, zone: Zone, *, pods: int) -> Manifest | None:

@@ -7,8 +7,9 @@ volumes which go. No node is asked. A deletion never hangs: after `LIMIT_S` the 
 is left.
 """
 
+from spine_core.planning.actions import Step, Wait
 from spine_operator.observe.remnants import Steps
-from spine_operator.plan.actions import DeleteChild, RemoveFinalizer, Wait
+from spine_operator.plan.actions import DeleteChild, RemoveFinalizer
 from spine_operator.resource.spec import Identity
 
 LIMIT_S = 360  # two minutes for each of the three steps
@@ -27,5 +28,5 @@ def plan_deletion(
             if not one.terminating:
                 return DeleteChild(kind=one.kind, name=one.name, uid=one.uid, step=step)
     if left:
-        return Wait(step="finalizer", message=f"waiting for {', '.join(left)}")
+        return Wait(step=Step.FINALIZER, message=f"waiting for {', '.join(left)}")
     return RemoveFinalizer()

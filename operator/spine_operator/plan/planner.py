@@ -1,4 +1,4 @@
-"""The plan of one turn: `spine_core.planning.next_action` in a frame that knows pods and volumes. Pure.
+"""What one reconcile pass does: `spine_core.planning.next_action` in a frame of pods and volumes. Pure.
 
 The order is the argument: what nobody may touch, then what must exist, then pods, then the document
 and its change, then volumes. State is derived from the observation each time and remembered by
@@ -8,25 +8,25 @@ nobody. Invariants I2-I5, I11, I12 and I14 of operator.md §9 are tested on this
 from collections.abc import Iterator
 from typing import get_args
 
+from spine_core.planning.actions import Blocked, Step, Wait
+from spine_core.planning.guards import Block, Guard
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document
 from spine_operator.certificates import LEAF_LIFE, stands_for
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import (
-    Act,
-    Apply,
     ApplyChild,
-    Blocked,
     Decision,
+    ExclusiveAction,
     MakeSecrets,
-    Plan,
+    ReconcilePlan,
     RenewLeaf,
+    RepeatableAction,
     SetPace,
-    Wait,
 )
 from spine_operator.plan.children import child_acts, stale_statefulset
-from spine_operator.plan.pods import forget, pods_of_new_set, resizes
-from spine_operator.plan.topology import is_quiet, next_step
+from spine_operator.plan.pods import delete_empty_set, pods_of_new_set, resizes
+from spine_operator.plan.topology import is_quiet, next_on_topology
 from spine_operator.plan.volumes import clean_up, recycle, store_labels
 from spine_operator.resource.seats import named_seats
 from spine_operator.resource.spec import Zone
@@ -35,43 +35,41 @@ from spine_operator.secrets import certificate_names, purposes
 PACE_SLOTS = 4  # slots that a node pulls at once; the bandwidth is bounded apart
 
 
-def plan(observed: Observed, wanted: Wanted) -> Plan:
+def plan(observed: Observed, wanted: Wanted) -> ReconcilePlan:
     """Return what to do now: applies that may be repeated, and one decision."""
-    refusal = _gate(observed)
+    refusal = _refusal(observed)
     if refusal is not None:
-        return Plan(decision=refusal)
+        return ReconcilePlan(decision=refusal)
     applies = tuple(_applies(observed, wanted))
     missing = tuple(p for p in purposes(observed.cluster) if p not in observed.secrets)
     if missing:
-        decision = Wait(step="secrets", message=f"making the Secrets {', '.join(missing)}")
-        return Plan(applies=(MakeSecrets(missing), *applies), decision=decision)
+        decision = Wait(step=Step.SECRETS, message=f"making the Secrets {', '.join(missing)}")
+        return ReconcilePlan(applies=(MakeSecrets(missing), *applies), decision=decision)
     if observed.document is None:
-        return Plan(applies=applies, decision=_begin(observed, wanted))
-    return _run(observed, wanted, observed.document, applies)
+        return ReconcilePlan(applies=applies, decision=_bootstrap(observed, wanted))
+    return _advance(observed, wanted, observed.document, applies)
 
 
-def _gate(observed: Observed) -> Wait | Blocked | None:
+def _refusal(observed: Observed) -> Wait | Blocked | None:
     """Return why nothing at all may be touched."""
     if not observed.cluster.held:
-        return Wait(step="finalizer", message="waiting for the finalizer on the custom resource")
+        return Wait(step=Step.FINALIZER, message="waiting for the finalizer on the custom resource")
     if observed.cluster.spec.paused:
-        return Blocked(guard="NotPaused", verdict="Block", message="paused", step="pause")
+        return Blocked(guard=Guard.NOT_PAUSED, verdict=Block("paused"), step=Step.PAUSE)
     taken = ", ".join(observed.taken)
     checks = (
-        ("ConfigValid", "; ".join(observed.refused), "ConfigRefused"),
-        ("NamesFree", f"{taken} belongs to somebody else" if taken else "", "NamesTaken"),
-        ("CertificatesValid", observed.certificate_trouble, "CertificateInvalid"),
-        ("DocumentWhole", observed.document_trouble, "DocumentLost"),
+        (Guard.CONFIG_VALID, "; ".join(observed.refused)),
+        (Guard.NAMES_FREE, f"{taken} belongs to somebody else" if taken else ""),
+        (Guard.CERTIFICATES_VALID, observed.certificate_trouble),
+        (Guard.DOCUMENT_WHOLE, observed.document_trouble),
     )
-    for guard, message, stalled in checks:
-        if message:
-            return Blocked(
-                guard=guard, verdict="Block", message=message, step="plan", stalled=stalled
-            )
+    for guard, trouble in checks:
+        if trouble:
+            return Blocked(guard=guard, verdict=Block(trouble), step=Step.PLAN)
     return None
 
 
-def _applies(observed: Observed, wanted: Wanted) -> Iterator[Apply]:
+def _applies(observed: Observed, wanted: Wanted) -> Iterator[RepeatableAction]:
     yield from child_acts(observed)
     for zone in _zones(observed):
         pods = pods_of_new_set(observed, wanted, zone.name)
@@ -119,7 +117,7 @@ def _paces(observed: Observed) -> Iterator[SetPace]:
             )
 
 
-def _begin(observed: Observed, wanted: Wanted) -> Decision:
+def _bootstrap(observed: Observed, wanted: Wanted) -> Decision:
     """Bootstrap: as many empty pods as are wanted, then epoch 1; never where members have been."""
     marked = [claim.name for claim in observed.claims.values() if claim.store_id is not None]
     joined = [report.seat for report in observed.reports.values() if report and report.cluster_id]
@@ -128,28 +126,24 @@ def _begin(observed: Observed, wanted: Wanted) -> Decision:
             f"{', '.join(sorted(marked + joined))} held members before, and the topology document"
             " is gone; this operator cannot rebuild it yet"
         )
-        return Blocked(
-            guard="DocumentWhole",
-            verdict="Block",
-            message=message,
-            step="stores",
-            stalled="DocumentLost",
-        )
-    return next(resizes(observed, wanted), None) or next_step(observed, wanted)
+        return Blocked(guard=Guard.DOCUMENT_WHOLE, verdict=Block(message), step=Step.STORES)
+    return next(resizes(observed, wanted), None) or next_on_topology(observed, wanted)
 
 
-def _run(
-    observed: Observed, wanted: Wanted, document: Document, applies: tuple[Apply, ...]
-) -> Plan:
-    """Carry the document on; between two changes look after pods and volumes as well."""
-    action = next_step(observed, wanted)
+def _advance(
+    observed: Observed, wanted: Wanted, document: Document, applies: tuple[RepeatableAction, ...]
+) -> ReconcilePlan:
+    """Take the next step on the document; between two changes, on pods and volumes as well."""
+    action = next_on_topology(observed, wanted)
     if not is_quiet(observed):
-        return Plan(applies=applies, decision=action)
+        return ReconcilePlan(applies=applies, decision=action)
     growing = (resize for resize in resizes(observed, wanted) if resize.pods > resize.before)
-    room = recycle(observed, wanted, document) or next(growing, None)
-    for decision in (room, action):
-        if isinstance(decision, get_args(Act)):
-            return Plan(applies=applies, decision=decision)
+    volume = recycle(observed, wanted, document) or next(growing, None)
+    for decision in (volume, action):
+        if isinstance(decision, get_args(ExclusiveAction)):
+            return ReconcilePlan(applies=applies, decision=decision)
     label, deletion = clean_up(observed, wanted, document)
     applies = (*applies, label) if label else applies
-    return Plan(applies=applies, decision=deletion or forget(observed) or room or action)
+    return ReconcilePlan(
+        applies=applies, decision=deletion or delete_empty_set(observed) or volume or action
+    )

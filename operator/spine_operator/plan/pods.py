@@ -6,11 +6,12 @@ Invariant (I4): never fewer than the highest seat of current ∪ target needs.
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
+from spine_core.planning.actions import Step, Wait
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Seat
 from spine_core.topology.seats import seat_name
 from spine_operator.observe.observed import Observed
-from spine_operator.plan.actions import DeleteChild, Resize, Wait
+from spine_operator.plan.actions import DeleteChild, Resize
 from spine_operator.ports import Kind
 from spine_operator.resource.seats import named_seats, pods_for
 
@@ -36,7 +37,7 @@ def resizes(observed: Observed, wanted: Wanted) -> Iterator[Resize]:
     for zone in sorted(observed.sets):
         pods = pods_for(seats, zone)
         if pods != observed.sets[zone].pods:
-            yield resize(observed, zone, pods, step="pods")
+            yield resize(observed, zone, pods, step=Step.PODS)
 
 
 def shrink(observed: Observed, seats: AbstractSet[Seat]) -> Resize | Wait:
@@ -46,11 +47,11 @@ def shrink(observed: Observed, seats: AbstractSet[Seat]) -> Resize | Wait:
         while pods and seat_name(observed.cluster.key.name, zone, pods - 1) in seats:
             pods -= 1
         if pods < place.pods:
-            return resize(observed, zone, pods, step="shrink")
-    return Wait(step="shrink", message=f"waiting for {', '.join(sorted(seats))} to end")
+            return resize(observed, zone, pods, step=Step.SHRINK)
+    return Wait(step=Step.SHRINK, message=f"waiting for {', '.join(sorted(seats))} to end")
 
 
-def resize(observed: Observed, zone: str, pods: int, *, step: str) -> Resize:
+def resize(observed: Observed, zone: str, pods: int, *, step: Step) -> Resize:
     """Return the act that gives a zone this number of pods."""
     assert pods >= pods_for(named_seats(observed.document), zone), "a named seat needs its pod"
     place = observed.sets[zone]
@@ -64,12 +65,14 @@ def resize(observed: Observed, zone: str, pods: int, *, step: str) -> Resize:
     )
 
 
-def forget(observed: Observed) -> DeleteChild | None:
+def delete_empty_set(observed: Observed) -> DeleteChild | None:
     """Delete an empty StatefulSet whose zone the spec does not list any more."""
     listed = {zone.name for zone in observed.cluster.spec.zones}
     standing = {pod.zone for pod in observed.pods.values()}
     kept = listed | standing | set(named_seats(observed.document).values())
     for zone, place in sorted(observed.sets.items()):
         if place.pods == 0 and zone not in kept:
-            return DeleteChild(kind=Kind.STATEFULSET, name=place.name, uid=place.uid, step="shrink")
+            return DeleteChild(
+                kind=Kind.STATEFULSET, name=place.name, uid=place.uid, step=Step.SHRINK
+            )
     return None

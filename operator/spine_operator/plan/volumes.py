@@ -7,12 +7,14 @@ still at an older document. Whoever asks has checked the first.
 
 from collections.abc import Iterator
 
+from spine_core.planning.actions import Blocked, Step, Wait
+from spine_core.planning.guards import Block, Guard
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document, Seat
 from spine_core.topology.seats import ordinal_of
 from spine_operator.naming import DELETE_AFTER_LABEL, STORE_LABEL
 from spine_operator.observe.observed import Claim, Observed
-from spine_operator.plan.actions import Blocked, DeleteClaim, LabelClaim, Resize, Wait
+from spine_operator.plan.actions import DeleteClaim, LabelClaim, Resize
 from spine_operator.plan.pods import resize
 from spine_operator.resource.seats import named_seats, pods_for
 
@@ -46,7 +48,7 @@ def used_seats(observed: Observed, wanted: Wanted, document: Document) -> tuple[
 def recycle(
     observed: Observed, wanted: Wanted, document: Document
 ) -> Resize | DeleteClaim | Blocked | Wait | None:
-    """Make room for the first seat whose volume was used before: pod away, then volume away.
+    """Free the first wanted seat whose volume was used before: delete its pod, then its volume.
 
     Only for a volume whose store is retired, and only where volumes of drained nodes may be deleted.
     """
@@ -59,16 +61,13 @@ def recycle(
     if pods_for(named_seats(document), zone) > ordinal_of(seat):
         refusal = f"{seat} holds a store that has left, and members stand above it in its zone"
     if refusal:
-        stalled = "VolumeRetained"
-        return Blocked(
-            guard="VolumeFree", verdict="Block", message=refusal, step="volume", stalled=stalled
-        )
+        return Blocked(guard=Guard.VOLUME_FREE, verdict=Block(refusal), step=Step.VOLUME)
     place = observed.sets.get(zone)
     if place is not None and place.pods > ordinal_of(seat):
-        return resize(observed, zone, ordinal_of(seat), step="volume")
+        return resize(observed, zone, ordinal_of(seat), step=Step.VOLUME)
     in_use = seat in observed.pods or bool(observed.members.behind)
     if in_use or claim is None or claim.terminating:
-        return Wait(step="volume", message=f"waiting for the used volume of {seat} to be free")
+        return Wait(step=Step.VOLUME, message=f"waiting for the used volume of {seat} to be free")
     return DeleteClaim(
         name=claim.name, uid=claim.uid, why=f"{seat} is wanted again and needs an empty volume"
     )

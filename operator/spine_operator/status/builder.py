@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from spine_core.planning.actions import Blocked, Done
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import Wanted
 from spine_core.topology.document import Document
 from spine_operator.naming import selector
 from spine_operator.observe.observed import Observed
-from spine_operator.plan.actions import Blocked, Done, Plan
+from spine_operator.plan.actions import ReconcilePlan
 from spine_operator.plan.volumes import left_over
 from spine_operator.ports import Json
 from spine_operator.resource.quantities import quantity_of
@@ -34,7 +35,9 @@ TARGETS_MAX, KEPT_MAX = 64, 128  # as many as the CRD's lists hold
 _POINT_OF_NO_RETURN = ("commit", "settle", "shrink", "volume")
 
 
-def build_status(observed: Observed, wanted: Wanted, plan: Plan, before: Json) -> dict[str, Any]:
+def build_status(
+    observed: Observed, wanted: Wanted, plan: ReconcilePlan, before: Json
+) -> dict[str, Any]:
     """Return the status; `before` is that of the resource as it was read."""
     health = health_of(observed)
     cluster, document = observed.cluster, observed.document
@@ -97,7 +100,7 @@ def stamp(time_ms: int) -> str:
 
 
 def _conditions(
-    observed: Observed, plan: Plan, health: Health | None, before: Json
+    observed: Observed, plan: ReconcilePlan, health: Health | None, before: Json
 ) -> Iterator[dict[str, Any]]:
     known = {one["type"]: one for one in before.get("conditions", ())}
     for condition in conditions_of(observed, plan, health):
@@ -135,7 +138,7 @@ def _topology(document: Document, health: Health) -> dict[str, Any]:
     return topology
 
 
-def _operation(observed: Observed, wanted: Wanted, plan: Plan) -> dict[str, Any] | None:
+def _operation(observed: Observed, wanted: Wanted, plan: ReconcilePlan) -> dict[str, Any] | None:
     if isinstance(plan.decision, Done):
         return None
     document = observed.document
@@ -150,8 +153,8 @@ def _operation(observed: Observed, wanted: Wanted, plan: Plan) -> dict[str, Any]
         operation["startedAt"] = stamp(document.history[-1].started_ms)
     if isinstance(plan.decision, Blocked):
         operation["blockedBy"] = {
-            "check": plan.decision.guard,
-            "verdict": plan.decision.verdict,
+            "check": str(plan.decision.guard),
+            "verdict": type(plan.decision.verdict).__name__,
             "message": plan.decision.message[:1024],
         }
     return operation

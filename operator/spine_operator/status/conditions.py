@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from spine_core.planning.actions import Blocked, Done, Wait
 from spine_core.scalars import StoreNumber
 from spine_operator.observe.observed import Observed
-from spine_operator.plan.actions import Blocked, Done, Plan, Wait
+from spine_operator.plan.actions import ReconcilePlan
 from spine_operator.status.health import Health
 from spine_operator.status.stalled import Stall, lost_quorum, stall_of
 
@@ -28,7 +29,9 @@ class Condition:
     message: str
 
 
-def conditions_of(observed: Observed, plan: Plan, health: Health | None) -> Iterator[Condition]:
+def conditions_of(
+    observed: Observed, plan: ReconcilePlan, health: Health | None
+) -> Iterator[Condition]:
     """Yield the conditions, those that are only shown while True at the end."""
     stalled = stall_of(observed, plan, health)
     available = _available(observed, health)
@@ -72,7 +75,7 @@ def outdated_pods(observed: Observed) -> list[str]:
 
 
 def _ready(
-    observed: Observed, plan: Plan, needed: tuple[Condition, ...], stalled: Stall | None
+    observed: Observed, plan: ReconcilePlan, needed: tuple[Condition, ...], stalled: Stall | None
 ) -> Condition:
     if stalled is not None:
         return _ready_stalled(stalled)
@@ -88,7 +91,7 @@ def _ready_stalled(stall: Stall) -> Condition:
 
 
 def _unfinished(
-    observed: Observed, plan: Plan, needed: tuple[Condition, ...]
+    observed: Observed, plan: ReconcilePlan, needed: tuple[Condition, ...]
 ) -> Iterator[tuple[str, str]]:
     """Yield what keeps the spec from being in force, the most telling first."""
     document = observed.document
@@ -169,7 +172,7 @@ def _one_config(observed: Observed) -> bool:
     return len({report.config_digest for report in reports if report is not None}) <= 1
 
 
-def _doing(plan: Plan) -> str:
+def _doing(plan: ReconcilePlan) -> str:
     match plan.decision:
         case Wait(message=message, done=done, total=total):
             return f"{message} ({done}/{total})" if total else message

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spine_core.planning.next_action import Step
+from spine_core.planning.actions import Blocked, Publish, Step
 from spine_operator.manifests.objects import API_VERSION, KIND
 from spine_operator.naming import FIELD_MANAGER, digest
-from spine_operator.plan.actions import Act, Blocked, DeleteClaim, Plan, Publish, RemoveFinalizer
+from spine_operator.plan.actions import DeleteClaim, ExclusiveAction, ReconcilePlan, RemoveFinalizer
 from spine_operator.ports import Json
 from spine_operator.resource.spec import Identity
 
@@ -25,14 +25,14 @@ _PUBLISHED: Final = {
 _WARNINGS: Final = frozenset({"Blocked", "Stalled", "ChangeReverted", "VolumeKept"})
 
 
-def act_event(cluster: Identity, act: Act, now_ms: int) -> dict[str, Any] | None:
+def act_event(cluster: Identity, act: ExclusiveAction, now_ms: int) -> dict[str, Any] | None:
     """Return the event of an act that has succeeded, None for those that nobody waits for."""
     match act:
-        case Publish(version=None, why=why):
+        case Publish(document=document, why=why) if document.epoch == 1:
             return _event(cluster, "ClusterCreated", why, now_ms)
         case Publish(step=step, document=document, why=why):
             note = f"epoch {document.epoch}: {why}"
-            return _event(cluster, _PUBLISHED[Step(step)], note, now_ms)
+            return _event(cluster, _PUBLISHED[step], note, now_ms)
         case DeleteClaim(name=name, why=why):
             return _event(cluster, "VolumeDeleted", f"{name}: {why}", now_ms)
         case RemoveFinalizer(left_over=left_over) if left_over:
@@ -43,7 +43,7 @@ def act_event(cluster: Identity, act: Act, now_ms: int) -> dict[str, Any] | None
 
 
 def status_events(
-    cluster: Identity, plan: Plan, before: Json, after: Json, now_ms: int
+    cluster: Identity, plan: ReconcilePlan, before: Json, after: Json, now_ms: int
 ) -> Iterator[dict[str, Any]]:
     """Yield what the new status says for the first time: a guard that blocks, a stall."""
     if isinstance(plan.decision, Blocked):

@@ -1,10 +1,13 @@
 """When only a human can help: the reasons of `Stalled`, one page each in docs/runbooks. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from spine_core.planning.actions import Blocked, Wait
+from spine_core.planning.guards import Block, Guard
 from spine_operator.observe.observed import Observed
-from spine_operator.plan.actions import Blocked, Plan, Wait
+from spine_operator.plan.actions import ReconcilePlan
 from spine_operator.status.health import Health
 
 REASONS: Final = (
@@ -21,8 +24,20 @@ REASONS: Final = (
     "OperatorForbidden",
     "PodsNotScheduled",
     "QuorumLost",
+    "StoreLost",
     "VolumeRetained",
 )
+REASON_OF: Final[Mapping[Guard, str]] = {  # every guard that needs a person
+    Guard.CERTIFICATES_VALID: "CertificateInvalid",
+    Guard.CONFIG_VALID: "ConfigRefused",
+    Guard.DOCUMENT_WHOLE: "DocumentConflict",  # without a document: DocumentLost
+    Guard.NAMES_FREE: "NamesTaken",
+    Guard.NOT_BUILT: "StoreLost",
+    Guard.PLACEMENT_POSSIBLE: "NotEnoughZones",
+    Guard.ROOM_FOR: "NotEnoughDisk",
+    Guard.SOURCES: "DataLossRisk",
+    Guard.VOLUME_FREE: "VolumeRetained",
+}
 SCHEDULING_MS: Final = 180_000  # by then an autoscaler has usually brought a host
 _IMAGE_TROUBLE: Final = (
     "ErrImagePull",
@@ -40,11 +55,13 @@ class Stall:
     message: str
 
 
-def stall_of(observed: Observed, plan: Plan, health: Health | None) -> Stall | None:
+def stall_of(observed: Observed, plan: ReconcilePlan, health: Health | None) -> Stall | None:
     """Return why only a human can help, None while the operator can."""
     decision = plan.decision
-    if isinstance(decision, Blocked) and decision.stalled is not None:
-        return Stall(decision.stalled, decision.message)
+    if isinstance(decision, Blocked) and isinstance(decision.verdict, Block):
+        reason = _reason_of(decision.guard, observed)
+        if reason is not None:
+            return Stall(reason, decision.message)
     silent = {seat: pod for seat, pod in observed.pods.items() if not observed.reports.get(seat)}
     for seat, pod in sorted(silent.items()):
         if pod.trouble in _IMAGE_TROUBLE:
@@ -66,3 +83,9 @@ def stall_of(observed: Observed, plan: Plan, health: Health | None) -> Stall | N
 def lost_quorum(health: Health) -> str:
     """Say how many slots cannot be written or read."""
     return f"{health.unavailable_slots} slots miss their quorum"
+
+
+def _reason_of(guard: Guard, observed: Observed) -> str | None:
+    if guard is Guard.DOCUMENT_WHOLE and observed.document is None:
+        return "DocumentLost"
+    return REASON_OF[guard] if guard.needs_human else None

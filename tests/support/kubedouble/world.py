@@ -16,10 +16,10 @@ from kubedouble.faults import Faults, FaultyKube, FaultyNodes
 from kubedouble.nodes import NodesDouble, Store
 from kubedouble.watchdog import Watchdog
 from spine_core.errors import SpineError
+from spine_core.planning.actions import Blocked, Done
 from spine_core.topology.document import Document
 from spine_operator.naming import FINALIZER, ClusterKey
 from spine_operator.observe.parse import read_document
-from spine_operator.plan.actions import Blocked, Done
 from spine_operator.ports import Kind, KubePort, NodesPort, Ports
 from spine_operator.reconcile import Outcome, reconcile
 
