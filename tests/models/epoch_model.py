@@ -19,7 +19,7 @@ from models.clusters import document, joining, store
 from spine_core.records.versions import make_version
 from spine_core.replication.pull_sources import sources_of
 from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
-from spine_core.replication.quorums import barrier_met, read_done, write_done
+from spine_core.replication.quorums import read_done, slots_without_barrier, write_done
 from spine_core.scalars import Hlc, Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
@@ -38,7 +38,9 @@ class Rules:
 
     write_done: QuorumRule = write_done
     read_done: QuorumRule = read_done
-    barrier_met: Callable[[Placement, AbstractSet[StoreNumber]], bool] = barrier_met
+    slots_without_barrier: Callable[[Placement, AbstractSet[StoreNumber]], int] = (
+        slots_without_barrier
+    )
     sources_of: Callable[
         [Placement, Slot, StoreNumber, AbstractSet[StoreNumber]], tuple[StoreNumber, ...] | None
     ] = sources_of
@@ -95,7 +97,7 @@ class Model:
 
     @cached_property
     def stores(self) -> tuple[StoreNumber, ...]:
-        return tuple(sorted(frozenset().union(*(doc.named() for doc in self.chain))))
+        return tuple(sorted(frozenset().union(*(doc.members() for doc in self.chain))))
 
     @cached_property
     def gaining(self) -> StoreNumber | None:
@@ -168,7 +170,7 @@ class Model:
             for store, epoch in zip(self.stores, state.epochs, strict=True)
             if epoch == state.published
         )
-        if not self.rules.barrier_met(self.placements[state.published], acked):
+        if self.rules.slots_without_barrier(self.placements[state.published], acked):
             return
         leaves_prepare = self.chain[state.published].phase is Phase.PREPARE
         goes_on = self.chain[after].phase is Phase.SWITCH or (

@@ -10,7 +10,7 @@ import pytest
 
 from models.epoch_model import SLOT, Model, Rules, before_a_join, drain, join, replacement
 from spine_core.replication.put_rules import EpochVerdict
-from spine_core.replication.quorums import barrier_met, barrier_size
+from spine_core.replication.quorums import barrier_size, slots_without_barrier
 from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
@@ -91,8 +91,8 @@ def never_refuse(_request: int, _mine: int) -> EpochVerdict:
     return EpochVerdict.OK
 
 
-def no_barrier(_placed: Placement, _acked: Acks) -> bool:
-    return True
+def no_barrier(_placed: Placement, _acked: Acks) -> int:
+    return 0
 
 
 JOIN = committed(START, join())
@@ -110,7 +110,7 @@ JOIN = committed(START, join())
         ),
         pytest.param(Rules(judge_epoch=never_refuse), id="only pulls compare epochs"),
         pytest.param(Rules(judge_pull=never_refuse), id="the source may be behind"),
-        pytest.param(Rules(barrier_met=no_barrier), id="no barriers"),
+        pytest.param(Rules(slots_without_barrier=no_barrier), id="no barriers"),
         pytest.param(Rules(atomic=False), id="the epoch is checked before the write waits"),
     ],
 )
@@ -134,11 +134,11 @@ def test_the_model_notices_a_missing_phase(phases: Sequence[int]) -> None:
 
 
 def old_barrier_in(epoch: int) -> Rules:
-    def met(placed: Placement, acked: Acks) -> bool:
-        old = len(acked & set(placed.current(SLOT))) >= barrier_size(placed)
-        return old if placed.epoch == epoch else barrier_met(placed, acked)
+    def lacking(placed: Placement, acked: Acks) -> int:
+        old = len(acked & set(placed.current(SLOT))) < barrier_size(placed)
+        return old if placed.epoch == epoch else slots_without_barrier(placed, acked)
 
-    return Rules(barrier_met=met)
+    return Rules(slots_without_barrier=lacking)
 
 
 def test_before_a_switch_the_barrier_of_the_old_stores_would_do_for_the_way_back() -> None:

@@ -140,7 +140,7 @@ class World:
                 self._assert_pulled(before)
         for number, store in document.stores.items():
             assert self.ever.setdefault(number, store.id) == store.id, "a number is given once"
-        assert not document.named() & document.retired.keys(), "retired is for ever"
+        assert not document.members() & document.retired.keys(), "retired is for ever"
         self.document, self.published_ms = document, self.now_ms
 
     def _assert_barrier(self, document: Document) -> None:

@@ -21,7 +21,7 @@ MUTANTS = [
     ),
     Mutant(  # a dead node waits in the target of another's drain
         file=f"{_CORE}/planning/changes.py",
-        old="        key=lambda seat: turn.document.current[seat] in turn.members.live,\n",
+        old="        key=lambda seat: given.document.current[seat] in given.observed.live,\n",
         new="        key=lambda seat: 0,\n",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_a_dead_node_leaves_before_the_living",
     ),
@@ -46,8 +46,8 @@ MUTANTS = [
     ),
     Mutant(  # the barrier forgets the new stores
         file=f"{_CORE}/replication/quorums.py",
-        old="        if _count(a, acked) < needed or _count(b, acked) < needed",
-        new="        if _count(a, acked) < needed",
+        old="        if _count(old, acked) < needed or _count(new, acked) < needed",
+        new="        if _count(old, acked) < needed",
         killed_by=f"{_EPOCH}::test_no_acknowledged_write_is_missed_in_a_change",
     ),
     Mutant(  # reads move to the new stores before those have pulled
@@ -58,8 +58,8 @@ MUTANTS = [
     ),
     Mutant(  # writes in a change go to the old stores only
         file=f"{_CORE}/topology/placement.py",
-        old="                (*a, *(store for store in b if store not in a))",
-        new="                a",
+        old="                (*old, *(store for store in new if store not in old))",
+        new="                old",
         killed_by=f"{_UNIT}/topology/test_placement.py::test_writes_go_to_old_and_new_and_reads_move_with_the_switch",
     ),
     Mutant(  # any one store is source enough
@@ -70,8 +70,8 @@ MUTANTS = [
     ),
     Mutant(  # two stores that gain a slot pull from the same one
         file=f"{_CORE}/replication/pull_sources.py",
-        old="    return sorted(a - b)[sorted(b - a).index(store)]",
-        new="    return sorted(a - b)[0]",
+        old="    return sorted(old - new)[sorted(new - old).index(store)]",
+        new="    return sorted(old - new)[0]",
         killed_by=f"{_UNIT}/replication/test_pull_sources.py::test_each_gained_store_displaces_another_one",
     ),
     Mutant(  # a store that refuses no epoch
@@ -82,26 +82,26 @@ MUTANTS = [
     ),
     Mutant(  # published before the barrier
         file=f"{_CORE}/planning/next_action.py",
-        old="    action = _check_document(turn) or _reach_barrier(turn)",
-        new="    action = _check_document(turn)",
+        old="    action = _check_document(given) or _reach_barrier(given)",
+        new="    action = _check_document(given)",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_without_the_barrier_nothing_goes_on_however_long_it_takes",
     ),
     Mutant(  # time relaxes the barrier
         file=f"{_CORE}/planning/next_action.py",
-        old="    if turn.members.behind and not (isinstance(verdict, Pass) and turn.waited_s >= COURTESY_S):",
-        new="    if turn.waited_s >= COURTESY_S:\n        return None\n    if turn.members.behind:",
+        old="    if given.observed.behind and not (isinstance(verdict, Pass) and given.waited_s >= COURTESY_S):",
+        new="    if given.waited_s >= COURTESY_S:\n        return None\n    if given.observed.behind:",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_without_the_barrier_nothing_goes_on_however_long_it_takes",
     ),
     Mutant(  # switched before all is pulled
         file=f"{_CORE}/planning/guards.py",
-        old="        left[number] = gained - progress.pulled if progress and progress.id == change.id else gained",
-        new="        left[number] = gained - progress.pulled if progress else frozenset()",
+        old="        done = progress.pulled if progress and progress.id == change.id else frozenset[Slot]()",
+        new="        done = progress.pulled if progress else gained",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_a_joiner_that_does_not_answer_has_not_pulled",
     ),
     Mutant(  # slots of another change count as pulled
         file=f"{_CORE}/planning/guards.py",
-        old="if progress and progress.id == change.id else gained",
-        new="if progress else gained",
+        old="if progress and progress.id == change.id else",
+        new="if progress else",
         killed_by=f"{_UNIT}/planning/test_guards.py::test_what_was_pulled_for_another_change_does_not_count",
     ),
     Mutant(  # a newer document is overlooked
@@ -130,7 +130,7 @@ MUTANTS = [
     ),
     Mutant(  # nobody asks for sources
         file=f"{_CORE}/planning/changes.py",
-        old="    yield Guard.SOURCES, sources(candidate, turn.members)\n",
+        old="    yield Guard.SOURCES, sources(candidate, given.observed)\n",
         new="",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_a_join_is_not_begun_against_a_guard",
     ),
@@ -160,8 +160,8 @@ MUTANTS = [
     ),
     Mutant(  # nodes that nobody wants go, named or not
         file=f"{_CORE}/planning/next_action.py",
-        old="    kept = turn.document.current.keys() | turn.wanted.seats.keys()",
-        new="    kept = turn.wanted.seats.keys()",
+        old="    kept = given.document.current.keys() | given.wanted.seats.keys()",
+        new="    kept = given.wanted.seats.keys()",
         killed_by=f"{_UNIT}/planning/test_next_action.py::test_a_drain_runs_to_its_end_and_retires_the_store",
     ),
     Mutant(  # an empty disk passes as the old store
@@ -220,8 +220,8 @@ MUTANTS = [
     ),
     Mutant(  # a change is taken back because one answer was lost
         file=f"{_CORE}/planning/next_action.py",
-        old="    return min(silent_s, default=turn.waited_s)",
-        new="    return turn.waited_s",
+        old="    return min(silent_s, default=given.waited_s)",
+        new="    return given.waited_s",
         killed_by=f"{_UNIT}/planning/test_next_action.py"
         "::test_one_lost_report_is_no_stall_but_long_silence_everywhere_is",
     ),

@@ -106,7 +106,7 @@ def is_settled(cluster: SimulatedCluster) -> bool:
         for slot in placement.slots_of(StoreNumber(_number(node) or 0)):
             roots[slot].add(node.store.root(slot))
     return all(len(of_slot) == 1 for of_slot in roots.values()) and len(named) == len(
-        cluster.document.named()
+        cluster.document.members()
     )
 
 

@@ -31,90 +31,90 @@ JOIN_PATIENCE_S = 120.0  # a pod that is not up by then joins with a later chang
 BACK_OFF_MAX_MIN = 60  # after 2, 4, 8, 16, 32 minutes
 
 
-def plan(turn: PlanningInput) -> Action | None:
+def plan(given: PlanningInput) -> Action | None:
     """Return the change that brings the document nearer to what is wanted, None when it is that."""
-    if not turn.joining() and not turn.leaving():
+    if not given.joining() and not given.leaving():
         return None
-    return _back_off(turn) or _drain(turn) or _join(turn)
+    return _back_off(given) or _drain(given) or _join(given)
 
 
-def _back_off(turn: PlanningInput) -> Wait | None:
+def _back_off(given: PlanningInput) -> Wait | None:
     """Wait after changes that stalled: twice as long after each."""
     stalled = list(
         takewhile(
             lambda entry: entry.result == "reverted" and entry.automatic,
-            reversed(turn.document.history),
+            reversed(given.document.history),
         )
     )
     if not stalled:
         return None
     pause_s = 60 * min(2 ** len(stalled), BACK_OFF_MAX_MIN)
-    passed_s = (turn.now_ms - (stalled[0].ended_ms or 0)) // 1000
+    passed_s = (given.now_ms - (stalled[0].ended_ms or 0)) // 1000
     if passed_s >= pause_s:
         return None
     message = f"{stalled[0].id} stalled and was taken back; the next change comes later"
     return Wait(step=Step.PLAN, message=message, done=max(passed_s, 0), total=pause_s)
 
 
-def _drain(turn: PlanningInput) -> Action | None:
+def _drain(given: PlanningInput) -> Action | None:
     """Begin a drain; None when nobody leaves, or others have to join first.
 
     The dead leave before the living: in the target of another's drain they would have to pull.
     """
-    if not turn.leaving():
+    if not given.leaving():
         return None
-    stores = turn.document.stores
-    zones = {seat: stores[number].zone for seat, number in turn.document.current.items()}
+    stores = given.document.stores
+    zones = {seat: stores[number].zone for seat, number in given.document.current.items()}
     order = sorted(
-        leaving_order(zones, turn.leaving(), turn.wanted.zones()),
-        key=lambda seat: turn.document.current[seat] in turn.members.live,
+        leaving_order(zones, given.leaving(), given.wanted.zones()),
+        key=lambda seat: given.document.current[seat] in given.observed.live,
     )
     candidate = _largest(
         ((seat, zones[seat]) for seat in order),
-        turn.wanted.max_nodes_per_change,
-        lambda batch: turn.document.with_change(
-            "drain", leaving=frozenset(batch), now_ms=turn.now_ms
+        given.wanted.max_nodes_per_change,
+        lambda batch: given.document.with_change(
+            "drain", leaving=frozenset(batch), now_ms=given.now_ms
         ),
     )
-    action = _no_room(turn) if candidate is None else _begin(turn, candidate)
+    action = _no_room(given) if candidate is None else _begin(given, candidate)
     full = isinstance(action, Blocked) and action.guard is Guard.ROOM_FOR
     others_help = candidate is None or full
-    return None if others_help and turn.joining() else action
+    return None if others_help and given.joining() else action
 
 
-def _join(turn: PlanningInput) -> Action | None:
+def _join(given: PlanningInput) -> Action | None:
     """Begin a join with the nodes that are there."""
-    ready = {seat: report for seat in turn.joining() if (report := _newcomer(turn, seat))}
-    missing = [seat for seat in turn.joining() if seat not in ready]
+    ready = {seat: report for seat in given.joining() if (report := _newcomer(given, seat))}
+    missing = [seat for seat in given.joining() if seat not in ready]
     if missing and max((report.up_s for report in ready.values()), default=0.0) < JOIN_PATIENCE_S:
-        return _wait_for_stores(turn, missing, len(ready))
-    places = turn.wanted.seats
+        return _wait_for_stores(given, missing, len(ready))
+    places = given.wanted.seats
     joining = {
         seat: StoreInfo(id=report.store_id, seat=seat, zone=places[seat].zone, url=places[seat].url)
         for seat, report in ready.items()
     }
     candidate = _largest(
         ((seat, places[seat].zone) for seat in joining),
-        turn.wanted.max_nodes_per_change,
-        lambda batch: turn.document.with_change(
-            "join", joining=tuple(joining[seat] for seat in batch), now_ms=turn.now_ms
+        given.wanted.max_nodes_per_change,
+        lambda batch: given.document.with_change(
+            "join", joining=tuple(joining[seat] for seat in batch), now_ms=given.now_ms
         ),
     )
-    return _begin(turn, candidate) if candidate is not None else _no_room(turn)
+    return _begin(given, candidate) if candidate is not None else _no_room(given)
 
 
-def _newcomer(turn: PlanningInput, seat: Seat) -> Report | None:
+def _newcomer(given: PlanningInput, seat: Seat) -> Report | None:
     """Return the report of a node with an empty store that has never belonged to a cluster."""
-    report = turn.reports.get(seat)
+    report = given.reports.get(seat)
     if report is None or report.status != "unjoined" or report.cluster_id is not None:
         return None
-    used = {store.id for store in turn.document.stores.values()}
-    used |= set(turn.document.retired.values())
+    used = {store.id for store in given.document.stores.values()}
+    used |= set(given.document.retired.values())
     return None if report.store_id in used else report
 
 
-def _wait_for_stores(turn: PlanningInput, missing: list[Seat], ready: int) -> Action:
-    used = ", ".join(seat for seat in missing if turn.reports.get(seat) is not None)
+def _wait_for_stores(given: PlanningInput, missing: list[Seat], ready: int) -> Action:
+    used = ", ".join(seat for seat in missing if given.reports.get(seat) is not None)
     if used:
         message = f"{used} must come with an empty store, not with one that was used before"
         return Blocked(guard=Guard.VOLUME_FREE, verdict=Block(message), step=Step.STORES)
@@ -151,14 +151,14 @@ def _placed(document: Document) -> Placement | None:
     return Placement(document) if room else None
 
 
-def _begin(turn: PlanningInput, candidate: Placement) -> Action:
+def _begin(given: PlanningInput, candidate: Placement) -> Action:
     """Publish the change when its guards pass."""
-    blocked = first_blocked(_checks(turn, candidate), Step.PLAN)
+    blocked = first_blocked(_checks(given, candidate), Step.PLAN)
     if blocked:
         return blocked
     change = candidate.document.change
     assert change is not None, "a candidate begins a change"
-    moving = sorted(change.target.keys() ^ turn.document.current.keys())
+    moving = sorted(change.target.keys() ^ given.document.current.keys())
     slots = sum(len(gained) for gained in candidate.gained().values())
     why = f"{change.kind} of {', '.join(moving)}: {slots} copies of slots move"
     risk = tolerable(candidate)
@@ -167,28 +167,28 @@ def _begin(turn: PlanningInput, candidate: Placement) -> Action:
     return Publish(document=candidate.document, step=Step.PREPARE, why=why)
 
 
-def _checks(turn: PlanningInput, candidate: Placement) -> Iterator[tuple[Guard, Verdict]]:
+def _checks(given: PlanningInput, candidate: Placement) -> Iterator[tuple[Guard, Verdict]]:
     """Ask the guards of a join or a drain, the cheapest first.
 
     Seats that nobody wants may be dead, whether they leave with this change or with a later one.
     """
-    leaving = frozenset(turn.document.current[seat] for seat in turn.leaving())
-    yield Guard.MEMBERS_VISIBLE, members_visible(turn.members, targets=leaving)
-    yield Guard.PEERS_AGREE, peers_agree(turn.members, targets=leaving)
+    leaving = frozenset(given.document.current[seat] for seat in given.leaving())
+    yield Guard.MEMBERS_VISIBLE, members_visible(given.observed, targets=leaving)
+    yield Guard.PEERS_AGREE, peers_agree(given.observed, targets=leaving)
     change = candidate.document.change
     if change is not None and change.kind == "drain":
-        verdict = fully_replicated(turn.placement, turn.members, excepted=leaving)
+        verdict = fully_replicated(given.placement, given.observed, excepted=leaving)
         yield Guard.FULLY_REPLICATED, verdict
-    yield Guard.SOURCES, sources(candidate, turn.members)
-    percent = turn.wanted.min_free_disk_percent
-    yield Guard.ROOM_FOR, room_for(candidate, turn.reports, min_free_percent=percent)
+    yield Guard.SOURCES, sources(candidate, given.observed)
+    percent = given.wanted.min_free_disk_percent
+    yield Guard.ROOM_FOR, room_for(candidate, given.reports, min_free_percent=percent)
 
 
-def _no_room(turn: PlanningInput) -> Blocked | None:
+def _no_room(given: PlanningInput) -> Blocked | None:
     """Say why the wanted seats cannot hold the replicas."""
     verdict = placement_possible(
-        {seat: place.zone for seat, place in turn.wanted.seats.items()},
-        factor=turn.document.factor,
-        zone_policy=turn.document.zone_policy,
+        {seat: place.zone for seat, place in given.wanted.seats.items()},
+        factor=given.document.factor,
+        zone_policy=given.document.zone_policy,
     )
     return first_blocked([(Guard.PLACEMENT_POSSIBLE, verdict)], Step.PLAN)

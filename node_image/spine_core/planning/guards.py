@@ -1,7 +1,9 @@
-"""The guards of a topology change: each one answers whether a step may be taken now. Pure.
+"""The guards of a topology change: each answers whether one step may be taken now. Pure.
 
 Unknown is an answer of its own and blocks like Block: only proof lets a step pass. No guard ever
-relaxes with time. The *candidate* is the placement of the document that would be published.
+relaxes with time. The *candidate* is the placement of the document that would be published. Each
+guard has a table of cases in tests/unit/core/planning/test_guards.py, and the search in
+tests/models/test_topology_world.py finds the loss that its absence allows.
 """
 
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ from enum import StrEnum
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.reports import Report
 from spine_core.replication.pull_sources import sources_of
-from spine_core.replication.quorums import barrier_missing, barrier_size
+from spine_core.replication.quorums import barrier_size, slots_without_barrier
 from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Document, Seat
 from spine_core.topology.placement import Placement
@@ -84,7 +86,7 @@ Verdict = Pass | Block | Unknown
 
 
 def document_whole(document: Document, reports: Reports) -> Verdict:
-    """Pass when no store of the cluster knows of anything newer than, or other than, this document.
+    """One writer (DocumentWhole): no store holds a newer document, or another one of this epoch.
 
     A document restored from an old backup, or written by two writers, is found here.
     """
@@ -99,64 +101,76 @@ def document_whole(document: Document, reports: Reports) -> Verdict:
     return Pass()
 
 
-def barrier(placement: Placement, members: ObservedStores) -> Verdict:
-    """Pass when enough stores of every slot have durably adopted this epoch."""
-    missing = barrier_missing(placement, members.acked)
+def barrier_reached(placement: Placement, observed: ObservedStores) -> Verdict:
+    """Barrier (R2): enough stores of every slot have durably adopted this epoch.
+
+    Published sooner, the next epoch could meet a write quorum that still works two epochs behind.
+    """
+    missing = slots_without_barrier(placement, observed.acked)
     if not missing:
         return Pass()
     message = f"epoch {placement.epoch} lacks the barrier of {missing} slots"
-    return _blame(members, members.document.named() - members.acked, message)
+    return _block_or_unknown(observed, observed.document.members() - observed.acked, message)
 
 
-def slots_left(placement: Placement, members: ObservedStores) -> dict[StoreNumber, frozenset[Slot]]:
+def pending_slots(
+    placement: Placement, observed: ObservedStores
+) -> dict[StoreNumber, frozenset[Slot]]:
     """Return store → gained slots that it has not reported pulled in this change."""
     change = placement.document.change
     assert change is not None, "only a change moves slots"
-    left: dict[StoreNumber, frozenset[Slot]] = {}
+    pending: dict[StoreNumber, frozenset[Slot]] = {}
     for number, gained in placement.gained().items():
-        report = members.known(number)
+        report = observed.known(number)
         progress = report.change if report else None
-        left[number] = gained - progress.pulled if progress and progress.id == change.id else gained
-    return {number: slots for number, slots in left.items() if slots}
+        done = progress.pulled if progress and progress.id == change.id else frozenset[Slot]()
+        pending[number] = gained - done
+    return {number: slots for number, slots in pending.items() if slots}
 
 
-def pulled(placement: Placement, members: ObservedStores) -> Verdict:
-    """Pass when every gained (slot, store) is reported pulled under this change's id."""
-    left = slots_left(placement, members)
-    if not left:
+def pulled(placement: Placement, observed: ObservedStores) -> Verdict:
+    """Pulled: every store has reported every slot it gains, under this change's id.
+
+    A read from the new replicas would miss acknowledged writes otherwise; the id keeps out reports
+    about an earlier change of the same slots.
+    """
+    pending = pending_slots(placement, observed)
+    if not pending:
         return Pass()
-    count = sum(len(slots) for slots in left.values())
-    return _blame(members, left.keys(), f"{count} slots are not pulled yet")
+    count = sum(len(slots) for slots in pending.values())
+    return _block_or_unknown(observed, pending.keys(), f"{count} slots are not pulled yet")
 
 
-def sources(candidate: Placement, members: ObservedStores) -> Verdict:
-    """Pass when every gained slot has its displaced store live, or RF - W + 1 other live ones."""
+def sources(candidate: Placement, observed: ObservedStores) -> Verdict:
+    """Sources (R4): each gained slot has its displaced store live, or RF - W + 1 other live ones."""
     short: set[StoreNumber] = set()
     slots = 0
-    for (a, b), group in candidate.groups.items():
-        gained = set(b) - set(a)
-        if any(sources_of(candidate, group[0], store, members.live) is None for store in gained):
-            short |= set(a) - members.live
+    for (old, new), group in candidate.groups.items():
+        gained = set(new) - set(old)
+        if any(sources_of(candidate, group[0], store, observed.live) is None for store in gained):
+            short |= set(old) - observed.live
             slots += len(group)
     if not slots:
         return Pass()
-    return _blame(members, short, f"{slots} slots have too few live stores to pull from")
+    return _block_or_unknown(
+        observed, short, f"{slots} slots have too few live stores to pull from"
+    )
 
 
 def members_visible(
-    members: ObservedStores, *, targets: AbstractSet[StoreNumber] = NOBODY
+    observed: ObservedStores, *, targets: AbstractSet[StoreNumber] = NOBODY
 ) -> Verdict:
-    """Pass when every store that the document names reports, the targets excepted."""
-    unseen = _without_report(members, members.document.named() - targets)
+    """MembersVisible: every store that the document names reports, the targets excepted."""
+    unseen = _without_report(observed, observed.document.members() - targets)
     return Unknown(f"no report from {unseen}") if unseen else Pass()
 
 
-def peers_agree(members: ObservedStores, *, targets: AbstractSet[StoreNumber] = NOBODY) -> Verdict:
-    """Pass when every live member sees every other live member up, the targets excepted."""
-    live = sorted(members.live - targets)
+def peers_agree(observed: ObservedStores, *, targets: AbstractSet[StoreNumber] = NOBODY) -> Verdict:
+    """PeersAgree: every live member sees every other live member up, the targets excepted."""
+    live = sorted(observed.live - targets)
     unknown: Verdict | None = None
     for reader in live:
-        report = members.known(reader)
+        report = observed.known(reader)
         assert report is not None, "a live member reports"
         for other in live:
             view = report.peers.get(other)
@@ -169,29 +183,29 @@ def peers_agree(members: ObservedStores, *, targets: AbstractSet[StoreNumber] = 
 
 
 def fully_replicated(
-    placement: Placement, members: ObservedStores, *, excepted: AbstractSet[StoreNumber] = NOBODY
+    placement: Placement, observed: ObservedStores, *, excepted: AbstractSet[StoreNumber] = NOBODY
 ) -> Verdict:
-    """Pass when all replicas of every slot, of A and of B, are synced, the excepted ones aside."""
+    """FullyReplicated: old and new replicas of every slot are in step, the excepted ones aside."""
     short: set[StoreNumber] = set()
     slots = 0
-    for (a, b), group in placement.groups.items():
+    for (old, new), group in placement.groups.items():
         behind = {
             store
-            for replicas in {frozenset(a), frozenset(b)}
-            for store in replicas - excepted - members.synced(replicas, excepted)
+            for replicas in {frozenset(old), frozenset(new)}
+            for store in replicas - excepted - observed.synced(replicas, excepted)
         }
         if behind:
             short |= behind
             slots += len(group)
     if not slots:
         return Pass()
-    return _blame(members, short, f"{slots} slots have too few replicas in step")
+    return _block_or_unknown(observed, short, f"{slots} slots have too few replicas in step")
 
 
 def placement_possible(
     seats: Mapping[Seat, Zone], *, factor: int, zone_policy: ZonePolicy
 ) -> Verdict:
-    """Pass when the zones leave room for `factor` replicas of a slot."""
+    """PlacementPossible: the zones have seats enough for `factor` replicas of a slot."""
     if placeable(seats, factor=factor, zone_policy=zone_policy):
         return Pass()
     return Block(
@@ -201,13 +215,15 @@ def placement_possible(
 
 
 def tolerable(candidate: Placement) -> Verdict:
-    """Pass when every slot keeps a barrier's worth of its present stores.
+    """Return Pass when every slot keeps enough of its present stores for a barrier.
 
     Then the loss of all joiners stops neither writes nor the way back.
     """
     needed = barrier_size(candidate)
     short = sum(
-        len(slots) for (a, b), slots in candidate.groups.items() if len(set(a) & set(b)) < needed
+        len(slots)
+        for (old, new), slots in candidate.groups.items()
+        if len(set(old) & set(new)) < needed
     )
     if not short:
         return Pass()
@@ -215,7 +231,7 @@ def tolerable(candidate: Placement) -> Verdict:
 
 
 def room_for(candidate: Placement, reports: Reports, *, min_free_percent: int) -> Verdict:
-    """Pass when every receiver has room for what it gains and keeps its share of free disk."""
+    """RoomFor: every store that gains slots has the disk for them and keeps its share of it free."""
     stores = candidate.document.stores
     by_id = {report.store_id: report for report in _present(reports)}
     known = {number: by_id[store.id] for number, store in stores.items() if store.id in by_id}
@@ -249,15 +265,15 @@ def _present(reports: Reports) -> tuple[Report, ...]:
     return tuple(report for report in reports.values() if report is not None)
 
 
-def _without_report(members: ObservedStores, stores: AbstractSet[StoreNumber]) -> str:
-    document = members.document
-    silent = sorted(number for number in stores if members.known(number) is None)
+def _without_report(observed: ObservedStores, stores: AbstractSet[StoreNumber]) -> str:
+    document = observed.document
+    silent = sorted(number for number in stores if observed.known(number) is None)
     return ", ".join(f"{document.stores[number].seat} (store {number})" for number in silent)
 
 
-def _blame(
-    members: ObservedStores, stores: AbstractSet[StoreNumber], message: str
+def _block_or_unknown(
+    observed: ObservedStores, stores: AbstractSet[StoreNumber], message: str
 ) -> Block | Unknown:
     """Return Unknown when the missing piece may stand in a report that did not come."""
-    silent = _without_report(members, stores)
+    silent = _without_report(observed, stores)
     return Unknown(f"{message}; no report from {silent}") if silent else Block(message)

@@ -22,11 +22,11 @@ from spine_core.planning.guards import (
     Guard,
     Pass,
     Verdict,
-    barrier,
+    barrier_reached,
     document_whole,
     fully_replicated,
+    pending_slots,
     pulled,
-    slots_left,
 )
 from spine_core.planning.observed_stores import ObservedStores, Reports
 from spine_core.planning.planning_input import PlanningInput, discard_implausible, first_blocked
@@ -75,111 +75,125 @@ def next_action(
     reports = discard_implausible(reports)
     if document is None:
         return bootstrap(reports, wanted, cluster_id=cluster_id)
-    turn = PlanningInput(
+    given = PlanningInput(
         document=document,
         placement=Placement(document),
-        members=ObservedStores(document, reports),
+        observed=ObservedStores(document, reports),
         reports=reports,
         wanted=wanted,
         waited_s=waited_s,
         now_ms=now_ms,
     )
-    action = _check_document(turn) or _reach_barrier(turn)
+    action = _check_document(given) or _reach_barrier(given)
     if action is not None:
         return action
     action = (
-        _advance_change(turn) or _reject_unsupported(turn) or _shrink(turn) or plan(turn) or Done()
+        _advance_change(given)
+        or _reject_unsupported(given)
+        or _shrink(given)
+        or plan(given)
+        or Done()
     )
-    if turn.members.behind and not isinstance(action, Publish | RemoveSeats):
-        return _push(turn)  # nothing better to do: whoever missed the barrier and answers now
+    if given.observed.behind and not isinstance(action, Publish | RemoveSeats):
+        return _push(given)  # nothing better to do: whoever missed the barrier and answers now
     return action
 
 
-def _check_document(turn: PlanningInput) -> Action | None:
-    """Stop when somebody holds a newer document, or another one."""
-    verdict = document_whole(turn.document, turn.reports)
+def _check_document(given: PlanningInput) -> Action | None:
+    """Stop when a node holds a newer document than ours, or another one of an epoch of ours."""
+    verdict = document_whole(given.document, given.reports)
     return first_blocked([(Guard.DOCUMENT_WHOLE, verdict)], Step.PLAN)
 
 
-def _reach_barrier(turn: PlanningInput) -> Action | None:
-    """Push until the barrier holds; out of courtesy a while longer for those that answer."""
-    verdict = barrier(turn.placement, turn.members)
-    if turn.members.behind and not (isinstance(verdict, Pass) and turn.waited_s >= COURTESY_S):
-        return _push(turn)
-    return first_blocked([(Guard.BARRIER, verdict)], _push_step(turn))
+def _reach_barrier(given: PlanningInput) -> Action | None:
+    """Push this epoch until the barrier holds; only then may the next one be published (R2).
+
+    Nodes that answer and are merely slow get `COURTESY_S` more. The rule's test:
+    test_next_action.py::test_without_the_barrier_nothing_goes_on_however_long_it_takes.
+    """
+    verdict = barrier_reached(given.placement, given.observed)
+    if given.observed.behind and not (isinstance(verdict, Pass) and given.waited_s >= COURTESY_S):
+        return _push(given)
+    return first_blocked([(Guard.BARRIER, verdict)], _push_step(given))
 
 
-def _advance_change(turn: PlanningInput) -> Action | None:
-    """Take the running change one phase further, or back when nobody wants it any more."""
-    unwanted = _is_unwanted(turn)
-    match turn.document.phase:
+def _advance_change(given: PlanningInput) -> Action | None:
+    """Take the running change one phase further, or back when nobody wants it any more.
+
+    prepare → switch when every gained slot is pulled; switch → commit at once, for the barrier of
+    switch has held already. Both ways back go through prepare: reads move first, writes last.
+    """
+    unwanted = _is_unwanted(given)
+    match given.document.phase:
         case Phase.STABLE:
             return None
         case Phase.PREPARE if unwanted:
-            document = turn.document.reverted(now_ms=turn.now_ms)
+            document = given.document.reverted(now_ms=given.now_ms)
             return _publish(document, Step.REVERT, "no longer wanted")
         case Phase.PREPARE:
-            return _pull_on(turn)
+            return _pull_on(given)
         case Phase.SWITCH if unwanted:
-            return _publish(turn.document.unswitched(), Step.REVERT, "no longer wanted")
+            return _publish(given.document.unswitched(), Step.REVERT, "no longer wanted")
         case Phase.SWITCH:
-            document = turn.document.committed(now_ms=turn.now_ms)
+            document = given.document.committed(now_ms=given.now_ms)
             return _publish(document, Step.COMMIT, "the target answers reads")
 
 
-def _pull_on(turn: PlanningInput) -> Action:
-    verdict = pulled(turn.placement, turn.members)
+def _pull_on(given: PlanningInput) -> Action:
+    verdict = pulled(given.placement, given.observed)
     if isinstance(verdict, Pass):
-        return _publish(turn.document.switched(), Step.SWITCH, "every gained slot is pulled")
-    left = slots_left(turn.placement, turn.members)
-    if _is_stalled(turn, left):
-        document = turn.document.reverted(now_ms=turn.now_ms, automatic=True)
-        why = f"no slot pulled for {turn.wanted.stall_timeout_s:.0f} s"
+        return _publish(given.document.switched(), Step.SWITCH, "every gained slot is pulled")
+    pending = pending_slots(given.placement, given.observed)
+    if _is_stalled(given, pending):
+        document = given.document.reverted(now_ms=given.now_ms, automatic=True)
+        why = f"no slot pulled for {given.wanted.stall_timeout_s:.0f} s"
         return _publish(document, Step.REVERT, why)
-    total = sum(len(slots) for slots in turn.placement.gained().values())
-    done = total - sum(len(slots) for slots in left.values())
+    total = sum(len(slots) for slots in given.placement.gained().values())
+    done = total - sum(len(slots) for slots in pending.values())
     return Wait(step=Step.PULL, message=verdict.message, done=done, total=total)
 
 
-def _is_unwanted(turn: PlanningInput) -> bool:
+def _is_unwanted(given: PlanningInput) -> bool:
     """Whether the running change brings a seat that nobody wants, or takes one that somebody does.
 
     A replaced seat is on both sides: it is finished first, whatever the spec says meanwhile.
     """
-    seats = frozenset(turn.wanted.seats)
-    before, after = turn.document.current.keys(), turn.document.target.keys()
+    seats = frozenset(given.wanted.seats)
+    before, after = given.document.current.keys(), given.document.target.keys()
     return not (after - before <= seats and seats.isdisjoint(before - after))
 
 
-def _is_stalled(turn: PlanningInput, left: dict[StoreNumber, frozenset[Slot]]) -> bool:
-    timeout_s = turn.wanted.stall_timeout_s
-    return turn.waited_s >= timeout_s and all(_idle_s(turn, store) >= timeout_s for store in left)
+def _is_stalled(given: PlanningInput, pending: dict[StoreNumber, frozenset[Slot]]) -> bool:
+    timeout_s = given.wanted.stall_timeout_s
+    return given.waited_s >= timeout_s and all(
+        _idle_s(given, store) >= timeout_s for store in pending
+    )
 
 
-def _idle_s(turn: PlanningInput, store: StoreNumber) -> float:
+def _idle_s(given: PlanningInput, store: StoreNumber) -> float:
     """Return for how long a store has pulled nothing.
 
     One that somebody has suspended is not idle. One that does not answer us counts as idle for as
     long as the members that know it have heard nothing from it either.
     """
-    report = turn.members.known(store)
+    report = given.observed.known(store)
     if report is not None and report.pace_slots == 0:
         return 0.0
     if report is not None:
-        return report.change.idle_s if report.change else turn.waited_s
-    views = [turn.members.known(number) for number in sorted(turn.members.live)]
+        return report.change.idle_s if report.change else given.waited_s
+    views = [given.observed.known(number) for number in sorted(given.observed.live)]
     silent_s = [view.peers[store].silent_s for view in views if view and store in view.peers]
-    return min(silent_s, default=turn.waited_s)
+    return min(silent_s, default=given.waited_s)
 
 
-def _reject_unsupported(turn: PlanningInput) -> Action | None:
+def _reject_unsupported(given: PlanningInput) -> Action | None:
     """Name what is wanted and cannot be done, rather than ignoring it."""
-    checks = [(Guard.CONFIG_VALID, _same_parameters(turn)), (Guard.NOT_BUILT, _same_stores(turn))]
+    checks = [(Guard.CONFIG_VALID, _same_parameters(given)), (Guard.NOT_BUILT, _same_stores(given))]
     return first_blocked(checks, Step.PLAN)
 
 
-def _same_parameters(turn: PlanningInput) -> Verdict:
-    document, wanted = turn.document, turn.wanted
+def _same_parameters(given: PlanningInput) -> Verdict:
+    document, wanted = given.document, given.wanted
     for name in ("factor", "write_quorum", "zone_policy", "virtual_nodes", "slots"):
         if getattr(document, name) != getattr(wanted, name):
             return Block(f"{name} cannot change while the cluster lives")
@@ -190,11 +204,11 @@ def _same_parameters(turn: PlanningInput) -> Verdict:
     return Pass()
 
 
-def _same_stores(turn: PlanningInput) -> Verdict:
-    document = turn.document
+def _same_stores(given: PlanningInput) -> Verdict:
+    document = given.document
     for seat, number in document.current.items():
-        report = turn.reports.get(seat)
-        if report is None or seat not in turn.wanted.seats:
+        report = given.reports.get(seat)
+        if report is None or seat not in given.wanted.seats:
             continue
         if report.cluster_id not in (None, document.cluster_id):
             continue  # somebody else's node answers: nothing is known about ours
@@ -203,26 +217,26 @@ def _same_stores(turn: PlanningInput) -> Verdict:
     return Pass()
 
 
-def _shrink(turn: PlanningInput) -> Action | None:
+def _shrink(given: PlanningInput) -> Action | None:
     """Take away nodes that are not named. One that held data leaves when all others are in step."""
-    kept = turn.document.current.keys() | turn.wanted.seats.keys()
-    extra = sorted(seat for seat in turn.reports if seat not in kept)
-    fresh = [seat for seat in extra if (r := turn.reports[seat]) and r.status == "unjoined"]
+    kept = given.document.current.keys() | given.wanted.seats.keys()
+    extra = sorted(seat for seat in given.reports if seat not in kept)
+    fresh = [seat for seat in extra if (r := given.reports[seat]) and r.status == "unjoined"]
     if fresh:
         return RemoveSeats(seats=tuple(fresh))
     if not extra:
         return None
-    verdict = fully_replicated(turn.placement, turn.members)
+    verdict = fully_replicated(given.placement, given.observed)
     blocked = first_blocked([(Guard.FULLY_REPLICATED, verdict)], Step.SHRINK)
     return blocked or RemoveSeats(seats=tuple(extra))
 
 
-def _push(turn: PlanningInput) -> Push:
-    return Push(document=turn.document, stores=turn.members.behind, step=_push_step(turn))
+def _push(given: PlanningInput) -> Push:
+    return Push(document=given.document, stores=given.observed.behind, step=_push_step(given))
 
 
-def _push_step(turn: PlanningInput) -> Step:
-    return Step.SETTLE if turn.document.phase is Phase.STABLE else Step.PUSH
+def _push_step(given: PlanningInput) -> Step:
+    return Step.SETTLE if given.document.phase is Phase.STABLE else Step.PUSH
 
 
 def _publish(document: Document, step: Step, why: str) -> Publish:

@@ -18,7 +18,7 @@ class PlanningInput:
 
     document: Document
     placement: Placement
-    members: ObservedStores
+    observed: ObservedStores
     reports: Reports
     wanted: Wanted
     waited_s: float

@@ -1,7 +1,8 @@
 """From whom a store pulls a slot it gains. Pure.
 
-The store that is displaced holds everything it acknowledged; if it is gone, RF - W + 1 others of A
-meet every write quorum of A. Fewer, or any other choice, loses acknowledged writes.
+The store that is displaced holds everything it acknowledged; if it is gone, RF - W + 1 others of
+the old replicas meet every write quorum of theirs. Fewer, or any other choice, loses acknowledged
+writes: tests/models/test_epoch.py finds one.
 """
 
 from collections.abc import Set as AbstractSet
@@ -11,18 +12,18 @@ from spine_core.topology.placement import Placement
 
 
 def displaced_by(placement: Placement, slot: Slot, store: StoreNumber) -> StoreNumber:
-    """Return the store of A whose place a store of B takes: gained and lost ones, paired in order.
+    """Return the old replica whose place a new one takes: lost and gained ones, paired in order.
 
     Both sides have RF stores, so the pairs come out even.
     """
-    a, b = set(placement.current(slot)), set(placement.target(slot))
-    return sorted(a - b)[sorted(b - a).index(store)]
+    old, new = set(placement.current(slot)), set(placement.target(slot))
+    return sorted(old - new)[sorted(new - old).index(store)]
 
 
 def sources_of(
     placement: Placement, slot: Slot, store: StoreNumber, live: AbstractSet[StoreNumber]
 ) -> tuple[StoreNumber, ...] | None:
-    """Return the stores that a gained slot must be pulled from, all of them.
+    """Pull sources (R4): return the stores that a gained slot must be pulled from, all of them.
 
     Args:
         placement: in prepare; `store` gains `slot`.

@@ -18,7 +18,7 @@ def majority(replicas: int) -> int:
 
 
 def write_done(placement: Placement, slot: Slot, acks: AbstractSet[StoreNumber]) -> bool:
-    """Whether a weak write is acknowledged: W of A and W of B."""
+    """Whether a weak write is acknowledged: by W of the old replicas and W of the new ones (R3)."""
     needed = placement.write_quorum
     current, target = placement.current(slot), placement.target(slot)
     return _count(current, acks) >= needed and (current is target or _count(target, acks) >= needed)
@@ -44,18 +44,16 @@ def barrier_size(placement: Placement) -> int:
     return max(placement.write_quorum, placement.factor - placement.write_quorum + 1)
 
 
-def barrier_met(placement: Placement, acked: AbstractSet[StoreNumber]) -> bool:
-    """Whether enough stores of every slot, of A and of B, have durably adopted this epoch."""
-    return not barrier_missing(placement, acked)
+def slots_without_barrier(placement: Placement, acked: AbstractSet[StoreNumber]) -> int:
+    """Return how many slots still lack the barrier, among their old or their new replicas.
 
-
-def barrier_missing(placement: Placement, acked: AbstractSet[StoreNumber]) -> int:
-    """Return how many slots still lack the barrier; it never relaxes."""
+    `acked` are the stores that have durably adopted the epoch. It never relaxes with time.
+    """
     needed = barrier_size(placement)
     return sum(
         len(slots)
-        for (a, b), slots in placement.groups.items()
-        if _count(a, acked) < needed or _count(b, acked) < needed
+        for (old, new), slots in placement.groups.items()
+        if _count(old, acked) < needed or _count(new, acked) < needed
     )
 
 

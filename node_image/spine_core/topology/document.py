@@ -85,7 +85,7 @@ class Document:
         """The seats after the running change; those of now when there is none."""
         return self.change.target if self.change else self.current
 
-    def named(self) -> frozenset[StoreNumber]:
+    def members(self) -> frozenset[StoreNumber]:
         """Every store that may hold data: current and target."""
         return frozenset(self.current.values()) | frozenset(self.target.values())
 
@@ -267,7 +267,7 @@ def _check_seats(document: Document, seats: Mapping[Seat, StoreNumber], path: st
 def _check_stores(document: Document) -> None:
     stores = document.stores
     for number in stores:
-        if number not in document.named():
+        if number not in document.members():
             raise InvalidInputError("is on no seat", path=f"stores.{number}")
         if number in document.retired:
             raise InvalidInputError("is retired", path=f"stores.{number}")

@@ -1,6 +1,7 @@
 """Which stores hold a slot in one epoch: read off the ring once, then looked up. Pure.
 
-A is where `current` puts a slot, B where the change's target does; without a change B is A.
+The *old* replicas of a slot are those that `current` gives it, the *new* ones those of the change's
+target; without a change they are the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,24 +34,24 @@ class Placement:
         if document.change is not None:
             self._target = _replicas(document, document.target)
             self._write = tuple(
-                (*a, *(store for store in b if store not in a))
-                for a, b in zip(self._current, self._target, strict=True)
+                (*old, *(store for store in new if store not in old))
+                for old, new in zip(self._current, self._target, strict=True)
             )
 
     def current(self, slot: Slot) -> Replicas:
-        """Return A, in the order of the ring."""
+        """Return the old replicas, in the order of the ring."""
         return self._current[slot]
 
     def target(self, slot: Slot) -> Replicas:
-        """Return B, in the order of the ring."""
+        """Return the new replicas, in the order of the ring."""
         return self._target[slot]
 
     def write_set(self, slot: Slot) -> Replicas:
-        """Return A and what B adds to it: where writes go."""
+        """Return old and new replicas, the old ones first: where writes go."""
         return self._write[slot]
 
     def read_set(self, slot: Slot) -> Replicas:
-        """Return where reads ask: A, from switch on B."""
+        """Return where reads ask: the old replicas, from switch on the new ones."""
         return (self._target if self.phase is Phase.SWITCH else self._current)[slot]
 
     def slots_of(self, store: StoreNumber) -> frozenset[Slot]:
@@ -58,16 +59,16 @@ class Placement:
         return self._slots_by_store.get(store, frozenset())
 
     def gained(self) -> Mapping[StoreNumber, frozenset[Slot]]:
-        """Return store → slots it has to pull: B without A. Stores that gain none are left out."""
+        """Return store → slots it has to pull, as a new replica only; without stores that gain none."""
         return self._gained
 
     def lost(self) -> Mapping[StoreNumber, frozenset[Slot]]:
-        """Return store → slots it gives up: A without B. Stores that lose none are left out."""
+        """Return store → slots it gives up, as an old replica only; without stores that lose none."""
         return self._lost
 
     @cached_property
     def groups(self) -> Mapping[tuple[Replicas, Replicas], tuple[Slot, ...]]:
-        """(A, B) → its slots: far fewer than slots, for rules that look at every one."""
+        """(old, new replicas) → their slots: far fewer than slots, for rules that look at every one."""
         groups: dict[tuple[Replicas, Replicas], list[Slot]] = {}
         for slot, old, new in zip(self.slots, self._current, self._target, strict=True):
             groups.setdefault((old, new), []).append(slot)
@@ -75,22 +76,22 @@ class Placement:
 
     @cached_property
     def _slots_by_store(self) -> dict[StoreNumber, frozenset[Slot]]:
-        return self._by_store(lambda a, b: {*a, *b})
+        return self._by_store(lambda old, new: {*old, *new})
 
     @cached_property
     def _gained(self) -> dict[StoreNumber, frozenset[Slot]]:
-        return self._by_store(lambda a, b: {*b} - {*a})
+        return self._by_store(lambda old, new: {*new} - {*old})
 
     @cached_property
     def _lost(self) -> dict[StoreNumber, frozenset[Slot]]:
-        return self._by_store(lambda a, b: {*a} - {*b})
+        return self._by_store(lambda old, new: {*old} - {*new})
 
     def _by_store(
         self, chosen: Callable[[Replicas, Replicas], set[StoreNumber]]
     ) -> dict[StoreNumber, frozenset[Slot]]:
         found: dict[StoreNumber, set[Slot]] = {}
-        for (a, b), slots in self.groups.items():
-            for store in chosen(a, b):
+        for (old, new), slots in self.groups.items():
+            for store in chosen(old, new):
                 found.setdefault(store, set()).update(slots)
         return {store: frozenset(found[store]) for store in sorted(found)}
 

@@ -326,7 +326,7 @@ class Node:
 
     def _entered(self, view: TopologyView) -> None:
         """A document has come into force."""
-        named = view.document.named()
+        named = view.document.members()
         self.mesh.follow(
             {number: view.document.stores[number] for number in named}, self.store_id()
         )

@@ -1,7 +1,7 @@
 """The topology document's part of a plan: `spine_core.planning.next_action`, and what pods need. Pure."""
 
 from spine_core.planning.actions import Blocked, Publish, RemoveSeats, Step
-from spine_core.planning.guards import Block, Guard, Pass, barrier, document_whole
+from spine_core.planning.guards import Block, Guard, Pass, barrier_reached, document_whole
 from spine_core.planning.next_action import next_action
 from spine_core.planning.wanted import Wanted
 from spine_operator.observe.observed import Observed
@@ -16,7 +16,7 @@ def is_quiet(observed: Observed) -> bool:
         return False
     verdicts = (
         document_whole(document, observed.reports),
-        barrier(observed.placement, observed.members),
+        barrier_reached(observed.placement, observed.members),
     )
     return all(isinstance(verdict, Pass) for verdict in verdicts)
 

@@ -129,7 +129,7 @@ def _topology(document: Document, health: Health) -> dict[str, Any]:
         "epoch": document.epoch,
         "phase": document.phase.value,
         "agreedBy": len(health.acked),
-        "stores": len(document.named()),
+        "stores": len(document.members()),
         "underReplicatedSlots": health.under_replicated_slots,
         "belowQuorumSlots": health.unavailable_slots,
     }

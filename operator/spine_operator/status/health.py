@@ -38,7 +38,7 @@ def health_of(observed: Observed) -> Health | None:
     document = observed.document
     if document is None:
         return None
-    known = {number: observed.members.known(number) for number in document.named()}
+    known = {number: observed.members.known(number) for number in document.members()}
     serving = {n: r for n, r in known.items() if r is not None and r.status in _SERVING}
     needed = max(document.write_quorum, majority(document.factor))
     hosts = _hosts(observed)

@@ -30,7 +30,7 @@ class Store:
 
     @property
     def is_retired(self) -> bool:
-        return self.document is not None and self.number not in self.document.named()
+        return self.document is not None and self.number not in self.document.members()
 
 
 class NodesDouble:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spine_core.replication.quorums import barrier_met
+from spine_core.replication.quorums import slots_without_barrier
 from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
 from spine_core.topology.seats import ordinal_of
@@ -86,7 +86,7 @@ class Watchdog:
         assert stored is not None, "a patch of nothing"
         assert document.epoch == stored.epoch + 1, "I11: epochs grow by one"
         assert document.previous == stored.digest(), "I11: the chain of digests"
-        assert not document.named() & stored.retired.keys(), "I12: a retired number is named"
+        assert not document.members() & stored.retired.keys(), "I12: a retired number is named"
         self._check_barrier(stored)
         if document.phase is Phase.SWITCH and stored.phase is Phase.PREPARE:
             assert self._world.nodes.pulling, "switched before the slots were pulled"
@@ -97,7 +97,8 @@ class Watchdog:
             for store in self._world.stores.values()
             if store.document == stored and store.number is not None
         }
-        assert barrier_met(Placement(stored), adopted), f"I11: no barrier of {stored.epoch}"
+        lacking = slots_without_barrier(Placement(stored), adopted)
+        assert not lacking, f"I11: no barrier of {stored.epoch}"
 
     def _check_pods(self, name: str, pods: int) -> None:
         live, stored = self._world.find(Kind.STATEFULSET, name), self._stored()

@@ -168,7 +168,7 @@ class Membership:
     def _view_of(self, document: Document) -> TopologyView:
         mine = self._store.identity.store_id
         number = next(
-            (n for n in document.named() if document.stores[n].id == mine),
+            (n for n in document.members() if document.stores[n].id == mine),
             None,
         )
         return TopologyView(

@@ -47,7 +47,7 @@ class ClusterQueryReplicas:
         """Return our own store, then those whose link is up, the quickest first."""
         view = self._membership.member_view()
         up = self._replicas.up() | {view.number}
-        return self._replicas.order((n for n in view.document.named() if n in up), view.number)
+        return self._replicas.order((n for n in view.document.members() if n in up), view.number)
 
     def stable(self) -> Hlc:
         """Return the lowest stable time of all slots."""

@@ -98,7 +98,7 @@ class GossipLoop:
                 "boot": max(1, known.boots.get(store, 1)),
                 "silent_s": round(known.silent_ms(store, now_ms) / 1000, 1),
             }
-            for store in sorted(view.document.named())
+            for store in sorted(view.document.members())
             if store != view.number
         }
 
@@ -119,13 +119,13 @@ class GossipLoop:
             self._known = GossipView(own, started_ms=self._now_ms())
         else:
             self._known.announce(own)
-            self._known.retain(view.document.named())
+            self._known.retain(view.document.members())
         return self._known
 
     async def _round(self, view: TopologyView, known: GossipView) -> None:
         assert view.number is not None
         own = known.states[view.number]
-        partners = known.partners(view.document.named(), self._now_ms(), self._random)
+        partners = known.partners(view.document.members(), self._now_ms(), self._random)
         for store in partners:
             body = [own, known.digests()]
             try:

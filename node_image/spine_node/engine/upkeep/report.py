@@ -73,7 +73,7 @@ class ReportBuilder:
         """Return the body of `GET /v1/cluster`, without `limits`, which the edge knows."""
         view = self.membership.member_view()
         document, consistency = view.document, configuration.consistency
-        numbers = sorted(document.named())
+        numbers = sorted(document.members())
         answer: dict[str, Any] = {
             "name": name,
             "version": self.version,

@@ -48,7 +48,7 @@ class SlotGarbageCollector:
         if view.epoch != self._epoch:
             self._epoch, self._since = view.epoch, self._clock.now()
         epochs = self._gossiping.epochs()
-        others = view.document.named() - {view.number}
+        others = view.document.members() - {view.number}
         return (
             view.document.phase is Phase.STABLE
             and all(epochs.get(store) == view.epoch for store in others)

@@ -84,5 +84,5 @@ class Upkeep:
         if oldest:
             lag_ms = context.clock.physical_ms() - ms_of(oldest)
             context.metrics.replication_lag.set(max(0, lag_ms) / 1000)
-        counts = [len(view.placement.slots_of(number)) for number in view.document.named()]
+        counts = [len(view.placement.slots_of(number)) for number in view.document.members()]
         context.metrics.partition_skew.set(max(counts) * len(counts) / max(1, sum(counts)))

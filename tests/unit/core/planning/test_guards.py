@@ -22,7 +22,7 @@ from spine_core.planning.guards import (
     Pass,
     Unknown,
     Verdict,
-    barrier,
+    barrier_reached,
     document_whole,
     fully_replicated,
     members_visible,
@@ -91,9 +91,9 @@ BARRIER = [
 @pytest.mark.parametrize(("late", "expected"), BARRIER)
 def test_barrier(late: list[str], expected: type) -> None:
     reports = changed(healthy(JOIN), late, epoch=1, digest=THREE.digest())
-    answers(barrier(PREPARE, ObservedStores(JOIN, reports)), expected)
+    answers(barrier_reached(PREPARE, ObservedStores(JOIN, reports)), expected)
     silent = Unknown if expected is Block else Pass
-    answers(barrier(PREPARE, ObservedStores(JOIN, without(healthy(JOIN), *late))), silent)
+    answers(barrier_reached(PREPARE, ObservedStores(JOIN, without(healthy(JOIN), *late))), silent)
 
 
 def _pulled_but(missing: int) -> Reports:

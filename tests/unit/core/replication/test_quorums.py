@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from models.clusters import document, joining, stores
 from spine_core.replication.quorums import (
-    barrier_met,
-    barrier_missing,
     barrier_size,
     majority,
     read_done,
+    slots_without_barrier,
     write_done,
     write_possible,
 )
@@ -23,7 +22,7 @@ from spine_core.topology.placement import Placement
 THREE = document("a0 b0 c0")
 JOIN = joining(THREE, "a1")
 PREPARE = Placement(JOIN)
-SLOT = min(PREPARE.gained()[StoreNumber(4)])  # A = 1 2 3, B = 2 3 4
+SLOT = min(PREPARE.gained()[StoreNumber(4)])  # old replicas 1 2 3, new ones 2 3 4
 ALL = stores(1, 2, 3, 4)
 
 Stores = frozenset[StoreNumber]
@@ -81,12 +80,12 @@ def test_write_quorums_meet_read_quorums_of_the_next_phase(before: int) -> None:
 
 
 def test_the_barrier_wants_two_of_old_and_of_new_in_every_slot() -> None:
-    assert barrier_met(PREPARE, stores(2, 3))
-    assert barrier_met(PREPARE, stores(1, 2, 3))
-    assert not barrier_met(PREPARE, stores(1, 4))
-    assert barrier_missing(PREPARE, frozenset()) == 64
-    assert not barrier_met(PREPARE, stores(1, 2))
-    only_gained = barrier_missing(PREPARE, stores(1, 2))
+    assert not slots_without_barrier(PREPARE, stores(2, 3))
+    assert not slots_without_barrier(PREPARE, stores(1, 2, 3))
+    assert slots_without_barrier(PREPARE, stores(1, 4))
+    assert slots_without_barrier(PREPARE, frozenset()) == 64
+    assert slots_without_barrier(PREPARE, stores(1, 2))
+    only_gained = slots_without_barrier(PREPARE, stores(1, 2))
     assert only_gained == len(PREPARE.gained()[StoreNumber(4)])
 
 
@@ -103,7 +102,7 @@ def test_a_barrier_meets_every_write_quorum_and_every_majority(
     size = barrier_size(placed)
     assert size + write_quorum > factor
     assert size + majority(factor) > factor
-    barriers = [one for one in subsets(doc.named()) if barrier_met(placed, one)]
+    barriers = [one for one in subsets(doc.members()) if not slots_without_barrier(placed, one)]
     assert min(len(one) for one in barriers) == size
 
 

@@ -224,7 +224,7 @@ def test_a_replaced_seat_keeps_its_place_and_changes_its_store() -> None:
     fresh = store("b0", 77)
     change = THREE.with_change("replace", joining=(fresh,), now_ms=1, automatic=True)
     assert Document.from_json(change.to_json()) == change
-    assert change.named() == {1, 2, 3, 4}
+    assert change.members() == {1, 2, 3, 4}
     done = change.switched().committed(now_ms=2)
     assert done.current == {"a0": 1, "b0": 4, "c0": 3}
     assert done.retired == {2: store_id(2)}
