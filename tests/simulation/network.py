@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Protocol
 
+from simulation.call_rules import CallRules
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
@@ -65,6 +67,7 @@ class Network:
         self.weather = ROUGH
         self.processes: dict[str, Process] = {}
         self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing passes
+        self.rules = CallRules(asyncio.get_running_loop().call_later)
 
     def mesh_of(self, source: Process, settings: MeshSettings, clock: Clock) -> Mesh:
         """Return the links of a process."""
@@ -166,8 +169,16 @@ class VirtualLink(PeerLink):
         self._calls += 1
         self._pending[self._calls] = on_reply
         request = Request(self._calls, method, epoch, self._hlc(), left_ms, body)
-        serving = self._serving
-        self._network.send(self._source, self._target, lambda: serving.start(request))
+        source, target, serving = self._source, self._target, self._serving
+
+        def answer(status: str, body: Body) -> None:
+            self._return(Reply(request.call, status, target.links.service.hlc(), body))
+
+        def arrive() -> None:
+            serve = partial(serving.start, request)
+            self._network.rules.apply(source.url, target.url, request, serve, answer)
+
+        self._network.send(source, target, arrive)
 
     def _return(self, reply: Reply) -> None:
         if self._target is not None:

@@ -32,6 +32,7 @@ async def write(
     model: Model | None = None,
     tags: tuple[str, ...] = (),
     ttl_seconds: int | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> WriteOutcome:
     """Write at a node; content None deletes, key None creates."""
     request = WriteRequest(
@@ -40,7 +41,7 @@ async def write(
         memory=None if content is None else memory(content, tags),
         principal="tester",
         session=session,
-        deadline=machine.cluster.now_s + TIMEOUT_S,
+        deadline=machine.cluster.now_s + timeout_s,
         idempotency_key=idempotency_key,
         model=model,
         tags=tags,
@@ -63,10 +64,12 @@ async def read(
     return await machine.up.ask(machine.node.read(request))
 
 
-async def problem_of(machine: Machine, key: str) -> ProblemError | None:
+async def problem_of(
+    machine: Machine, key: str, *, timeout_s: float = TIMEOUT_S
+) -> ProblemError | None:
     """Write at a node; return why it failed."""
     try:
-        await write(machine, key, "?")
+        await write(machine, key, "?", timeout_s=timeout_s)
     except ProblemError as problem:
         return problem
     return None
@@ -135,10 +138,6 @@ async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: in
 def in_phase(cluster: SimulatedCluster, phase: Phase) -> bool:
     assert cluster.document is not None
     return cluster.document.phase is phase and len(cluster.published) > 1
-
-
-async def pull_nothing(*_args: object, **_names: object) -> int:
-    return 0
 
 
 def damage(machine: Machine, key: str) -> None:

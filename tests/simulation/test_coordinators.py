@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from simulation.clients import TIMEOUT_S
-from simulation.cluster import Machine, SimulatedCluster
+from simulation.cluster import SimulatedCluster
 from simulation.steps import (
     answer_of,
     cut_off,
@@ -23,10 +23,8 @@ from spine_core.records.encoding import encode, version_in
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, hlc_of, make_version
-from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Origin, Slot
-from spine_node.links.frames import EMPTY, Request, unpack
-from spine_node.links.server import Outcome
+from spine_node.links.frames import unpack
 from spine_node.store import StoreBusyError, checksum
 
 
@@ -73,9 +71,7 @@ async def test_a_write_without_a_quorum_says_whether_it_may_have_applied(
 
 async def test_a_write_whose_deadline_has_passed_was_not_applied(cluster: SimulatedCluster) -> None:
     await write(cluster.machines["a"], "other", "the mark of the clock is ahead now")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simulation.steps.TIMEOUT_S", 0.0)
-        problem = await problem_of(cluster.machines["a"], "k")
+    problem = await problem_of(cluster.machines["a"], "k", timeout_s=0.0)
     assert problem is not None
     assert (problem.code, problem.outcome) == ("quorum-unavailable", "not-applied")
     await cluster.sleep(1.0)
@@ -110,34 +106,18 @@ async def test_a_write_that_must_be_strong_is_refused_and_applied_nowhere(
     assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
 
 
-def refuse_once(machine: Machine) -> None:
-    """Let a replica refuse the next put that comes to it."""
-    handlers = machine.node.links.service.handlers
-    serve = handlers["put"]
-
-    def refuse(_: Request) -> Outcome:
-        handlers["put"] = serve
-        return ReplicaStatus.BUSY, EMPTY
-
-    handlers["put"] = refuse
-
-
 async def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(
     cluster: SimulatedCluster,
 ) -> None:
     a, b, c = (cluster.machines[seat] for seat in "abc")
-    put = a.node.replica.put_local
-    versions: list[Version] = []
-
-    def noting(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
-        versions.append(version_in(raw))
-        return put(key, slot, raw, epoch=epoch, write_back=write_back)
-
-    a.node.replica.put_local = noting  # type: ignore[method-assign, assignment]
-    for machine in (b, c):
-        refuse_once(machine)
+    rules = cluster.network.rules
+    refused = [rules.refuse("put", to=machine.url, times=1) for machine in (b, c)]
+    repeated = [rules.watch("put", to=machine.url) for machine in (b, c)]
     done = await write(a, "k", "x")
-    assert versions == [done.record.version] * 2
+    await cluster.sleep(1.0)
+    for rule in (*refused, *repeated):
+        versions = {version_in(unpack(request.body)[2]) for request in rule.requests}
+        assert versions == {done.record.version}
 
 
 async def test_a_write_is_stamped_above_all_that_its_session_has_seen(

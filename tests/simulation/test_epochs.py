@@ -159,9 +159,10 @@ async def test_a_page_that_an_adoption_overtakes_is_no_answer(cluster: Simulated
     assert asked[0][0] == "stale-epoch"
 
 
-async def _rest(*_args: object) -> bool:
-    """Gossip with nobody, pull from nobody."""
-    return True
+def cut_gossip(cluster: SimulatedCluster) -> None:
+    """Let nodes hear of each other by requests of clients alone."""
+    cluster.network.rules.lose("gossip")
+    cluster.network.rules.lose("roots")
 
 
 async def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds(
@@ -170,9 +171,7 @@ async def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeed
     a, b, c = (cluster.machines[seat] for seat in "abc")
     cluster.paused = True
     document = next_document(cluster)
-    for node in cluster.nodes:
-        node.gossip._round = _rest  # type: ignore[method-assign, assignment]
-        node.anti_entropy._round = _rest  # type: ignore[method-assign, assignment]
+    cut_gossip(cluster)
     await cluster.sleep(1.0)
     for machine in (b, c):
         await machine.up.ask(machine.node.adopt(document.canonical()))
@@ -187,9 +186,7 @@ async def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
 ) -> None:
     a, b, c = (cluster.machines[seat] for seat in "abc")
     cluster.paused = True
-    for node in cluster.nodes:
-        node.gossip._round = _rest  # type: ignore[method-assign, assignment]
-        node.anti_entropy._round = _rest  # type: ignore[method-assign, assignment]
+    cut_gossip(cluster)
     document = next_document(cluster)
     await a.up.ask(a.node.adopt(document.canonical()))
     await write(a, None, "x")

@@ -5,7 +5,7 @@ import pytest
 from simulation.checks import is_settled
 from simulation.cluster import DROP_AFTER_S, SimulatedCluster
 from simulation.runs import fill
-from simulation.steps import in_phase, plant, pull_nothing
+from simulation.steps import in_phase, plant
 from spine_core.topology.document import Phase
 from spine_node.engine.upkeep.health import SILENCED_S
 from spine_node.search.index import IndexUnreadableError
@@ -35,9 +35,7 @@ async def test_lost_slots_are_dropped_after_a_while_and_no_others(
 
 async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedCluster) -> None:
     await grow(cluster)
-    pulls = {node: node.anti_entropy.pull_slots for node in cluster.nodes}
-    for node in cluster.nodes:
-        node.anti_entropy.pull_slots = pull_nothing  # type: ignore[method-assign]
+    no_pulls = cluster.network.rules.refuse("buckets")
     await plant(cluster.machines["d"], 300, epoch=4)
     before = held_of_others(cluster)
     await cluster.sleep(3 * DROP_AFTER_S)
@@ -45,8 +43,7 @@ async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedC
     assert {slot for slot in held_of_others(cluster) if slot in gained} == {
         slot for slot in before if slot in gained
     }
-    for node, pull in pulls.items():
-        node.anti_entropy.pull_slots = pull  # type: ignore[method-assign]
+    no_pulls.end()
     await cluster.until(lambda: clean(cluster), "lost slots are dropped")
 
 

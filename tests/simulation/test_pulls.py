@@ -9,15 +9,15 @@ from simulation.checks import is_settled
 from simulation.cluster import Machine, SimulatedCluster
 from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
-from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, pull_nothing, write
+from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, write
 from spine_core.records.versions import hlc_from_ms, hlc_of
+from spine_core.replication.gossip import NodeState
 from spine_core.replication.pull_sources import displaced_by
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.document import Phase
-from spine_node.engine.replication.anti_entropy import CALL_TIMEOUT_S, ROUND_S, PullCutError
-from spine_node.links.frames import Request, pack
-from spine_node.links.server import Outcome
+from spine_node.engine.replication.anti_entropy import ROUND_S
+from spine_node.links.frames import pack
 from spine_node.ports import WriteOutcome
 from spine_node.store import StoreBusyError
 from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
@@ -53,17 +53,13 @@ async def test_a_pull_that_is_cut_moves_no_row(cluster: SimulatedCluster) -> Non
     a, b = cluster.machines["a"], cluster.machines["b"]
     await plant(a, 100)
     before = row(b)
-    whole = b.node.anti_entropy.merge
-
-    async def cut(*_args: object, **_names: object) -> int:
-        raise PullCutError("cut")
-
-    b.node.anti_entropy.merge = cut  # type: ignore[method-assign]
+    cut = cluster.network.rules.refuse("fetch", by=b.url)
     await cluster.sleep(3 * ROUND_S)
     assert row(b)[1] == before[1]
     assert row(b)[3] == before[3] or lacking(cluster.machines["c"], 100) == 100
     assert lacking(b, 100) == 100
-    b.node.anti_entropy.merge = whole  # type: ignore[method-assign]
+    assert cut.requests
+    cut.end()
     await cluster.until(lambda: row(b)[1] > before[1], "b has pulled from a")
     assert lacking(b, 100) == 0
 
@@ -71,18 +67,9 @@ async def test_a_pull_that_is_cut_moves_no_row(cluster: SimulatedCluster) -> Non
 async def test_a_row_says_when_the_pull_began_not_when_it_ended(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
     before = row(b)[1]
-    serve = a.node.links.service.handlers["roots"]
-    began: list[int] = []
-
-    async def slow(request: Request) -> Outcome:
-        began.append(request.hlc)
-        await cluster.sleep(3.0)
-        outcome = serve(request)
-        return outcome if isinstance(outcome, tuple) else await outcome
-
-    a.node.links.service.handlers["roots"] = slow
+    slow = cluster.network.rules.delay("roots", 3.0, to=a.url)
     await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
-    assert row(b)[1] <= began[-1]
+    assert row(b)[1] <= slow.requests[-1].hlc
 
 
 async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: SimulatedCluster) -> None:
@@ -114,7 +101,8 @@ async def test_a_peer_that_answers_nonsense_ends_nothing(
 ) -> None:
     a, b, c = (cluster.machines[seat] for seat in "abc")
     await plant(a, 10)
-    a.node.links.service.handlers[method] = lambda _: (ReplicaStatus.OK, pack(garbage))
+    rules = cluster.network.rules
+    rules.refuse(method, to=a.url, status=ReplicaStatus.OK, body=pack(garbage))
     await cluster.sleep(2 * ROUND_S)
     assert cluster.failures == []
     assert b.process is not None
@@ -122,17 +110,21 @@ async def test_a_peer_that_answers_nonsense_ends_nothing(
     await write(b, "k", "works")
 
 
-class OtherRows:
-    """A version whose rows say more than one number per source."""
-
-    def row(self) -> dict[int, list[str]]:
-        return {1: ["yesterday"]}
-
-
 async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    a.node.gossip._pulling = OtherRows()  # type: ignore[assignment]
+    of_a = NodeState(
+        store=StoreNumber(1),
+        boot=a.node.store.identity.boot,
+        beat=10**6,
+        epoch=1,
+        status="ok",
+        data={"row": {1: ["yesterday"]}},  # more than one number per source
+    )
+    told = cluster.network.rules.refuse(
+        "gossip", to=a.url, status=ReplicaStatus.OK, body=pack([of_a])
+    )
     await cluster.sleep(2 * ROUND_S)
+    assert told.requests
     assert cluster.failures == []
     assert b.node.stable.of(b.node.membership.member_view(), Slot(0)) == 0
 
@@ -228,8 +220,8 @@ async def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
 async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedCluster) -> None:
     b, c = cluster.machines["b"], cluster.machines["c"]
     await fill(cluster)
-    for node in cluster.nodes:
-        node.anti_entropy.pull_slots = pull_nothing  # type: ignore[method-assign]
+    for machine in cluster.machines.values():
+        cluster.network.rules.refuse("buckets", by=machine.url)
     last: list[WriteOutcome] = []
     for absent in "ca":  # some are on a and b alone, others on b and c
         cut_off(cluster, absent, "abc".replace(absent, ""))
@@ -277,13 +269,7 @@ async def test_a_source_that_hangs_holds_up_the_slots_of_no_other(
     cluster: SimulatedCluster,
 ) -> None:
     await fill(cluster)
-    hanging = cluster.machines["a"].node.links.service
-
-    async def hang(_request: Request) -> Outcome:
-        await cluster.sleep(10 * CALL_TIMEOUT_S)
-        return ReplicaStatus.ERROR, pack(None)
-
-    hanging.handlers["page"] = hang
+    cluster.network.rules.lose("page", to=cluster.machines["a"].url)
     d = await joiner(cluster)
     placement = d.node.membership.member_view().placement
     gained = placement.gained()[StoreNumber(4)]

@@ -10,7 +10,6 @@ from simulation.steps import (
     held,
     place_of,
     planted,
-    pull_nothing,
     read,
     write,
 )
@@ -19,10 +18,8 @@ from spine_core.records.consistency import ORDER, Consistency, Model, Override
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
-from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Origin
 from spine_node.engine.cluster.configuration import Configuration
-from spine_node.links.frames import EMPTY
 from spine_node.store.operations import RaiseFloor
 
 
@@ -49,9 +46,7 @@ async def test_what_cannot_be_written_back_is_not_shown(cluster: SimulatedCluste
     a = cluster.machines["a"]
     version = make_version(hlc_from_ms(a.clock.physical_ms()), Origin(1))
     await a.node.store.submit(planted("k", version))
-    for seat in "bc":
-        handlers = cluster.machines[seat].node.links.service.handlers
-        handlers["put"] = lambda _: (ReplicaStatus.BUSY, EMPTY)
+    cluster.network.rules.refuse("put", by=a.url)
     with pytest.raises(ProblemError) as refused:
         await read(a, "k", Model.CAUSAL)
     assert refused.value.code == "quorum-unavailable"
@@ -80,7 +75,7 @@ async def stale_at_c(
     cut_off(cluster, "c")
     new = await write(a, "k", "new", session=old.session, tags=tags)
     await cluster.sleep(SILENCE_S + 1)  # what is under way to c is lost
-    c.node.anti_entropy.pull_slots = pull_nothing  # type: ignore[method-assign]
+    cluster.network.rules.refuse("buckets", by=c.url)
     cluster.network.cuts.clear()
     await cluster.until(lambda: c.node.mesh.up() == {1, 2}, "c is back")
     assert held(c, "k") == old.record.version
