@@ -21,7 +21,6 @@ from spine_core.errors import InvalidInputError
 from spine_core.records.hlc import HybridClock
 from spine_node.clock import Clock
 from spine_node.engine.node import Node
-from spine_node.founding import check_owner, found
 from spine_node.http.app import App
 from spine_node.http.auth import Credentials
 from spine_node.http.origin_guard import guard_needed
@@ -32,6 +31,7 @@ from spine_node.http.server import HttpServer, serve
 from spine_node.logs import configure_logging
 from spine_node.modes import Setup, set_up
 from spine_node.settings import Settings
+from spine_node.startup import bootstrap_cluster, check_owner
 from spine_node.store import StorageError, StoreLockedError, open_store
 
 logger = logging.getLogger("spine.node")
@@ -149,8 +149,8 @@ async def _until_stopped(
 async def _background(setup: Setup, node: Node) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(node.run())
-        if setup.founding is not None:
-            tasks.create_task(found(node, *setup.founding))
+        if setup.bootstrap is not None:
+            tasks.create_task(bootstrap_cluster(node, *setup.bootstrap))
 
 
 def main() -> int:

@@ -23,10 +23,10 @@ from spine_node.cluster_secret import (
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import NodeOptions
-from spine_node.founding import ALONE, Ask, nobody_else
 from spine_node.links.admin import fetch_reports
 from spine_node.links.tls import TlsContexts
 from spine_node.settings import DEFAULT_PORT, Settings
+from spine_node.startup import ALONE, Ask, nobody_else
 
 LOOPBACK = "127.0.0.1"
 
@@ -40,7 +40,7 @@ class Setup:
     port: int
     keys: Path | None
     shutdown_s: float
-    founding: tuple[Wanted, Ask] | None  # whether this node may make the first document
+    bootstrap: tuple[Wanted, Ask] | None  # whether this node may make the first document
 
 
 def set_up(settings: Settings) -> Setup:
@@ -71,7 +71,7 @@ def _single(settings: Settings) -> Setup:
         port=DEFAULT_PORT if settings.port is None else settings.port,
         keys=settings.keys,
         shutdown_s=0.0,
-        founding=(ALONE, nobody_else),
+        bootstrap=(ALONE, nobody_else),
     )
 
 
@@ -103,7 +103,7 @@ def _static(settings: Settings) -> Setup:
         port=me.port if settings.port is None else settings.port,
         keys=settings.keys or file.keys,
         shutdown_s=0.0,
-        founding=(wanted_of(file), ask_others) if file.nodes[0].id == me.id else None,
+        bootstrap=(wanted_of(file), ask_others) if file.nodes[0].id == me.id else None,
     )
 
 
@@ -128,7 +128,7 @@ def _managed(settings: Settings) -> Setup:
         port=DEFAULT_PORT if settings.port is None else settings.port,
         keys=settings.keys,
         shutdown_s=settings.shutdown_s,
-        founding=None,
+        bootstrap=None,
     )
 
 

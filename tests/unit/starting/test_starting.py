@@ -17,12 +17,12 @@ from spine_core.errors import InvalidInputError
 from spine_core.planning.actions import Blocked, Step, Wait
 from spine_core.planning.guards import Block, Guard
 from spine_core.records.hlc import HybridClock
-from spine_node import founding
+from spine_node import startup
 from spine_node.clock import Clock
 from spine_node.engine.node import Node
-from spine_node.founding import ALONE, check_owner, found, nobody_else
 from spine_node.modes import set_up
 from spine_node.settings import Settings
+from spine_node.startup import ALONE, bootstrap_cluster, check_owner, nobody_else
 from spine_node.store import open_store
 
 CLUSTER = """
@@ -43,7 +43,7 @@ async def _run_alone(data: Path) -> None:
     clock, hlc = Clock(), HybridClock()
     store = open_store(data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
     node = Node(setup.options, store, hlc, clock)
-    await found(node, ALONE, nobody_else)
+    await bootstrap_cluster(node, ALONE, nobody_else)
     check_owner(node.membership.view, "local", data)
     with pytest.raises(InvalidInputError, match="a node that ran alone") as refused:
         check_owner(node.membership.view, "spine-1", data)
@@ -121,13 +121,13 @@ async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
             raise asyncio.CancelledError
         return action
 
-    monkeypatch.setattr(founding, "next_action", next_action)
-    monkeypatch.setattr(founding, "LOOK_S", 0)
+    monkeypatch.setattr(startup, "next_action", next_action)
+    monkeypatch.setattr(startup, "POLL_S", 0)
     setup, clock, hlc = set_up(_settings(tmp_path)), Clock(), HybridClock()
     store = open_store(tmp_path, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
     node = Node(setup.options, store, hlc, clock)
     with caplog.at_level(logging.INFO, "spine.node"), pytest.raises(asyncio.CancelledError):
-        await found(node, ALONE, nobody_else)
+        await bootstrap_cluster(node, ALONE, nobody_else)
     await node.close()
-    told = [(r.levelname, vars(r)["for"]) for r in caplog.records if r.message == "founding_waits"]
+    told = [(r.levelname, vars(r)["for"]) for r in caplog.records if r.message == "bootstrap_waits"]
     assert told == [("INFO", "waiting for b"), ("WARNING", "b is used")]

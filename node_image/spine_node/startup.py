@@ -1,6 +1,6 @@
-"""Nodes without an operator: whose store it is, and the first topology document (operator.md §13).
+"""The start of a node without an operator: check whose store it is, make epoch 1 (operator.md §13).
 
-A node alone founds its own; in a static cluster the first node of the file waits until every node
+A node alone makes its own; in a static cluster the first node of the file waits until every node
 reports an empty store, makes epoch 1 and lets the links carry it. Both take the document from the
 same `next_action` as the operator does.
 """
@@ -16,15 +16,16 @@ from spine_core.planning.next_action import next_action
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.topology.document import Seat
+from spine_core.topology.seats import DEFAULT_ZONE
 from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.engine.node import Node
 
 logger = logging.getLogger("spine.node")
 
-LOOK_S = 0.25
+POLL_S = 0.25  # between two looks at whether the other nodes are there
 ALONE = Wanted(
     name="spine",
-    seats={"local": SeatAddress(zone="default", url="127.0.0.1:8788")},
+    seats={"local": SeatAddress(zone=DEFAULT_ZONE, url="127.0.0.1:8788")},
     factor=1,
     write_quorum=1,
     zone_policy="none",
@@ -48,7 +49,7 @@ def check_owner(view: TopologyView | None, seat: Seat, data: Path) -> None:
     raise InvalidInputError(f"holds the store of {who}: give --data another", path=str(data))
 
 
-async def found(node: Node, wanted: Wanted, ask_others: Ask) -> None:
+async def bootstrap_cluster(node: Node, wanted: Wanted, ask_others: Ask) -> None:
     """Make epoch 1 as soon as that is safe, unless this node has a document already."""
     told = ""
     while node.membership.view is None:
@@ -64,21 +65,21 @@ async def found(node: Node, wanted: Wanted, ask_others: Ask) -> None:
         )
         if isinstance(action, Publish):
             await node.adopt(action.document.canonical())
-            logger.info("cluster_founded", extra={"nodes": len(wanted.seats)})
+            logger.info("cluster_bootstrapped", extra={"nodes": len(wanted.seats)})
             return
         told = _tell_once(action, told)
-        await node.clock.sleep(LOOK_S)
+        await node.clock.sleep(POLL_S)
 
 
 def _tell_once(action: Action, told: str) -> str:
-    """Log what the founding waits for when that changes: loudly when only a person can help."""
+    """Log what the bootstrap waits for when that changes: loudly when only a person can help."""
     assert isinstance(action, Wait | Blocked), "without a document nothing else is left"
     if action.message != told:
         level = logging.WARNING if isinstance(action, Blocked) else logging.INFO
-        logger.log(level, "founding_waits", extra={"for": action.message})
+        logger.log(level, "bootstrap_waits", extra={"for": action.message})
     return action.message
 
 
 async def nobody_else() -> Mapping[str, Report | None]:
-    """Be the others of a node that is alone."""
+    """Return the reports of the other nodes of a node that is alone: none."""
     return {}
