@@ -30,6 +30,31 @@ Conditions, fences and strong writes need registers, which this version does not
 `POST` of a memory or a batch takes no condition in a header and answers `400` to one.\
 """
 
+RULES = """
+
+## Rules for requests
+
+**Null** is the same as absent in every optional field of a body; inside `metadata` it is a value. A `PATCH`,
+once it is built, removes with it.
+
+**What was read can be written back.** Any view of a memory (of `GET`, a write, a list, a batch) is a body for
+`PUT`. `id` and `namespace` must agree with the path; `version`, `created_at`, `updated_at`, `expires_at`, `writer`
+and `guard` are the server's and ignored; everything else is stored as it stands. `ttl_seconds` counts from the new
+write. A view leaves the embedding out unless `include=embedding` asks for it, and then says
+`"omitted": ["embedding"]`: a `PUT` with that member keeps the stored embedding (read from a quorum; a body that
+has an `embedding` stores its own), and answers `404` or `410`, not applied, if the memory is gone. To drop an
+embedding, leave out both. Two writers at once: the later write stays, as with every unconditional `PUT`.
+
+**Long filters** go into `POST /v1/ns/{ns}/memories:query`: its body has the parameters of the list as members, all
+optional: `filter` (an object), `scope`, `order`, `page_size`, `page_token`, `include` (an array). It is a read:
+scope `memory:read`, the same answer, and its page tokens are those of the `GET`. A `GET` takes 8 KiB of URL.
+
+**Sessions**: `Spine-Session` takes up to 16 tokens, separated by commas or in several header lines of 8 KiB; the
+answer carries one token that covers them. More than 16 are merged by `POST /v1/session:merge`, 16 at a time.
+
+**Integers** have 64 bits: -2^63 to 2^63 - 1.\
+"""
+
 
 def api_page() -> str:
     """Return the whole page."""
@@ -42,6 +67,7 @@ def api_page() -> str:
             "## What is built\n",
             *_table(built),
             NOT_YET,
+            RULES,
             "\n## Reserved\n",
             "These answer `501 not-implemented`, after the same checks of credential, namespace and scope.\n",
             *_table(RESERVED),

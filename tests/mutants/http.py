@@ -102,7 +102,7 @@ MUTANTS = [
     ),
     _http(
         "batch",
-        'kind == "patch" or any(condition is not msgspec.UNSET for condition in conditions)',
+        'kind == "patch" or any(condition is not None for condition in conditions)',
         'kind == "patch"',
         "test_batch.py::test_a_condition_in_a_batch_is_never_ignored",
     ),
@@ -137,10 +137,35 @@ MUTANTS = [
         'ProblemError("not-ready", "the node failed; its log knows the request id")',
         "test_data.py::test_a_bug_is_answered_as_one_and_other_requests_go_on",
     ),
+    # a partial view that is written back loses nothing, and brings nothing back
+    _http(
+        "data",
+        "if isinstance(memory, MemoryPut) and memory.omitted and memory.embedding is None:",
+        "if False:",
+        "test_data.py::test_one_field_of_any_view_can_be_replaced_without_losing_another",
+    ),
+    _http(
+        "data",
+        "    if absence is not None:\n        raise absence\n",
+        "    if absence is not None:\n        return None\n",
+        "test_data.py::test_a_partial_view_of_a_deleted_memory_does_not_bring_it_back",
+    ),
+    _http(
+        "data",
+        "RequestOptions(options.session, Model.STRONG)",
+        "RequestOptions(options.session, None)",
+        "test_data.py::test_what_a_view_left_out_is_read_from_a_quorum",
+    ),
+    _http(
+        "render",
+        '_OMITTED = b\',"omitted":["embedding"]}\'',
+        "_OMITTED = b'}'",
+        "test_data.py::test_one_field_of_any_view_can_be_replaced_without_losing_another",
+    ),
     # input: what the codec lets through
     _http(
         "bodies",
-        "kind is int and not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX",
+        "kind is int and not limits.INTEGER_MIN <= item <= limits.INTEGER_MAX",
         "False",
         "test_bad_input.py::test_a_broken_rule_is_422_and_named",
     ),
@@ -158,7 +183,7 @@ MUTANTS = [
     ),
     _http(
         "bodies",
-        "if memory.id is not msgspec.UNSET and memory.id != memory_id:",
+        "if memory.id is not None and memory.id != memory_id:",
         "if False:",
         "test_bad_input.py::test_a_put_must_agree_with_its_path",
     ),

@@ -22,7 +22,7 @@ from spine_node.http.messages import Response, too_large
 from spine_node.http.problems import as_problem, problem_object
 from spine_node.http.render import JSON, encode_json, etag_header, memory_json
 from spine_node.http.request_context import RequestContext
-from spine_node.http.schema import Batch, Operation
+from spine_node.http.schema import Batch, Operation, json_of
 from spine_node.ports import WriteOutcome
 
 _batch = msgspec.json.Decoder(Batch)
@@ -86,7 +86,7 @@ class _Run:
             return await self._run(context, self._options_of(i), operation)
         except (ProblemError, InvalidInputError) as error:
             problem = as_problem(error)
-        memory_id = operation.id or None
+        memory_id = operation.id
         if writes or problem.code == "forbidden":
             audit.note(data.attempt_of(context, memory_id), problem.status, problem)
         result: Item = {"status": problem.status}
@@ -100,7 +100,7 @@ class _Run:
         _check_operation(operation)
         scope = Scope.READ if operation.op == "get" else Scope.WRITE
         authorise(context.principal, scope, context.namespace)
-        body = bytes(operation.body) if isinstance(operation.body, msgspec.Raw) else b""
+        body = json_of(operation.body) or b""
         match operation.op:
             case "get":
                 return await self._read(context, options, str(operation.id))
@@ -153,16 +153,17 @@ def _check_operation(operation: Operation) -> None:
     """
     kind = operation.op
     conditions = (operation.if_match, operation.if_none_match, operation.fence)
-    if kind == "patch" or any(condition is not msgspec.UNSET for condition in conditions):
+    if kind == "patch" or any(condition is not None for condition in conditions):
         raise ProblemError("not-implemented", REGISTERS_LATER)
     _check_presence(operation.id, "id", kind, wanted=kind != "create")
-    _check_presence(operation.body, "body", kind, wanted=kind in ("put", "create"))
-    if isinstance(operation.id, str):
+    body = json_of(operation.body)
+    _check_presence(body, "body", kind, wanted=kind in ("put", "create"))
+    if operation.id is not None:
         check_id(operation.id)
-    if isinstance(operation.body, msgspec.Raw) and len(bytes(operation.body)) > BODY_BYTES_MAX:
+    if body is not None and len(body) > BODY_BYTES_MAX:
         raise too_large(BODY_BYTES_MAX)
 
 
 def _check_presence(given: object, name: str, kind: str, *, wanted: bool) -> None:
-    if (given is not msgspec.UNSET) != wanted:
+    if (given is not None) != wanted:
         raise InvalidInputError(f"{kind} {'needs' if wanted else 'takes no'} {name}", path=name)

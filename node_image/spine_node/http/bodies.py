@@ -8,15 +8,18 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.ids import check_id
 from spine_node.http import limits
 from spine_node.http.schema import (
+    DEFAULT_IMPORTANCE,
     NAME_PATTERN,
     TAG_PATTERN,
     MemoryCreate,
     MemoryFields,
+    MemoryInput,
     MemoryPut,
 )
 
@@ -53,45 +56,45 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes, *, what: str = "the bo
 def decode_create(body: bytes) -> MemoryCreate:
     """Return the memory of a create, every rule checked."""
     memory = decode(_create, body)
-    _check(memory)
     _check_name("partition_by", memory.partition_by)
+    _check(memory)
     return memory
 
 
 def decode_put(body: bytes, namespace: str, memory_id: str) -> MemoryPut:
     """Return the memory of a replacement, every rule checked; it must agree with its path."""
     memory = decode(_put, body)
-    if memory.id is not msgspec.UNSET and memory.id != memory_id:
+    if memory.id is not None and memory.id != memory_id:
         raise InvalidInputError("differs from the path", path="id")
-    if memory.namespace is not msgspec.UNSET and memory.namespace != namespace:
+    if memory.namespace is not None and memory.namespace != namespace:
         raise InvalidInputError("differs from the path", path="namespace")
     _check(memory)
     return memory
 
 
-def kept_json(memory: MemoryFields) -> bytes:
+def kept_json(memory: MemoryInput) -> bytes:
     """Return the client's fields as they are kept: defaults filled in, absent ones left out.
 
     Raises:
         InvalidInputError: the metadata is larger than its limit.
     """
     fields = MemoryFields(
-        content=memory.content,
-        metadata=memory.metadata,
-        tags=memory.tags,
-        agent_id=memory.agent_id,
-        user_id=memory.user_id,
-        thread_id=memory.thread_id,
-        importance=memory.importance,
-        pinned=memory.pinned,
-        ttl_seconds=memory.ttl_seconds,
-        derived_from=memory.derived_from,
-        embedding=memory.embedding,
+        content=memory.content or "",
+        metadata=memory.metadata or {},
+        tags=memory.tags or [],
+        agent_id=memory.agent_id or UNSET,
+        user_id=memory.user_id or UNSET,
+        thread_id=memory.thread_id or UNSET,
+        importance=DEFAULT_IMPORTANCE if memory.importance is None else memory.importance,
+        pinned=memory.pinned or False,
+        ttl_seconds=memory.ttl_seconds or UNSET,
+        derived_from=memory.derived_from or [],
+        embedding=memory.embedding or UNSET,
     )
     kept = _encode(fields)
     # the whole is an upper bound of the part, and cheap to have
     bound = limits.METADATA_BYTES_MAX
-    if len(kept) > bound and len(_encode(memory.metadata)) > bound:
+    if len(kept) > bound and len(_encode(fields.metadata)) > bound:
         raise InvalidInputError(f"larger than {bound} bytes", path="metadata")
     return kept
 
@@ -107,7 +110,7 @@ def check_json(container: dict[str, Any] | list[Any], depth_max: int, depth: int
     pairs = container.items() if isinstance(container, dict) else enumerate(container)
     for name, item in pairs:
         kind = type(item)
-        if kind is int and not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX:
+        if kind is int and not limits.INTEGER_MIN <= item <= limits.INTEGER_MAX:
             raise InvalidInputError("an integer beyond 64 bits", path=_step(name))
         if kind is dict or kind is list:
             try:
@@ -120,11 +123,12 @@ def _step(name: str | int) -> str:
     return f".{name}" if isinstance(name, str) else f"[{name}]"
 
 
-def _check(memory: MemoryFields) -> None:
-    if not memory.content and not memory.metadata:
+def _check(memory: MemoryInput) -> None:
+    content = memory.content
+    if not content and not memory.metadata:
         raise InvalidInputError("content or a non-empty metadata must be there", path="content")
-    if len(memory.content) > _CHARS_SAFE:
-        _check_content(memory.content)
+    if content and len(content) > _CHARS_SAFE:
+        _check_content(content)
     if memory.metadata:
         _check_metadata(memory.metadata)
     if memory.tags:
@@ -132,7 +136,7 @@ def _check(memory: MemoryFields) -> None:
     _check_name("agent_id", memory.agent_id)
     _check_name("user_id", memory.user_id)
     _check_name("thread_id", memory.thread_id)
-    for i, source in enumerate(memory.derived_from):
+    for i, source in enumerate(memory.derived_from or ()):
         _check_source(source, f"derived_from[{i}]")
 
 
@@ -157,8 +161,8 @@ def _check_tags(tags: list[str]) -> None:
         raise InvalidInputError("a tag stands twice", path="tags")
 
 
-def _check_name(field: str, value: str | msgspec.UnsetType) -> None:
-    if isinstance(value, str) and not _NAME.fullmatch(value):
+def _check_name(field: str, value: str | None) -> None:
+    if value is not None and not _NAME.fullmatch(value):
         raise InvalidInputError("no control characters, no line ends", path=field)
 
 

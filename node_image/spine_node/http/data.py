@@ -6,6 +6,7 @@ A handler parses, asks the engine, renders. Source: api.md §2.
 import msgspec
 
 from spine_core.errors import ProblemError
+from spine_core.problems import PROBLEMS
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent
 from spine_core.records.sessions import Session
@@ -17,12 +18,20 @@ from spine_node.http.problems import problem_response
 from spine_node.http.queries import flag, includes
 from spine_node.http.render import JSON, common_headers, etag_header, memory_json
 from spine_node.http.request_context import RequestContext
-from spine_node.http.schema import MemoryCreate, MemoryFields
+from spine_node.http.schema import Embedding, MemoryCreate, MemoryInput, MemoryPut
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
+from spine_node.server_fields import read_body
 
 REGISTERS_LATER = (
     "conditional, fenced and strong writes need registers, which this version does not have yet"
 )
+
+
+class _WithEmbedding(msgspec.Struct):
+    embedding: Embedding | None = None
+
+
+_with_embedding = msgspec.json.Decoder(_WithEmbedding)
 
 
 class RequestOptions(msgspec.Struct, frozen=True):
@@ -78,13 +87,42 @@ async def write(
     context: RequestContext,
     options: RequestOptions,
     memory_id: str | None,
-    memory: MemoryFields | None,
+    memory: MemoryInput | None,
 ) -> WriteOutcome:
     """Store the memory, or delete it (None), and note it in the audit."""
+    if isinstance(memory, MemoryPut) and memory.omitted and memory.embedding is None:
+        embedding = await _stored_embedding(context, options, str(memory_id))
+        memory = msgspec.structs.replace(memory, embedding=embedding)
     request = _write_request(context, options, memory_id, memory)
     outcome = await context.app.engine.write(request)
     audit.note(attempt_of(context, outcome.memory_id), status_of(outcome))
     return outcome
+
+
+async def _stored_embedding(
+    context: RequestContext, options: RequestOptions, memory_id: str
+) -> Embedding | None:
+    """Return the embedding that a view left out and its PUT means to keep.
+
+    A quorum is asked: from one replica that is behind, an older embedding or none would be stored
+    as if it were the newest. Without a record there is nothing to keep, and the PUT is refused.
+
+    Raises:
+        ProblemError: always with outcome `not-applied`.
+    """
+    strong = RequestOptions(options.session, Model.STRONG)
+    try:
+        outcome = await read(context, strong, memory_id)
+    except ProblemError as error:
+        certain = PROBLEMS[error.code].outcome in ("not-applied", "either")
+        code = error.code if certain else "quorum-unavailable"  # the rest is about reads only
+        raise ProblemError(
+            code, error.detail, outcome="not-applied", retry_after_ms=error.retry_after_ms
+        ) from error
+    absence = absence_of(context, outcome)
+    if absence is not None:
+        raise absence
+    return _with_embedding.decode(read_body(live(outcome).body)[1]).embedding
 
 
 def status_of(outcome: WriteOutcome) -> int:
@@ -183,11 +221,11 @@ def _write_request(
     context: RequestContext,
     options: RequestOptions,
     memory_id: str | None,
-    memory: MemoryFields | None,
+    memory: MemoryInput | None,
 ) -> WriteRequest:
     """Return the engine's request; without a memory it deletes."""
-    fields = memory or MemoryFields()
-    partition_by = fields.partition_by if isinstance(fields, MemoryCreate) else msgspec.UNSET
+    fields = memory or MemoryInput()
+    partition_by = fields.partition_by if isinstance(fields, MemoryCreate) else None
     return WriteRequest(
         namespace=context.namespace,
         memory_id=memory_id,
@@ -196,11 +234,11 @@ def _write_request(
         session=options.session,
         deadline=context.deadline,
         model=options.model,
-        tags=tuple(fields.tags),
-        agent_id=fields.agent_id or None,
-        partition_by=partition_by or None,
-        ttl_seconds=fields.ttl_seconds or None,
-        pinned=fields.pinned,
+        tags=tuple(fields.tags or ()),
+        agent_id=fields.agent_id,
+        partition_by=partition_by,
+        ttl_seconds=fields.ttl_seconds,
+        pinned=fields.pinned or False,
         idempotency_key=options.idempotency_key,
     )
 

@@ -75,7 +75,10 @@ def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
         return None
     tokens = [token.strip() for value in values for token in value.split(",")]
     if len(tokens) > SESSION_TOKENS_MAX:
-        _reject_unsupported("Spine-Session", f"may hold {SESSION_TOKENS_MAX} tokens")
+        _reject_unsupported(
+            "Spine-Session",
+            f"may hold {SESSION_TOKENS_MAX} tokens; POST /v1/session:merge makes one of several",
+        )
     return merge_tokens(tokens, keys)
 
 

@@ -5,10 +5,14 @@ Source: api.md §1.2, §2 and §3.3.
 
 from typing import Final
 
-BODY_BYTES_MAX: Final = 256 * 1024  # one memory: content, metadata and an embedding of 4096 floats
+# One memory with every field at its limit, also when each character comes as an escape: `\u00e9`
+# is three times, a control character six times its UTF-8.
+BODY_BYTES_MAX: Final = 1024 * 1024
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 ADMIN_BYTES_MAX: Final = 4 * 1024 * 1024  # a topology document of thousands of nodes
-HEADER_BYTES_MAX: Final = 8 * 1024  # each header, and the URL
+QUERY_BYTES_MAX: Final = 4 * 1024 * 1024  # the largest filter: 64 lists of 200 ids
+HEADER_BYTES_MAX: Final = 8 * 1024  # each header line, and the URL
+HEADERS_MAX: Final = 128
 
 CONTENT_BYTES_MAX: Final = 64 * 1024
 METADATA_BYTES_MAX: Final = 64 * 1024
@@ -20,7 +24,8 @@ TTL_SECONDS_MAX: Final = 315_360_000  # ten years
 VECTOR_MAX: Final = 4096
 SOURCES_MAX: Final = 64  # derived_from
 JSON_DEPTH_MAX: Final = 32  # of what is no metadata: a filter
-INTEGER_MAX: Final = 2**63 - 1  # msgspec decodes beyond it, other readers of JSON do not
+INTEGER_MIN: Final = -(2**63)  # msgspec decodes beyond 64 bits, other readers of JSON do not
+INTEGER_MAX: Final = 2**63 - 1
 
 BATCH_OPERATIONS_MAX: Final = 500
 BATCH_AT_ONCE: Final = 64  # fills a group commit, leaves the engine room for other requests
@@ -32,8 +37,7 @@ TIMEOUT_MS_MIN: Final = 10
 TIMEOUT_MS_MAX: Final = 30_000
 TIMEOUT_MS: Final = 2_000
 SESSION_CHARS_MAX: Final = 600
-SESSION_TOKENS_MAX: Final = 4  # in one header
-SESSIONS_MERGED_MAX: Final = 16
+SESSION_TOKENS_MAX: Final = 16  # of one request, in one header or several, or merged by one call
 IN_FLIGHT_MAX: Final = (
     2048  # client requests at once; beyond it `overloaded`, before memory runs out
 )
@@ -41,8 +45,10 @@ IN_FLIGHT_MAX: Final = (
 PUBLISHED: Final[dict[str, int]] = {
     "body_bytes": BODY_BYTES_MAX,
     "batch_bytes": BATCH_BYTES_MAX,
+    "query_bytes": QUERY_BYTES_MAX,
     "batch_operations": BATCH_OPERATIONS_MAX,
     "header_bytes": HEADER_BYTES_MAX,
+    "headers": HEADERS_MAX,
     "content_bytes": CONTENT_BYTES_MAX,
     "metadata_bytes": METADATA_BYTES_MAX,
     "metadata_depth": METADATA_DEPTH_MAX,
@@ -53,7 +59,9 @@ PUBLISHED: Final[dict[str, int]] = {
     "vector": VECTOR_MAX,
     "derived_from": SOURCES_MAX,
     "page_size": PAGE_SIZE_MAX,
+    "page_token_chars": PAGE_TOKEN_CHARS_MAX,
     "timeout_ms": TIMEOUT_MS_MAX,
     "session_chars": SESSION_CHARS_MAX,
+    "session_tokens": SESSION_TOKENS_MAX,
     "in_flight": IN_FLIGHT_MAX,
 }

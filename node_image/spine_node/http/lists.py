@@ -1,9 +1,10 @@
-"""`GET {m}`: one page of the memories that match a filter."""
+"""`GET {m}` and `POST {m}:query`: one page of the memories that match a filter."""
 
 import hashlib
-from typing import Any, Literal, cast
+from typing import Any, cast, get_args
 
 import msgspec
+from msgspec import UNSET, Raw
 
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.filters import EMPTY, Filter, canonical, parse_filter
@@ -14,20 +15,43 @@ from spine_node.http.limits import (
     PAGE_SIZE,
     PAGE_SIZE_MAX,
     PAGE_TOKEN_CHARS_MAX,
+    QUERY_BYTES_MAX,
 )
 from spine_node.http.messages import Response
 from spine_node.http.queries import choice, includes, integer
 from spine_node.http.render import JSON, common_headers, encode_json, memory_json
 from spine_node.http.request_context import RequestContext
+from spine_node.http.schema import Order, Query, Scope, json_of
 from spine_node.ports import ListOutcome, ListRequest
 
 _json = msgspec.json.Decoder()
+_query = msgspec.json.Decoder(Query)
 
 
 async def list_memories(context: RequestContext) -> Response:
+    """`GET {m}`: the parameters are in the URL, 8 KiB in all."""
+    query = context.query
+    text = query.get("filter")
+    asked = Query(
+        filter=UNSET if text is None else Raw(text.encode()),
+        scope=cast("Scope", choice(query, "scope", get_args(Scope), "exact")),
+        order=cast("Order", choice(query, "order", get_args(Order), "-created_at")),
+        page_size=integer(query, "page_size", PAGE_SIZE, (1, PAGE_SIZE_MAX)),
+        page_token=_page_token(query.get("page_token")),
+        include=["embedding"] if includes(query, "embedding") else None,
+    )
+    return await _page_of(context, asked)
+
+
+async def query_memories(context: RequestContext) -> Response:
+    """`POST {m}:query`: the same parameters as a body, where a filter may be long."""
+    return await _page_of(context, decode(_query, await data.json_body(context, QUERY_BYTES_MAX)))
+
+
+async def _page_of(context: RequestContext, query: Query) -> Response:
     """Answer a page; slots that did not answer are counted in `coverage`."""
-    embedding = includes(context.query, "embedding")
-    outcome = await context.app.engine.list(_request(context))
+    embedding = bool(query.include)
+    outcome = await context.app.engine.list(_request(context, query))
     headers = common_headers(context.app, outcome.session, outcome.model)
     headers["Content-Type"] = JSON
     headers["Spine-Index-Lag-Ms"] = str(outcome.index_lag_ms)
@@ -36,16 +60,16 @@ async def list_memories(context: RequestContext) -> Response:
     return Response(200, headers, encode_json(_page(outcome, embedding=embedding)))
 
 
-def filter_of(text: str | None) -> Filter:
-    """Return the filter of a query parameter; without one everything matches.
+def filter_of(json: bytes | None) -> Filter:
+    """Return the filter that the JSON means; without one everything matches.
 
     Raises:
         ProblemError: `invalid-request` (no JSON), `invalid-filter`.
     """
-    if text is None:
+    if json is None:
         return EMPTY
     try:
-        value = decode(_json, text.encode(), what="the filter")
+        value = decode(_json, json, what="the filter")
         if isinstance(value, dict):
             check_json(value, JSON_DEPTH_MAX)  # SQLite cannot compare with larger integers
     except InvalidInputError as error:
@@ -54,20 +78,17 @@ def filter_of(text: str | None) -> Filter:
     return parse_filter(value)
 
 
-def _request(context: RequestContext) -> ListRequest:
-    query = context.query
+def _request(context: RequestContext, query: Query) -> ListRequest:
     options = data.options_of(context)
-    where = filter_of(query.get("filter"))
-    scope = choice(query, "scope", ("exact", "subtree"), "exact")
-    order = choice(query, "order", ("-created_at", "created_at", "id"), "-created_at")
+    where = filter_of(json_of(query.filter))
     return ListRequest(
         namespace=context.namespace,
-        scope=cast("Literal['exact', 'subtree']", scope),
+        scope=query.scope or "exact",
         filter=where,
         filter_hash=hashlib.sha256(canonical(where)).digest(),
-        order=cast("Literal['-created_at', 'created_at', 'id']", order),
-        page_size=integer(query, "page_size", PAGE_SIZE, (1, PAGE_SIZE_MAX)),
-        page_token=_page_token(query.get("page_token")),
+        order=query.order or "-created_at",
+        page_size=query.page_size or PAGE_SIZE,
+        page_token=query.page_token,
         session=options.session,
         deadline=context.deadline,
         model=options.model,

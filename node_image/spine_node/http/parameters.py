@@ -48,7 +48,7 @@ ID = Parameter("id", "path", _IDS)
 KEY = Parameter("key", "path", _IDS)
 
 CONSISTENCY = Parameter("Spine-Consistency", "header", {"enum": _MODELS})
-SESSION = Parameter("Spine-Session", "header", _token(2500))
+SESSION = Parameter("Spine-Session", "header", _token(limits.HEADER_BYTES_MAX))
 TIMEOUT = Parameter(
     "Spine-Timeout-Ms",
     "header",
@@ -60,7 +60,9 @@ TIMEOUT = Parameter(
     },
 )
 REQUEST_ID = Parameter(
-    "Spine-Request-Id", "header", {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}
+    "Spine-Request-Id",
+    "header",
+    {"type": "string", "description": "one that is not [A-Za-z0-9._-]{1,64} is replaced"},
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key", "header", {"type": "string", "pattern": "^[!-~]{1,128}$"}

@@ -17,6 +17,7 @@ JSON = "application/json"
 
 _EMBEDDING = b',"embedding":'
 _LAST_BUT_EMBEDDING = b',"derived_from":['
+_OMITTED = b',"omitted":["embedding"]}'
 _PREFIX = (
     b'{"id":"%b","namespace":"%b","version":"%b","created_at":%b,"updated_at":%b,"expires_at":%b,'
     b'"writer":%b,'
@@ -27,7 +28,7 @@ encode_json = msgspec.json.Encoder().encode
 
 
 def memory_json(namespace: str, memory_id: str, record: Record, *, embedding: bool) -> bytes:
-    """Return the JSON of a live record; the embedding only if it is asked for."""
+    """Return the JSON of a live record; without its embedding it says so in `omitted`."""
     server, kept = read_body(record.body)
     facts = (
         memory_id.encode(),
@@ -45,13 +46,15 @@ def memory_json(namespace: str, memory_id: str, record: Record, *, embedding: bo
 
 
 def without_embedding(kept: bytes) -> bytes:
-    """Return the kept JSON without its embedding.
+    """Return the kept JSON with the name of its embedding in the place of the embedding.
+
+    A client that writes the view back sends `omitted` too, and the embedding stays (`data.write`).
 
     An unescaped quote stands only where a name or string begins or ends, so these bytes are never
     inside a text; and the last `derived_from` is ours, for metadata stands before it.
     """
     start = kept.find(_EMBEDDING, kept.rfind(_LAST_BUT_EMBEDDING))
-    return kept if start < 0 else kept[:start] + b"}"
+    return kept if start < 0 else kept[:start] + _OMITTED
 
 
 def common_headers(app: AppContext, session: Session, model: Model) -> dict[str, str]:

@@ -85,6 +85,18 @@ _DATA = (
         answers=_answers({200: "MemoryPage"}),
     ),
     Route(
+        method="POST",
+        path=_MEMORIES + ":query",
+        name="queryMemories",
+        handler=lists.query_memories,
+        scope=Scope.READ,
+        tag="memories",
+        summary="List by a filter that does not fit a URL",
+        parameters=_ALWAYS,
+        body=schema.Query,
+        answers=_answers({200: "MemoryPage"}, 413, 415),
+    ),
+    Route(
         method="GET",
         path=_MEMORIES + "/{id}",
         name="getMemory",

@@ -17,6 +17,8 @@ ID_PATTERN = r"^(?!\.{1,2}$)([A-Za-z0-9._:@-]+~)?[A-Za-z0-9._:@-]+$"
 TAG_PATTERN = r"^[^\s\x00-\x1f\x7f]+$"
 NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 
+DEFAULT_IMPORTANCE = 0.5
+
 
 def _text(chars_max: int, pattern: str, *, chars_min: int | None = 1) -> Meta:
     """Return the description of a short text; `bodies` applies the pattern to the very end."""
@@ -43,13 +45,25 @@ Importance = Annotated[float, Meta(ge=0, le=1)]
 TtlSeconds = Annotated[int, Meta(ge=1, le=limits.TTL_SECONDS_MAX)]
 Vector = Annotated[list[float], Meta(min_length=1, max_length=limits.VECTOR_MAX)]
 Sources = Annotated[list[MemoryId], Meta(max_length=limits.SOURCES_MAX)]
+ObjectLater = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})] | UnsetType
+Omitted = Literal["embedding"]
 Ignored = Meta(description="ignored, so that what GET gave can be PUT back")
+LeftOut = Meta(description="the record has these fields, and this view leaves them out")
+Keeps = Meta(
+    description="the stored values of these fields are kept, unless the body gives new ones"
+)
+
+
+def json_of(value: Raw | UnsetType) -> bytes | None:
+    """Return JSON that is decoded later, None without one: null is the same as absent."""
+    text = b"null" if value is UNSET else bytes(value)
+    return None if text == b"null" else text
 
 
 class Embedding(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A vector of the caller, and the model that made it."""
 
-    model: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    model: Annotated[str, Meta(max_length=128)] | None = None
     vector: Vector
 
 
@@ -60,8 +74,8 @@ class Guard(Struct, kw_only=True):
     fence: Annotated[int, Meta(ge=1)]
 
 
-class MemoryFields(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a client says about a memory, in the order in which it is kept.
+class MemoryFields(Struct, kw_only=True):
+    """What a client said about a memory, in the order in which it is kept.
 
     `metadata` stands early and `embedding` last: `render` finds the embedding by that.
     """
@@ -72,33 +86,50 @@ class MemoryFields(Struct, forbid_unknown_fields=True, kw_only=True):
     agent_id: Name | UnsetType = UNSET
     user_id: Name | UnsetType = UNSET
     thread_id: Name | UnsetType = UNSET
-    importance: Importance = 0.5
+    importance: Importance = DEFAULT_IMPORTANCE
     pinned: bool = False
     ttl_seconds: TtlSeconds | UnsetType = UNSET
     derived_from: Sources = []
     embedding: Embedding | UnsetType = UNSET
 
 
-class MemoryCreate(MemoryFields, forbid_unknown_fields=True, kw_only=True):
+class MemoryInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The fields of a memory in a request; null is the same as absent, as many JSON writers mean it."""
+
+    content: Content | None = None
+    metadata: Metadata | None = None
+    tags: Tags | None = None
+    agent_id: Name | None = None
+    user_id: Name | None = None
+    thread_id: Name | None = None
+    importance: Importance | None = None
+    pinned: bool | None = None
+    ttl_seconds: TtlSeconds | None = None
+    derived_from: Sources | None = None
+    embedding: Embedding | None = None
+
+
+class MemoryCreate(MemoryInput, forbid_unknown_fields=True, kw_only=True):
     """Content or a non-empty metadata must be present."""
 
-    partition_by: Name | UnsetType = UNSET
+    partition_by: Name | None = None
 
 
-class MemoryPut(MemoryFields, forbid_unknown_fields=True, kw_only=True):
+class MemoryPut(MemoryInput, forbid_unknown_fields=True, kw_only=True):
     """Content or a non-empty metadata must be present; id and namespace agree with the path."""
 
-    id: MemoryId | UnsetType = UNSET
-    namespace: Namespace | UnsetType = UNSET
-    version: Annotated[str, Ignored] | UnsetType = UNSET
-    created_at: Annotated[str, Ignored] | UnsetType = UNSET
-    updated_at: Annotated[str, Ignored] | UnsetType = UNSET
-    expires_at: Annotated[str | None, Ignored] | UnsetType = UNSET
-    writer: Annotated[str, Ignored] | UnsetType = UNSET
-    guard: Annotated[dict[str, Any] | None, Ignored] | UnsetType = UNSET
+    id: MemoryId | None = None
+    namespace: Namespace | None = None
+    omitted: Annotated[list[Omitted], Keeps] | None = None
+    version: Annotated[str, Ignored] | None = None
+    created_at: Annotated[str, Ignored] | None = None
+    updated_at: Annotated[str, Ignored] | None = None
+    expires_at: Annotated[str, Ignored] | None = None
+    writer: Annotated[str, Ignored] | None = None
+    guard: Annotated[dict[str, Any], Ignored] | None = None
 
 
-class Memory(MemoryFields, forbid_unknown_fields=False, kw_only=True):
+class Memory(MemoryFields, kw_only=True):
     """A memory as it is answered."""
 
     id: MemoryId
@@ -114,6 +145,7 @@ class Memory(MemoryFields, forbid_unknown_fields=False, kw_only=True):
     expires_at: datetime | UnsetType | None = UNSET
     writer: str | UnsetType = UNSET
     guard: Guard | UnsetType | None = UNSET
+    omitted: Annotated[list[Omitted], LeftOut] | UnsetType = UNSET
 
 
 class PageCoverage(Struct, kw_only=True):
@@ -135,11 +167,11 @@ class Operation(Struct, forbid_unknown_fields=True, kw_only=True):
     """One operation of a batch."""
 
     op: Literal["put", "create", "patch", "delete", "get"]
-    id: MemoryId | UnsetType = UNSET
-    body: Annotated[Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
-    if_match: Annotated[str, Meta(max_length=34)] | UnsetType = UNSET
-    if_none_match: Literal["*"] | UnsetType = UNSET
-    fence: Guard | UnsetType = UNSET
+    id: MemoryId | None = None
+    body: ObjectLater = UNSET
+    if_match: Annotated[str, Meta(max_length=34)] | None = None
+    if_none_match: Literal["*"] | None = None
+    fence: Guard | None = None
 
 
 class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -148,6 +180,19 @@ class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
     operations: Annotated[
         list[Operation], Meta(min_length=1, max_length=limits.BATCH_OPERATIONS_MAX)
     ]
+
+
+class Query(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The parameters of a list as a body, for filters that do not fit a URL."""
+
+    filter: ObjectLater = UNSET
+    scope: Scope | None = None
+    order: Order | None = None
+    page_size: Annotated[int, Meta(ge=1, le=limits.PAGE_SIZE_MAX)] | None = None
+    page_token: (
+        Annotated[str, Meta(min_length=1, max_length=limits.PAGE_TOKEN_CHARS_MAX)] | None
+    ) = None
+    include: list[Omitted] | None = None
 
 
 class FieldError(Struct, kw_only=True):
@@ -207,7 +252,7 @@ class SessionMerge(Struct, forbid_unknown_fields=True, kw_only=True):
 
     tokens: Annotated[
         list[Annotated[str, Meta(max_length=limits.SESSION_CHARS_MAX)]],
-        Meta(min_length=1, max_length=limits.SESSIONS_MERGED_MAX),
+        Meta(min_length=1, max_length=limits.SESSION_TOKENS_MAX),
     ]
 
 

@@ -5,6 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from spine_core.records.encoding import split_body
+from spine_node.http.bodies import kept_json
+from spine_node.http.schema import MemoryInput
 from unit.http.harness import MEMORIES, HttpHarness
 
 GOOD = {"content": "x"}
@@ -69,7 +72,7 @@ async def test_json_that_is_no_object_is_422(harness: HttpHarness, body: bytes) 
         ({"metadata": []}, "metadata"),
         ({"metadata": {"a": "x" * 65_536}}, "metadata"),
         ({"metadata": {"a": {"b": [0, 2**63]}}}, "metadata.a.b[1]"),
-        ({"metadata": {"a": -(2**63)}}, "metadata.a"),
+        ({"metadata": {"a": -(2**63) - 1}}, "metadata.a"),
         ({"metadata": {"a": 10**4000}}, "metadata.a"),
         ({"tags": ["a", "a"]}, "tags"),
         ({"tags": [""]}, "tags[0]"),
@@ -84,7 +87,6 @@ async def test_json_that_is_no_object_is_422(harness: HttpHarness, body: bytes) 
         ({"agent_id": "a\x00b"}, "agent_id"),
         ({"agent_id": "a\n"}, "agent_id"),
         ({"agent_id": "x" * 129}, "agent_id"),
-        ({"agent_id": None}, "agent_id"),
         ({"user_id": "a\x85b"}, "user_id"),
         ({"thread_id": "a\u2028b"}, "thread_id"),
         ({"partition_by": "\x1b"}, "partition_by"),
@@ -147,7 +149,7 @@ async def test_deep_nesting_is_422_and_no_crash(harness: HttpHarness) -> None:
         {"content": "x" * 65_536},
         {"content": "é" * 32_768},
         {"metadata": {"a": "x" * (65_536 - len('{"a":""}'))}},
-        {"metadata": {"a": 2**63 - 1, "b": -(2**63) + 1}},
+        {"metadata": {"a": 2**63 - 1, "b": -(2**63)}},
         {"content": "null byte \x00 in a text"},
         {"content": "x", "tags": ["é" * 64], "agent_id": "a b", "importance": 1},
         {"content": "x", "derived_from": ["p~n", "..."], "ttl_seconds": 315_360_000},
@@ -158,6 +160,51 @@ async def test_the_limits_themselves_are_allowed(
     harness: HttpHarness, good: dict[str, Any]
 ) -> None:
     assert (await harness.ask("POST", MEMORIES, good)).status == 201
+
+
+NULLS = dict.fromkeys(
+    [
+        "tags", "agent_id", "user_id", "thread_id", "importance", "pinned", "ttl_seconds",
+        "derived_from", "embedding",
+    ]
+)  # fmt: skip
+SERVER_NULLS = dict.fromkeys(
+    [
+        "id", "namespace", "omitted", "version", "created_at", "updated_at", "expires_at", "writer",
+        "guard",
+    ]
+)  # fmt: skip
+
+
+async def test_null_is_the_same_as_absent_in_every_optional_field(harness: HttpHarness) -> None:
+    embedding = {"vector": [1.0], "model": None}
+    bodies = [
+        ("POST", MEMORIES, {"content": "x", "metadata": None, "partition_by": None} | NULLS),
+        ("POST", MEMORIES, {"content": None, "metadata": {"a": None}} | NULLS),
+        ("PUT", f"{MEMORIES}/n", {"content": "x", "metadata": None} | NULLS | SERVER_NULLS),
+        ("PUT", f"{MEMORIES}/m", GOOD | {"embedding": embedding}),
+    ]
+    for method, path, body in bodies:
+        answer = await harness.ask(method, path, body)
+        assert answer.status == 201, answer.body
+    stored = [msgspec.json.decode(split_body(r.body)[1]) for r in harness.engine.records.values()]
+    absent = msgspec.json.decode(kept_json(MemoryInput(content="x")))
+    assert stored[0] == absent == stored[2]
+    assert stored[1]["metadata"] == {"a": None}
+    assert stored[3]["embedding"] == {"vector": [1.0]}
+
+
+async def test_null_is_the_same_as_absent_in_a_batch_and_a_query(harness: HttpHarness) -> None:
+    nulls = dict.fromkeys(["if_match", "if_none_match", "fence"])
+    operations = [
+        {"op": "create", "id": None, "body": GOOD} | nulls,
+        {"op": "delete", "id": "n", "body": None} | nulls,
+    ]
+    batch = await harness.ask("POST", f"{MEMORIES}:batch", {"operations": operations})
+    assert [result["status"] for result in batch.json["results"]] == [201, 204]
+    names = ["filter", "scope", "order", "page_size", "page_token", "include"]
+    answer = await harness.ask("POST", f"{MEMORIES}:query", dict.fromkeys(names))
+    assert (answer.status, len(answer.json["items"])) == (200, 1)
 
 
 async def test_of_a_name_given_twice_the_last_one_wins(harness: HttpHarness) -> None:
@@ -207,7 +254,7 @@ async def test_a_put_ignores_what_only_the_server_says(harness: HttpHarness) -> 
         ({"Spine-Session": "x"}, 400),
         ({"Spine-Session": ""}, 400),
         ({"Spine-Session": "x" * 601}, 400),
-        ({"Spine-Session": "a,b,c,d,e"}, 400),
+        ({"Spine-Session": ",".join("a" * 17)}, 400),
         ({"Idempotency-Key": ""}, 400),
         ({"Idempotency-Key": "a b"}, 400),
         ({"Idempotency-Key": "x" * 129}, 400),
@@ -290,7 +337,7 @@ async def test_a_wrong_path_or_query_is_refused(
 
 async def test_a_body_beyond_its_limit_is_413(harness: HttpHarness) -> None:
     filling = msgspec.json.encode({"content": "x", "embedding": {"vector": [0] * 4096}})
-    padded = filling + b" " * (256 * 1024 - len(filling))
+    padded = filling + b" " * (1024 * 1024 - len(filling))
     assert (await harness.ask("POST", MEMORIES, padded)).status == 201
     answer = await harness.ask("POST", MEMORIES, padded + b" ")
     assert (answer.status, answer.code) == (413, "too-large")

@@ -61,7 +61,7 @@ async def test_one_failure_leaves_the_others_alone(harness: HttpHarness) -> None
         {"op": "put", "id": "d", "body": {"contents": "typo"}},
         {"op": "put", "id": "e", "body": {"metadata": {"x": 2**70}}},
         {"op": "put", "id": "bad id", "body": {"content": "x"}},
-        {"op": "put", "id": "f", "body": {"content": "x" * (300 * 1024)}},
+        {"op": "put", "id": "f", "body": {"content": "x" * (1100 * 1024)}},
         put("z"),
     )
     results = answer.json["results"]

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from spine_core.errors import ProblemError
+from spine_core.records.consistency import Model
 from spine_core.records.encoding import split_body
 from spine_core.records.sessions import Session, open_session, seal
 from spine_core.scalars import Hlc
@@ -119,7 +120,82 @@ async def test_an_embedding_is_answered_only_when_it_is_asked_for(harness: HttpH
     including = await harness.ask("GET", f"{MEMORIES}/full?include=embedding")
     assert put.json == without.json
     assert "embedding" not in without.json
-    assert including.json == {**without.json, "embedding": embedding}
+    assert without.json["omitted"] == ["embedding"]
+    shown = without.json
+    del shown["omitted"]
+    assert including.json == {**shown, "embedding": embedding}
+
+
+@pytest.mark.parametrize("view", ["", "?include=embedding"])
+async def test_one_field_of_any_view_can_be_replaced_without_losing_another(
+    harness: HttpHarness, view: str
+) -> None:
+    everything = {**FULL, "embedding": {"model": "m", "vector": [0.1, -1e-7, 3.0]}}
+    await harness.ask("PUT", f"{MEMORIES}/full", everything)
+    got = await harness.ask("GET", f"{MEMORIES}/full{view}")
+    back = await harness.ask("PUT", f"{MEMORIES}/full", {**got.json, "content": "new"})
+    assert back.status == 200
+    assert kept(harness, "full") == {**everything, "content": "new"}
+
+
+async def test_a_new_embedding_goes_before_the_kept_one(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "embedding": {"vector": [1.0]}})
+    got = await harness.ask("GET", f"{MEMORIES}/n")
+    await harness.ask("PUT", f"{MEMORIES}/n", {**got.json, "embedding": {"vector": [2.0]}})
+    assert kept(harness, "n")["embedding"] == {"vector": [2.0]}
+
+
+async def test_a_body_that_is_no_view_replaces_the_whole_memory(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "embedding": {"vector": [1.0]}})
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "y"})
+    assert "embedding" not in kept(harness, "n")
+
+
+async def test_what_a_view_left_out_is_read_from_a_quorum(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "embedding": {"vector": [1.0]}})
+    got = await harness.ask("GET", f"{MEMORIES}/n")
+    await harness.ask("PUT", f"{MEMORIES}/n", got.json)
+    read = harness.engine.seen[-2]
+    assert isinstance(read, ReadRequest)
+    assert read.model is Model.STRONG
+
+
+async def test_a_partial_view_of_a_deleted_memory_does_not_bring_it_back(
+    harness: HttpHarness,
+) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "embedding": {"vector": [1.0]}})
+    got = await harness.ask("GET", f"{MEMORIES}/n")
+    await harness.ask("DELETE", f"{MEMORIES}/n")
+    back = await harness.ask("PUT", f"{MEMORIES}/n", got.json)
+    assert (back.status, back.code, back.json["outcome"]) == (410, "gone", "not-applied")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (ProblemError("quorum-unavailable", "1 of 2"), "quorum-unavailable"),
+        (ProblemError("session-unsatisfied", "behind"), "quorum-unavailable"),
+        (ProblemError("overloaded", "busy", retry_after_ms=7), "overloaded"),
+    ],
+)
+async def test_a_view_that_cannot_be_completed_is_not_applied(
+    harness: HttpHarness, failure: ProblemError, code: str
+) -> None:
+    harness.engine.failure = failure
+    answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "omitted": ["embedding"]})
+    assert (answer.code, answer.json["outcome"]) == (code, "not-applied")
+    assert harness.engine.records == {}
+
+
+async def test_a_page_of_a_list_can_be_written_back_by_a_batch(harness: HttpHarness) -> None:
+    body = {"content": "x", "embedding": {"vector": [1.0]}}
+    await harness.ask("PUT", f"{MEMORIES}/n", body)
+    (item,) = (await harness.ask("GET", MEMORIES)).json["items"]
+    put = {"op": "put", "id": "n", "body": {**item, "pinned": True}}
+    answer = await harness.ask("POST", f"{MEMORIES}:batch", {"operations": [put]})
+    assert answer.json["failed"] == 0
+    assert kept(harness, "n")["embedding"] == {"vector": [1.0]}
+    assert kept(harness, "n")["pinned"] is True
 
 
 @pytest.mark.parametrize(
@@ -134,7 +210,8 @@ async def test_an_embedding_is_answered_only_when_it_is_asked_for(harness: HttpH
 def test_the_embedding_is_found_whatever_the_metadata_looks_like(metadata: Any) -> None:
     plain = {"content": "c", "metadata": metadata, "derived_from": ["y"]}
     carrying = plain | {"embedding": {"vector": [1.5]}}
-    assert json.loads(without_embedding(msgspec.json.encode(carrying))) == plain
+    shown = json.loads(without_embedding(msgspec.json.encode(carrying)))
+    assert shown == plain | {"omitted": ["embedding"]}
     assert json.loads(without_embedding(msgspec.json.encode(plain))) == plain
 
 

@@ -1,5 +1,6 @@
 """Lists: what of the query reaches the engine, and how a page is answered."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -76,6 +77,43 @@ async def test_a_subtree_is_listed_with_each_namespace(harness: HttpHarness) -> 
     assert [item["namespace"] for item in items] == ["acme.support.eu"]
 
 
+async def test_a_query_by_body_asks_the_same_as_a_list_by_url(harness: HttpHarness) -> None:
+    where = {"agent_id": {"$in": ["a", "b"]}}
+    query = {"scope": "subtree", "order": "id", "page_size": 7, "page_token": "0"}
+    await ask(harness, filter=json.dumps(where), include="embedding", **query)
+    by_url = last_request(harness)
+    body = {"filter": where, "include": ["embedding"], **query}
+    answer = await harness.ask("POST", f"{MEMORIES}:query", body)
+    assert answer.status == 200
+    assert replace(last_request(harness), deadline=by_url.deadline) == by_url
+    await harness.ask("POST", f"{MEMORIES}:query", {})
+    by_body = last_request(harness)
+    await harness.ask("GET", MEMORIES)
+    assert replace(by_body, deadline=last_request(harness).deadline) == last_request(harness)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "invalid-request"),
+        ({"filter": []}, 422, "invalid-filter"),
+        ({"filter": {"$where": 1}}, 422, "invalid-filter"),
+        ({"filter": {"importance": 2**63}}, 422, "invalid-filter"),
+        ({"scope": "all"}, 422, "validation-failed"),
+        ({"page_size": 501}, 422, "validation-failed"),
+        ({"page_token": ""}, 422, "validation-failed"),
+        ({"limit": 5}, 422, "validation-failed"),
+    ],
+)
+async def test_a_wrong_query_by_body_is_refused(
+    harness: HttpHarness, body: Any, status: int, code: str
+) -> None:
+    answer = await harness.ask("POST", f"{MEMORIES}:query", body)
+    assert (answer.status, answer.code) == (status, code)
+    assert "outcome" not in answer.json  # it is a read
+    assert harness.engine.seen == []
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -85,7 +123,7 @@ async def test_a_subtree_is_listed_with_each_namespace(harness: HttpHarness) -> 
         ({"filter": '{"metadata.a":{"$eq":' + "[" * 31 + "]" * 31 + "}}"}, 422, "invalid-filter"),
         ({"filter": f'{{"importance":{10**30}}}'}, 422, "invalid-filter"),
         ({"filter": f'{{"metadata.a":{{"$gt":{10**400}}}}}'}, 422, "invalid-filter"),
-        ({"filter": f'{{"metadata.a":{{"$in":[{-(2**63)}]}}}}'}, 422, "invalid-filter"),
+        ({"filter": f'{{"metadata.a":{{"$in":[{-(2**63) - 1}]}}}}'}, 422, "invalid-filter"),
         ({"filter": '{"importance":{"$lt":1e999}}'}, 422, "invalid-filter"),
         ({"filter": '{"$where":1}'}, 422, "invalid-filter"),
         ({"filter": '{"colour":"red"}'}, 422, "invalid-filter"),
