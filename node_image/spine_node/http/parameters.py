@@ -75,7 +75,9 @@ FENCE = Parameter(
     {"type": "string", "pattern": "^[A-Za-z0-9._:@~-]{1,200}=[0-9]{1,18}$"},
 )
 PREFER = Parameter(
-    "Prefer", "header", {"type": "string", "enum": ["return=representation", "return=minimal"]}
+    "Prefer",
+    "header",
+    {"type": "string", "description": "as RFC 7240 has it: what is not known is ignored"},
 )
 
 UNGUARD = Parameter("unguard", "query", {"type": "boolean", "default": False})
