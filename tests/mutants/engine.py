@@ -166,22 +166,27 @@ MUTANTS = [
     ),
     _engine(
         "cluster/replica_client",
+        "if view is self._membership.view:",
+        "if True:",
+        f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
+    ),
+    _engine(
+        "cluster/replica_client",
         "        except CorruptRecordError as error:\n",
         "        except KeyError as error:\n",
         f"{READS}::test_a_damaged_copy_sends_the_read_elsewhere",
     ),
     _engine(
         "cluster/replica_client",
-        "            if answer is ReplicaStatus.STALE_EPOCH:\n"
-        "                self._membership.offer(unpack(reply))\n",
-        "            if answer is ReplicaStatus.STALE_EPOCH:\n                pass\n",
+        "            self._membership.offer(unpack(body))\n        elif",
+        "            pass\n        elif",
         f"{EPOCHS}::test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds",
     ),
     _engine(
         "cluster/replica_client",
-        "            elif answer is ReplicaStatus.NEED_DOCUMENT:\n"
-        "                self.push_document(store)\n",
-        "            elif answer is ReplicaStatus.NEED_DOCUMENT:\n                pass\n",
+        "        elif status == ReplicaStatus.NEED_DOCUMENT:\n"
+        "            self.push_document(store)\n",
+        "",
         f"{EPOCHS}::test_replicas_that_are_behind_get_the_document_from_the_coordinator",
     ),
     # writing: stamped above what is held, one operation through all attempts, no false "no"

@@ -1,78 +1,126 @@
-"""Mutants of the coordinator of reads: majorities, write-backs, sessions, witnesses of a miss."""
+"""Mutants of reads: majorities, write-backs, sessions, witnesses of a miss."""
 
 from mutants.mutant import Mutant
 
-READS = "tests/simulation/test_reads.py"
+_UNIT = "tests/unit/core/replication"
+_COORDINATOR = "tests/unit/engine/coordinator/test_read.py"
 
 
-def _reading(old: str, new: str, killed_by: str) -> Mutant:
+def _tally(old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(
+        file="node_image/spine_core/replication/read_tally.py",
+        old=old,
+        new=new,
+        killed_by=f"{_UNIT}/test_read_tally.py::{killed_by}",
+    )
+
+
+def _write_back(old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(
+        file="node_image/spine_core/replication/write_back_tally.py",
+        old=old,
+        new=new,
+        killed_by=f"{_UNIT}/test_write_back_tally.py::{killed_by}",
+    )
+
+
+def _coordinator(old: str, new: str, killed_by: str) -> Mutant:
     return Mutant(
         file="node_image/spine_node/engine/coordinator/read.py",
         old=old,
         new=new,
-        killed_by=f"{READS}::{killed_by}",
+        killed_by=f"{_COORDINATOR}::{killed_by}",
     )
 
 
 MUTANTS = [
-    # a majority, written back before it is shown
-    _reading(
-        "            await self._write_back(target, view, newest.raw, holders)\n",
-        "            pass\n",
-        "test_a_quorum_read_shows_nothing_that_a_later_one_misses",
+    # a majority, whose newest copy is on a write quorum before it is shown
+    _tally(
+        "if read_done(self._placement, self._slot, self._held.keys()):",
+        "if self._held:",
+        "test_what_follows_from_the_answers_of_three_replicas",
     ),
-    _reading(
-        "            if read_done(view.placement, target.slot, copies.keys()):\n"
-        "                return copies\n",
-        "            if copies:\n                return copies\n",
-        "test_without_a_session_the_latest_write_is_found_by_a_quorum",
+    _tally(
+        "newest = max(self._held.values())",
+        "newest = next(iter(self._held.values()))",
+        "test_a_quorum_read_that_ends_is_answered_only_by_a_majority_and_with_its_newest",
     ),
-    _reading(
-        "copy.version >= need if copy is not None else need == ABSENT",
-        "True",
-        "test_an_eventual_read_may_be_stale_and_no_other_is",
+    _tally(
+        "if copy is None or write_done(self._placement, self._slot, holders):",
+        "if True:",
+        "test_what_less_than_a_write_quorum_holds_is_written_back",
     ),
-    _reading(
-        "request.session.o > self._stable.of(self._view(), target.slot)",
-        "False",
-        "test_an_own_write_that_the_token_has_forgotten_is_found_by_a_quorum",
+    _tally(
+        "        if status is ReplicaStatus.OK:\n",
+        "        if True:\n",
+        "test_what_follows_from_the_answers_of_three_replicas",
     ),
-    _reading(
-        "{ReplicaStatus.OK, ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}",
-        "{ReplicaStatus.OK, ReplicaStatus.SUPERSEDED}",
-        "test_a_write_back_to_who_has_purged_the_tombstone_is_done",
-    ),
-    _reading(
-        "        if not write_done(view.placement, target.slot, holders):\n"
-        "            raise NotAnsweredError\n",
+    _coordinator(
+        "                await self._write_back(target, view, newest.raw, holders)\n",
         "",
+        "test_what_less_than_a_write_quorum_holds_is_written_back_before_it_is_shown",
+    ),
+    _coordinator(
+        "        if await collect(tally, send, left_s) is not Verdict.ACKNOWLEDGED:\n"
+        "            raise AttemptFailedError(_too_few())\n",
+        "        await collect(tally, send, left_s)\n",
         "test_what_cannot_be_written_back_is_not_shown",
     ),
-    _reading(
-        "session.saw(hlc_of(record.version)) if record else session",
-        "session",
-        "test_a_session_has_seen_what_it_was_shown",
+    _write_back(
+        "if write_done(self._placement, self._slot, self._holders):",
+        "if len(self._holders) >= self._placement.write_quorum:",
+        "test_in_a_change_the_new_replicas_need_a_quorum_of_their_own",
     ),
-    # as many replicas as the cluster, the tags of the record and a miss ask for
-    _reading(
+    _write_back(
+        "ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}",
+        "ReplicaStatus.SUPERSEDED}",
+        "test_a_replica_that_has_purged_the_tombstone_has_had_it",
+    ),
+    # one replica: at or above the own write, a floor above it, a miss with a second witness
+    _tally(
+        "if held < self._need and floor < hlc_of(self._need):",
+        "if False:",
+        "test_a_copy_below_the_own_write_is_no_answer",
+    ),
+    _tally(
+        "if held < self._need and floor < hlc_of(self._need):",
+        "if held < self._need:",
+        "test_a_floor_above_an_own_deletion_is_an_answer_to_it",
+    ),
+    _tally(
+        "if need is None and session.o <= stable:",
+        "if need is None:",
+        "test_what_a_session_may_have_forgotten_needs_a_quorum_until_every_replica_has_it",
+    ),
+    _tally(
         "MISS_WITNESSES = 2 ",
         "MISS_WITNESSES = 1 ",
         "test_a_miss_is_believed_only_if_a_second_replica_misses_too",
     ),
-    _reading(
-        "max(self._configuration().read_quorum, witnesses)",
+    _tally(
+        "max(self._enough, witnesses)",
         "witnesses",
+        "test_an_eventual_read_takes_the_newest_of_as_many_replicas_as_the_cluster_says",
+    ),
+    # what the coordinator hands to the tallies, and to the session
+    _coordinator(
+        "stable = self._stable.of(self._view(), target.slot)\n            need",
+        "stable = request.session.o\n            need",
+        "test_what_the_token_may_have_forgotten_is_read_from_a_quorum",
+    ),
+    _coordinator(
+        "need=need, read_quorum=read_quorum)",
+        "need=need)",
         "test_an_eventual_read_asks_as_many_replicas_as_the_cluster_says",
     ),
-    _reading(
+    _coordinator(
+        "session.saw(hlc_of(record.version)) if record else session",
+        "session",
+        "test_a_session_has_seen_what_it_was_shown",
+    ),
+    _coordinator(
         "if ORDER.index(asked) > ORDER.index(model):",
         "if False:",
         "test_a_record_whose_tags_ask_for_more_is_read_at_that_model",
-    ),
-    # a floor above an own deletion is an answer to it
-    _reading(
-        "if reached or (need != ABSENT and floor >= hlc_of(need)):",
-        "if reached:",
-        "test_an_own_deletion_that_is_purged_needs_no_quorum",
     ),
 ]

@@ -14,7 +14,8 @@ from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record, encode
 from spine_core.records.versions import make_version
-from spine_core.scalars import Origin, StoreNumber
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase, StoreInfo
 from spine_node.links.frames import unpack
 from spine_node.links.mesh import CallError
@@ -124,6 +125,16 @@ async def test_our_own_copy_is_not_read_under_an_older_epoch(cluster: SimulatedC
     await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
     with pytest.raises(CallError):
         await a.up.ask(a.node.replicas.get(view, StoreNumber(1), slot, place, 1.0))
+    statuses: list[ReplicaStatus] = []
+    a.node.replicas.copies(
+        view,
+        [StoreNumber(1)],
+        Slot(slot),
+        place,
+        1.0,
+        lambda _, status, *__: statuses.append(status),
+    )
+    assert statuses == [ReplicaStatus.STALE_EPOCH]
 
 
 def listing() -> QueryCall:

@@ -35,6 +35,11 @@ def read_done(placement: Placement, slot: Slot, answers: AbstractSet[StoreNumber
     return _count(asked, answers) >= majority(len(asked))
 
 
+def read_possible(placement: Placement, slot: Slot, failed: AbstractSet[StoreNumber]) -> bool:
+    """Whether a quorum read can still succeed when the failed stores never answer."""
+    return read_done(placement, slot, frozenset(placement.read_set(slot)) - failed)
+
+
 def barrier_size(placement: Placement) -> int:
     """Return how many replicas of a slot must know an epoch before the next one may come.
 

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import Record, decode
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc, StoreNumber
+from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.replica import GET, Replica
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
@@ -22,6 +24,7 @@ from spine_node.store.operations import PutReply
 
 DOCUMENT_TIMEOUT_S = 1.0
 OnPut = Callable[[StoreNumber, ReplicaStatus, Version], None]
+OnCopy = Callable[[StoreNumber, ReplicaStatus, Version, "Copy | None"], None]
 
 logger = logging.getLogger("spine.engine")
 
@@ -92,10 +95,7 @@ class ReplicaClient:
         self, view: TopologyView, store: StoreNumber, body: Body, left_s: float, on_put: OnPut
     ) -> None:
         def on_reply(answer: ReplicaStatus, reply: Body) -> None:
-            if answer is ReplicaStatus.STALE_EPOCH:
-                self._membership.offer(unpack(reply))
-            elif answer is ReplicaStatus.NEED_DOCUMENT:
-                self.push_document(store)
+            self._exchange_documents(store, answer, reply)
             held = unpack(reply) if answer is ReplicaStatus.SUPERSEDED else ABSENT
             on_put(store, answer, held)
 
@@ -121,8 +121,11 @@ class ReplicaClient:
                 raise CallError(store, ReplicaStatus.ERROR, pack(None))
             raw = raws[0]
             self._note(store, self._clock.now() - began)
+        return self._copy_in(store, raw), floor
+
+    def _copy_in(self, store: StoreNumber, raw: bytes | None) -> Copy | None:
         try:
-            return None if raw is None else Copy(raw, decode(raw, checksum)), floor
+            return None if raw is None else Copy(raw, decode(raw, checksum))
         except CorruptRecordError as error:
             logger.error("record_corrupt", extra={"store": store, "why": str(error)})
             raise CallError(store, ReplicaStatus.ERROR, pack(None)) from error
@@ -143,11 +146,62 @@ class ReplicaClient:
         try:
             return await self._mesh.ask(store, method, view.epoch, body, left_s)
         except CallError as error:
-            if error.status == ReplicaStatus.STALE_EPOCH:
-                self._membership.offer(unpack(error.body))
-            elif error.status == ReplicaStatus.NEED_DOCUMENT:
-                self.push_document(store)
+            self._exchange_documents(store, error.status, error.body)
             raise
+
+    def copies(
+        self, view: TopologyView, stores: Iterable[StoreNumber], slot: Slot, key: bytes, left_s: float,
+        on_copy: OnCopy,
+    ) -> None:  # fmt: skip
+        """Read one key of all stores at once; `on_copy(store, status, version, copy)` for each.
+
+        Without a record the status is `ok`, the version `ABSENT`; a damaged copy is an `error`.
+        """
+        body: Body | None = None
+        for store in stores:
+            if store != view.number:
+                body = body or pack([slot, [key]])
+                self._copy_there(view, store, body, left_s, on_copy)
+        if view.number is not None and view.number in stores:  # the others work meanwhile
+            if view is self._membership.view:
+                self._tell_copy(view.number, self._store.get(key), on_copy)
+            else:
+                on_copy(view.number, ReplicaStatus.STALE_EPOCH, ABSENT, None)
+
+    def _copy_there(
+        self, view: TopologyView, store: StoreNumber, body: Body, left_s: float, on_copy: OnCopy
+    ) -> None:
+        began = self._clock.now()
+
+        def on_reply(status: ReplicaStatus, reply: Body) -> None:
+            if status is not ReplicaStatus.OK:
+                self._exchange_documents(store, status, reply)
+                on_copy(store, status, ABSENT, None)
+                return
+            try:
+                (raw,), _ = GET.decode(reply)
+            except (msgspec.DecodeError, ValueError):
+                on_copy(store, ReplicaStatus.ERROR, ABSENT, None)
+                return
+            self._note(store, self._clock.now() - began)
+            self._tell_copy(store, raw, on_copy)
+
+        self._mesh.call(store, "get", view.epoch, body, left_s, on_reply)
+
+    def _tell_copy(self, store: StoreNumber, raw: bytes | None, on_copy: OnCopy) -> None:
+        try:
+            copy = self._copy_in(store, raw)
+        except CallError as error:
+            on_copy(store, ReplicaStatus(error.status), ABSENT, None)
+            return
+        on_copy(store, ReplicaStatus.OK, ABSENT if copy is None else copy.version, copy)
+
+    def _exchange_documents(self, store: StoreNumber, status: str, body: Body) -> None:
+        """Take the newer document that came with a refusal, or send ours to who lacks it."""
+        if status == ReplicaStatus.STALE_EPOCH:
+            self._membership.offer(unpack(body))
+        elif status == ReplicaStatus.NEED_DOCUMENT:
+            self.push_document(store)
 
     def push_document(self, store: StoreNumber) -> None:
         """Send our document to a peer that lacks it; nobody waits for the answer."""

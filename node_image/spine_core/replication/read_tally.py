@@ -1,0 +1,143 @@
+"""What the answers to one read amount to. Pure; copies of records are opaque here.
+
+Invariant: what `QuorumRead` finds is held by a write quorum before anybody is told of it, so no later
+quorum read can miss it (protocol.md §6). A missing answer is never a "no such record".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from spine_core.records.sessions import Session
+from spine_core.records.versions import ABSENT, Version, hlc_of
+from spine_core.replication.quorums import read_done, read_possible, write_done
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, Slot, StoreNumber
+from spine_core.topology.placement import Placement
+
+MISS_WITNESSES = 2  # replicas that must miss a record before a read says that there is none
+
+C = TypeVar("C")  # a copy of a record
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[C]):
+    """The read is answered: with the newest copy, or None where there is no record."""
+
+    copy: C | None
+    degraded: bool = False  # fewer replicas answered than it takes; the answer may be wrong
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBack(Generic[C]):
+    """The newest copy has to be on a write quorum before it is shown."""
+
+    newest: C
+    holders: frozenset[StoreNumber]  # replicas that have it, or a newer one
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Too few replicas answered; another attempt may succeed."""
+
+
+class SingleReplicaRead(Generic[C]):
+    """Read from one replica, or as many as the cluster asks for; they are asked one after the other.
+
+    An answer is good when the copy is at or above `need`, the session's own write, or when the floor
+    is above it: then what the session wrote was deleted and purged. A read without a need may take
+    a miss for an answer too, but believes it only from `MISS_WITNESSES` replicas.
+    """
+
+    __slots__ = ("_enough", "_good", "_need", "_newest", "_replicas", "_version")
+
+    def __init__(
+        self, replicas: Sequence[StoreNumber], *, need: Version = ABSENT, read_quorum: int = 1
+    ) -> None:
+        self._replicas, self._need, self._enough = replicas, need, read_quorum
+        self._good = 0
+        self._newest: C | None = None
+        self._version: Version = ABSENT  # of the newest copy
+
+    def asked(self) -> Sequence[StoreNumber]:
+        """Return the replicas, in the order to ask them."""
+        return self._replicas
+
+    def answer(self, held: Version, copy: C | None, floor: Hlc) -> None:
+        """Note what one replica holds, and the floor of the slot there."""
+        if held < self._need and floor < hlc_of(self._need):
+            return
+        self._good += 1
+        if copy is not None and held > self._version:
+            self._newest, self._version = copy, held
+
+    def verdict(self) -> Found[C] | None:
+        """Return the answer of the read, None while another replica has to be asked."""
+        believed = self._newest is not None or self._need != ABSENT
+        witnesses = 1 if believed else min(MISS_WITNESSES, len(self._replicas))
+        if self._good >= max(self._enough, witnesses):
+            return Found(self._newest)
+        return None
+
+    def expire(self) -> Found[C] | Unanswered:
+        """End the read: nobody is left to ask."""
+        if not self._good:
+            return Unanswered()
+        return self.verdict() or Found(self._newest, degraded=True)
+
+
+class QuorumRead(Generic[C]):
+    """Read from a majority of the replicas that reads ask, all at once, under one epoch."""
+
+    __slots__ = ("_copies", "_failed", "_held", "_placement", "_slot")
+
+    def __init__(self, placement: Placement, slot: Slot) -> None:
+        self._placement, self._slot = placement, slot
+        self._held: dict[StoreNumber, Version] = {}  # store → version of its copy
+        self._copies: dict[StoreNumber, C | None] = {}
+        self._failed: set[StoreNumber] = set()
+
+    def asked(self) -> Iterable[StoreNumber]:
+        """Return the stores of the read set."""
+        return self._placement.read_set(self._slot)
+
+    def answer(
+        self, store: StoreNumber, status: ReplicaStatus, held: Version, copy: C | None
+    ) -> None:
+        """Note the answer of a store: its copy with `ok`, and no word on the record without."""
+        if status is ReplicaStatus.OK:
+            self._held[store], self._copies[store] = held, copy
+        else:
+            self._failed.add(store)
+
+    def verdict(self) -> Found[C] | WriteBack[C] | Unanswered | None:
+        """Return what follows from the answers so far, None while more can change it."""
+        if read_done(self._placement, self._slot, self._held.keys()):
+            return self._found()
+        if read_possible(self._placement, self._slot, self._failed):
+            return None
+        return Unanswered()
+
+    def expire(self) -> Found[C] | WriteBack[C] | Unanswered:
+        """End the attempt now."""
+        return self.verdict() or Unanswered()
+
+    def _found(self) -> Found[C] | WriteBack[C]:
+        newest = max(self._held.values())
+        holders = frozenset(store for store, held in self._held.items() if held == newest)
+        copy = self._copies[next(iter(holders))]
+        if copy is None or write_done(self._placement, self._slot, holders):
+            return Found(copy)
+        return WriteBack(copy, holders)
+
+
+def own_write_need(session: Session, key_hash: int, stable: Hlc) -> Version | None:
+    """Return the version below which one replica may not answer a read of this session.
+
+    `ABSENT`: every replica will do. None: the token may have forgotten a write of this record, so
+    that a quorum has to be asked. `stable` is the stable time of the record's slot.
+    """
+    need = session.need(key_hash)
+    if need is None and session.o <= stable:
+        return ABSENT
+    return need

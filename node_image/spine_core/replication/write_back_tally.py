@@ -1,0 +1,51 @@
+"""What the answers to the write-back of a quorum read amount to. Pure.
+
+A read that found its newest copy on less than a write quorum puts it where it is missing before it
+shows it. A write-back changes no record: it completes a write that began earlier.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+from spine_core.records.versions import ABSENT, Version
+from spine_core.replication.quorums import write_done, write_possible
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.replication.write_tally import Verdict
+from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.placement import Placement
+
+# `late` speaks of the floor here: that replica had this version, or a newer one, and has purged it.
+_HAS_IT = frozenset({ReplicaStatus.OK, ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE})
+
+
+class WriteBackTally:
+    """Collect the answers of one write-back: one copy, one epoch."""
+
+    __slots__ = ("_failed", "_holders", "_placement", "_slot")
+
+    def __init__(self, placement: Placement, slot: Slot, holders: AbstractSet[StoreNumber]) -> None:
+        """Begin with the replicas that hold the copy, or a newer one, already."""
+        self._placement, self._slot = placement, slot
+        self._holders = set(holders)
+        self._failed: set[StoreNumber] = set()
+
+    def asked(self) -> Iterable[StoreNumber]:
+        """Return the stores of the write set that lack the copy."""
+        write_set = self._placement.write_set(self._slot)
+        return tuple(store for store in write_set if store not in self._holders)
+
+    def answer(self, store: StoreNumber, status: ReplicaStatus, _held: Version = ABSENT) -> None:
+        """Note the answer of a store."""
+        (self._holders if status in _HAS_IT else self._failed).add(store)
+
+    def verdict(self) -> Verdict | None:
+        """Return whether the copy may be shown, None while more answers can change it."""
+        if write_done(self._placement, self._slot, self._holders):
+            return Verdict.ACKNOWLEDGED
+        if write_possible(self._placement, self._slot, self._failed):
+            return None
+        return Verdict.UNAVAILABLE
+
+    def expire(self) -> Verdict:
+        """End the attempt now."""
+        return self.verdict() or Verdict.UNAVAILABLE
