@@ -128,6 +128,9 @@ class Operations(Protocol):
     def ready(self) -> str | None:
         """None when clients may come, else the reason they may not. Never needs a quorum."""
 
+    def full(self) -> bool:
+        """Writes but deletions are refused, for lack of space on this node's disk."""
+
     def started(self) -> bool:
         """Start-up has ended."""
 

@@ -156,15 +156,63 @@ MUTANTS = [
     ),
     Mutant(  # after a failed fsync nobody knows what the disk holds
         file=f"{_STORE}/committer.py",
-        old="        except (lmdb.MapFullError, lmdb.DiskError) as error:\n",
-        new="        except lmdb.Error as error:\n",
+        old="        if cause is Cause.BROKEN:\n",
+        new="        if cause is None:\n",
         killed_by=f"{_TESTS}/test_full_disk.py"
         "::test_a_disk_that_fails_ends_all_writing_and_no_reading",
     ),
-    Mutant(  # clients stop before the room that pulls need is gone
+    Mutant(  # a short write is a full disk, not a broken one
+        file=f"{_STORE}/space.py",
+        old="        self._stuck = not self._can_grow(needed_bytes)\n"
+        "        return Cause.FULL if self._stuck else Cause.PASSED\n",
+        new="        return Cause.BROKEN\n",
+        killed_by=f"{_TESTS}/test_short_writes.py"
+        "::test_writes_refused_by_a_full_disk_are_taken_again_when_it_has_space",
+    ),
+    Mutant(  # a quota of the file system is a full disk too
+        file=f"{_STORE}/space.py",
+        old="errno.EDQUOT, ",
+        new="",
+        killed_by=f"{_TESTS}/test_short_writes.py::test_every_error_that_means_no_space_is_one",
+    ),
+    Mutant(  # no fsync is believed after one that failed, on a full disk neither
+        file=f"{_STORE}/space.py",
+        old=" or not self._was_written_back()",
+        new="",
+        killed_by=f"{_TESTS}/test_short_writes.py"
+        "::test_a_disk_that_lost_what_it_was_given_is_broken_however_full_it_is",
+    ),
+    Mutant(  # a disk that fails with space left is broken
+        file=f"{_STORE}/committer.py",
+        old="        for attempt in range(ATTEMPTS):\n",
+        new="        for attempt in range(2 * ATTEMPTS):\n",
+        killed_by=f"{_TESTS}/test_short_writes.py::test_a_disk_that_has_space_and_fails_is_broken",
+    ),
+    Mutant(  # a disk that others fill is full before it is
+        file=f"{_STORE}/committer.py",
+        old="                self.disk.space(), space_in_quota(txn, self._tables, self._quota_bytes)\n",
+        new="                Space.FREE, space_in_quota(txn, self._tables, self._quota_bytes)\n",
+        killed_by=f"{_TESTS}/test_short_writes.py"
+        "::test_a_disk_filled_by_others_turns_clients_away_and_takes_them_again",
+    ),
+    Mutant(  # a disk that has space again is not full for ever
+        file=f"{_STORE}/committer.py",
+        old="        self.disk.recheck()\n",
+        new="",
+        killed_by=f"{_TESTS}/test_short_writes.py"
+        "::test_writes_refused_by_a_full_disk_are_taken_again_when_it_has_space",
+    ),
+    Mutant(  # a full node that nobody may ask cannot be emptied
+        file="node_image/spine_node/engine/upkeep/health.py",
+        old='status in {"ok", "full"}',
+        new='status == "ok"',
+        killed_by="tests/unit/engine/upkeep/test_health.py"
+        "::test_a_full_node_says_so_and_stays_ready_or_nobody_could_empty_it",
+    ),
+    Mutant(  # clients stop before the space that pulls need is gone
         file=f"{_STORE}/execution.py",
-        old="    limit = Room.LOW if client else Room.OUT\n",
-        new="    limit = Room.OUT\n",
+        old="    limit = Space.LOW if client else Space.OUT\n",
+        new="    limit = Space.OUT\n",
         killed_by=f"{_TESTS}/test_full_disk.py"
         "::test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_never",
     ),
@@ -178,7 +226,7 @@ MUTANTS = [
     Mutant(  # a batch that failed leaves nothing behind in memory
         file=f"{_STORE}/committer.py",
         old="            self.state = self._load()\n",
-        new="",
+        new="            self._load()\n",
         killed_by=f"{_TESTS}/test_full_disk.py"
         "::test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not",
     ),

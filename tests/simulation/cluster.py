@@ -12,9 +12,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar, cast
-
-import pytest
+from typing import Any, TypeVar
 
 from simulation.clock import MachineClock
 from simulation.disk import VirtualWriter
@@ -31,7 +29,10 @@ from spine_node.engine.cluster.configuration import Configuration, LiveConfigura
 from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import Node, NodeOptions
 from spine_node.links.server import LinkServer
-from spine_node.store import open_store
+from spine_node.store import StorePorts, open_store
+from spine_node.store.committer import Failpoint
+from spine_node.store.draft import Effects
+from spine_node.store.writer import Perform
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class Process:
         self.tasks: Tasks = Tasks()
         self.alive = True
         self.context: Context = copy_context()
+        self.writer: VirtualWriter  # of its store
         self.context.run(OWNER.set, self.tasks)
         self.node = self.context.run(self._made)
         running = self.create_task(self.node.run())
@@ -63,7 +65,17 @@ class Process:
     def _made(self) -> Node:
         machine = self.machine
         cluster, hlc, clock = machine.cluster, HybridClock(), machine.clock
-        store = open_store(machine.path, clock=hlc, physical_ms=clock.physical_ms)
+
+        def writer_of(perform: Perform[Effects], failpoint: Failpoint) -> VirtualWriter:
+            self.writer = VirtualWriter(cluster.writers, perform, failpoint)
+            return self.writer
+
+        store = open_store(
+            machine.path,
+            clock=hlc,
+            physical_ms=clock.physical_ms,
+            ports=StorePorts(writer=writer_of),
+        )
         return Node(
             cluster.options(machine), store, hlc, clock, partial(cluster.network.mesh_of, self)
         )
@@ -91,7 +103,7 @@ class Process:
     async def crash(self) -> None:
         """Die at this instant, with what was fsynced."""
         self.alive = False
-        cast("VirtualWriter", self.node.store._writer).crash()
+        self.writer.crash()
         while left := [task for task in self.tasks if not task.done()]:
             for task in left:
                 task.cancel()
@@ -151,6 +163,7 @@ class SimulatedCluster:
 
     def __init__(self, root: Path, seed: int, seats: str, factor: int = 3) -> None:
         self.root, self.random = root, Random(seed)
+        self.writers = Random(seed)  # how long the commits of all disks take
         self.disks = 0
         self.network = Network(Random(self.random.random()))
         self.machines: dict[str, Machine] = {}
@@ -302,16 +315,13 @@ async def simulated(
     root: Path, seed: int, seats: str = "a b c", factor: int = 3
 ) -> AsyncIterator[SimulatedCluster]:
     """Make a cluster whose operator runs, and stop it at the end."""
-    with pytest.MonkeyPatch.context() as patch:
-        disk = Random(seed)
-        patch.setattr("spine_node.store.lmdb_store.Writer", partial(VirtualWriter, disk))
-        made = SimulatedCluster(root, seed, seats, factor)
-        asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
-        operator = asyncio.create_task(made.operate())
-        operator.add_done_callback(made.note)
-        try:
-            yield made
-        finally:
-            operator.cancel()
-            await asyncio.wait({operator})
-            await made.close()
+    made = SimulatedCluster(root, seed, seats, factor)
+    asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
+    operator = asyncio.create_task(made.operate())
+    operator.add_done_callback(made.note)
+    try:
+        yield made
+    finally:
+        operator.cancel()
+        await asyncio.wait({operator})
+        await made.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from spine_node.store.errors import StorageError, StoreClosedError
+from spine_node.store.errors import StorageError, StoreBusyError, StoreClosedError
 from spine_node.store.operations import Asked, Operation, ReplyT
 from spine_node.store.writer import BATCH_MAX, Perform
 
@@ -28,16 +28,20 @@ class VirtualWriter:
         self,
         random: Random,
         perform: Perform[Any],
-        publish: Callable[[Any], None],
         _failpoint: Callable[[str], None],
     ) -> None:
-        self._random, self._perform, self._publish = random, perform, publish
+        self._random, self._perform = random, perform
         self._loop = asyncio.get_running_loop()
         self._queue: list[Queued] = []
         self._committing = False
         self._closed = False
         self._dead = False
         self.hangs = False  # what is queued from now on is neither committed nor refused
+        self.busy_for: tuple[type, ...] = ()  # operations that find too many waiting
+
+    def start(self, publish: Callable[[Any], None]) -> None:
+        """Begin to work."""
+        self._publish = publish
 
     @property
     def failure(self) -> StorageError | None:
@@ -48,6 +52,8 @@ class VirtualWriter:
         """Queue an operation."""
         if self._closed:
             raise StoreClosedError("the store takes no more writes")
+        if isinstance(operation, self.busy_for):
+            raise StoreBusyError("many wait")
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         self._queue.append((operation, future))
         self._next()

@@ -1,11 +1,9 @@
 """Single steps of a test: write here, read there, look into one store."""
 
 from collections.abc import Iterable
-from typing import cast
 
 from simulation.clients import NAMESPACE, TIMEOUT_S, memory
 from simulation.cluster import SLOTS, Machine, SimulatedCluster
-from simulation.disk import VirtualWriter
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode, version_in
@@ -151,4 +149,4 @@ def damage(machine: Machine, key: str) -> None:
 
 def hang(machine: Machine) -> None:
     """Let a machine's disk end no commit any more, and fail none."""
-    cast("VirtualWriter", machine.node.store._writer).hangs = True
+    machine.up.writer.hangs = True

@@ -19,8 +19,7 @@ from spine_core.topology.document import Phase
 from spine_node.engine.replication.anti_entropy import ROUND_S
 from spine_node.links.frames import pack
 from spine_node.ports import WriteOutcome
-from spine_node.store import StoreBusyError
-from spine_node.store.operations import Asked, Merge, RaiseFloor, ReplyT
+from spine_node.store.operations import Merge, RaiseFloor
 
 
 def row(machine: Machine) -> dict[int, int]:
@@ -131,19 +130,12 @@ async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster
 
 async def test_a_full_queue_of_the_writer_ends_nothing(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    submit = b.node.store.submit
-
-    def busy(operation: Asked[ReplyT]) -> "object":
-        if isinstance(operation, Merge):
-            raise StoreBusyError("many wait")
-        return submit(operation)
-
-    b.node.store.submit = busy  # type: ignore[method-assign, assignment]
+    b.up.writer.busy_for = (Merge,)
     await plant(a, 10)
     before = row(b)[1]
     await cluster.sleep(2 * ROUND_S)
     assert (cluster.failures, row(b)[1]) == ([], before)
-    b.node.store.submit = submit  # type: ignore[method-assign]
+    b.up.writer.busy_for = ()
     await cluster.until(lambda: lacking(b, 10) == 0, "b has pulled from a")
 
 

@@ -7,14 +7,13 @@ leaves the store unknown, never gone.
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from spine_core.planning.reports import Report
+from spine_core.planning.reports import SERVING, Report
 from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document, Seat
 
 Reports = Mapping[Seat, Report | None]  # None: the seat exists, no usable answer came
 
 SYNC_AGE_MAX_S = 60.0  # six rounds of anti-entropy; older proves nothing about today
-_SERVING = ("ok", "draining")
 
 
 class ObservedStores:
@@ -38,7 +37,7 @@ class ObservedStores:
             if (report.epoch, report.digest) == (document.epoch, digest)
         )
         self.live = frozenset(
-            number for number in self.acked if self._known[number].status in _SERVING
+            number for number in self.acked if self._known[number].status in SERVING
         )
         self.behind: Mapping[Seat, str] = {
             seat: report.store_id

@@ -127,7 +127,7 @@ class Node:
         )
         page_keys = partial(secrets.keys, "page")
         self.lists = ListCoordinator(query_replicas, clock, page_keys, lambda: self.consistency)
-        self.health = Health(self.membership, self.replicas, clock, clock.now())
+        self.health = Health(self.membership, self.replicas, clock, clock.now(), store)
         self.gossip = GossipLoop(context, self.stable, self.anti_entropy, self.health)
         self.upkeep = Upkeep(
             context=context,
@@ -252,6 +252,10 @@ class Node:
     def ready(self) -> str | None:
         """None when clients may come, else why not."""
         return self.health.unready()
+
+    def full(self) -> bool:
+        """Tell whether the store takes no more than deletions."""
+        return self.store.is_full
 
     def started(self) -> bool:
         """Start-up has ended: the store is open, or we would not be here."""

@@ -13,8 +13,9 @@ async def live(context: RequestContext) -> Response:
 
 
 async def ready(context: RequestContext) -> Response:
-    """`GET /healthz/ready`: 503 keeps clients away."""
-    return _health(context.app.operations.ready())
+    """`GET /healthz/ready`: 503 keeps clients away; status `full` takes no writes but deletions."""
+    operations = context.app.operations
+    return _health(operations.ready(), "full" if operations.full() else "ok")
 
 
 async def startup(context: RequestContext) -> Response:
@@ -27,8 +28,8 @@ async def metrics(context: RequestContext) -> Response:
     return Response(200, {"Content-Type": _PROMETHEUS}, context.app.operations.metrics())
 
 
-def _health(reason: str | None) -> Response:
+def _health(reason: str | None, status: str = "ok") -> Response:
     headers = {"Content-Type": JSON}
     if reason is None:
-        return Response(200, headers, encode_json({"status": "ok"}))
+        return Response(200, headers, encode_json({"status": status}))
     return Response(503, headers, encode_json({"status": "unavailable", "reasons": [reason]}))

@@ -11,7 +11,7 @@ from spine_node.store.errors import (
 )
 from spine_node.store.feed import FeedEntry
 from spine_node.store.layout import checksum, key_of, split_key
-from spine_node.store.lmdb_store import Store, open_store
+from spine_node.store.lmdb_store import Store, StorePorts, open_store
 from spine_node.store.opening import StoreIdentity
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "StoreFormatError",
     "StoreIdentity",
     "StoreLockedError",
+    "StorePorts",
     "checksum",
     "key_of",
     "open_store",

@@ -7,7 +7,6 @@ before. Source: protocol.md §2.5, §9.1, §12.1.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_of
@@ -26,19 +25,10 @@ from spine_node.store.layout import (
     unpack_u64,
 )
 from spine_node.store.operations import Adopt
+from spine_node.store.space import Space, used_bytes
 from spine_node.store.state import State
 
-LOW_SHARE = 0.90  # of the quota
-OUT_SHARE = 0.97
 FEED_SHARE = 0.10  # the feed may fill so much of the quota
-
-
-class Room(IntEnum):
-    """How much of the quota is left."""
-
-    FREE = 0
-    LOW = 1  # no clients' writes
-    OUT = 2  # only what makes room
 
 
 @dataclass(slots=True)
@@ -55,7 +45,14 @@ class Draft:
     """The transaction of one batch. Writer thread only; `state` changes with it."""
 
     def __init__(
-        self, txn: Transaction, tables: Tables, state: State, *, now_hlc: Hlc, quota_bytes: int
+        self,
+        txn: Transaction,
+        tables: Tables,
+        state: State,
+        *,
+        now_hlc: Hlc,
+        quota_bytes: int,
+        space: Space,
     ) -> None:
         self.state = state
         self.now_hlc = now_hlc
@@ -66,19 +63,7 @@ class Draft:
         self._registers = txn.stat(tables.reg)["entries"] > 0  # spares a look-up per put
         self._changed = False
         self._quota_bytes = quota_bytes
-        self.room = self._room()
-
-    def _room(self) -> Room:
-        tables = self._tables
-        used = sum(map(self._used_bytes, (tables.rec, tables.reg, tables.feed)))
-        if used >= self._quota_bytes * OUT_SHARE:
-            return Room.OUT
-        return Room.LOW if used >= self._quota_bytes * LOW_SHARE else Room.FREE
-
-    def _used_bytes(self, table: Table) -> int:
-        """Pages in use; what LMDB keeps on its free list can be written again and counts as room."""
-        stat = self._txn.stat(table)
-        return stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
+        self.space = space  # as the batch begins
 
     def held(self, key: bytes) -> bytes | None:
         """Return the stored record, this batch's own writes included."""
@@ -168,7 +153,7 @@ class Draft:
 
         The newest row is what `feed_head` is read from after a restart.
         """
-        excess = self._used_bytes(self._tables.feed) - self._quota_bytes * FEED_SHARE
+        excess = used_bytes(self._txn, self._tables.feed) - self._quota_bytes * FEED_SHARE
         cursor = self._txn.cursor(db=self._tables.feed)
         removed = 0
         cursor.first()

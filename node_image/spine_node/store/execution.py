@@ -14,7 +14,7 @@ from spine_core.records.versions import WEAK, hlc_of, kind_of
 from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
 from spine_core.scalars import Hlc
 from spine_node.store.digests import is_buried
-from spine_node.store.draft import Draft, Room
+from spine_node.store.draft import Draft
 from spine_node.store.layout import checksum, slot_of_key
 from spine_node.store.operations import (
     Adopt,
@@ -33,6 +33,7 @@ from spine_node.store.operations import (
     Reserve,
     TrimFeed,
 )
+from spine_node.store.space import Space
 
 DROP_PIECE = 1000  # records that one DropSlot removes: a few ms of the writer
 
@@ -71,7 +72,7 @@ def put(draft: Draft, operation: Put) -> PutReply:
     )
     match verdict:
         case PutVerdict.APPLY:
-            if not _has_room(draft, operation.raw, client=operation.deadline_rule):
+            if not _has_space(draft, operation.raw, client=operation.deadline_rule):
                 return _FULL
             draft.write(operation.slot, key, operation.raw, before)
             return _OK
@@ -105,7 +106,7 @@ def merge(draft: Draft, operation: Merge) -> MergeReply:
         before = draft.held(key)
         if not _wins(draft, operation, raw, before):
             continue
-        if not _has_room(draft, raw, client=False):
+        if not _has_space(draft, raw, client=False):
             return MergeReply("full", applied, corrupt)
         draft.write(operation.slot, key, raw, before)
         applied += 1
@@ -176,10 +177,10 @@ def _refusal(draft: Draft, slot: int, epoch: int) -> EpochStatus | None:
     return None if slot in draft.state.owned else "misdirected"
 
 
-def _has_room(draft: Draft, raw: bytes, *, client: bool) -> bool:
+def _has_space(draft: Draft, raw: bytes, *, client: bool) -> bool:
     """Clients stop first, other replicas' records later, tombstones never."""
-    limit = Room.LOW if client else Room.OUT
-    return draft.room < limit or bool(header_of(raw).flags & FLAG_TOMBSTONE)
+    limit = Space.LOW if client else Space.OUT
+    return draft.space < limit or bool(header_of(raw).flags & FLAG_TOMBSTONE)
 
 
 def _is_intact(raw: bytes) -> bool:

@@ -18,6 +18,7 @@ import xxhash
 
 FORMAT = 1
 MAP_BYTES = 1 << 40  # address space, not disk: 1 TiB of map costs 8 KiB (the quota is separate)
+DATA_FILE = "data.mdb"  # in the directory of a store
 KEY_BYTES_MAX = 511  # LMDB's limit
 
 checksum = xxhash.xxh3_64_intdigest  # of record bodies, wherever the node encodes or decodes one
@@ -41,6 +42,13 @@ class Tables(NamedTuple):
     feed: Table
     slot: Table
     meta: Table
+
+
+class Database(NamedTuple):
+    """An open environment with its tables."""
+
+    environment: lmdb.Environment
+    tables: Tables
 
 
 def open_tables(environment: lmdb.Environment) -> Tables:

@@ -7,8 +7,11 @@ Source: protocol.md §2.5, §15, §20 (16).
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -21,27 +24,50 @@ from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of
 from spine_node.store.draft import Effects
-from spine_node.store.errors import StorageError
+from spine_node.store.errors import StorageError, StorageFullError, StoreBusyError, StoreClosedError
 from spine_node.store.feed import FeedEntry, unpack_row
 from spine_node.store.layout import (
+    DATA_FILE,
     MAP_BYTES,
     MARK,
+    Database,
     Tables,
     open_tables,
     pack_u64,
     slot_prefix,
     unpack_u64,
 )
-from spine_node.store.operations import Asked, DropSlot, ReplyT
-from spine_node.store.writer import Writer
+from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT
+from spine_node.store.space import GROWTH_BYTES, Cause, Disk, FileSystem, Space
+from spine_node.store.writer import Perform, StoreWriter, Writer
+
+logger = logging.getLogger("spine.store")
 
 DROPS_AT_ONCE = 8  # slots: a piece of each, some ms of the writer
 
 FeedListener = Callable[[int], None]  # told the sequence number of the newest entry
 
 
+def _ignore(looked: asyncio.Future[None]) -> None:
+    """Whether the writer could look shows in `failure` and `is_full`."""
+    if not looked.cancelled():
+        looked.exception()
+
+
 def _never_fail(_instant: str) -> None:
     """Be the failpoint of production."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorePorts:
+    """What a store stands on, each replaceable by a test's own."""
+
+    failpoint: Failpoint = _never_fail  # may stop the process at a named instant, or fail there
+    disk: Callable[[Path, Callable[[], int]], Disk] = FileSystem  # of data file, bytes in use
+    writer: Callable[[Perform[Effects], Failpoint], StoreWriter[Effects]] = Writer
+
+
+REAL = StorePorts()
 
 
 def open_store(
@@ -51,16 +77,17 @@ def open_store(
     physical_ms: Callable[[], int],
     quota_bytes: int = MAP_BYTES,
     map_bytes: int = MAP_BYTES,
-    failpoint: Failpoint = _never_fail,
+    ports: StorePorts = REAL,
 ) -> "Store":
     """Open or create the store in a directory. Needs a running event loop.
 
     `clock` is set to at least the high-water mark. After an unclean stop all records are scanned
-    once. Tests make `failpoint` stop the process at a named instant, or the disk full.
+    once.
 
     Raises:
         StoreLockedError: another process has the directory.
         StoreFormatError: it holds another format.
+        StorageFullError: its disk is full.
         StorageError: LMDB cannot open it.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)  # memories are nobody else's
@@ -74,19 +101,29 @@ def open_store(
         opening.check_format(environment, path)
         tables = open_tables(environment)
         digests = opening.digests_of(environment, tables)
-        identity = opening.begin_run(environment, tables)
+        disk = ports.disk(path / DATA_FILE, partial(opening.bytes_in_use, environment))
+        stack.callback(disk.close)
+        try:
+            identity = opening.begin_run(environment, tables)
+        except lmdb.Error as error:
+            if disk.cause(getattr(error, "code", None), GROWTH_BYTES) is not Cause.BROKEN:
+                message = f"{path}: its disk is full: make space there and start again"
+                raise StorageFullError(message) from error
+            raise StorageError(f"{path} cannot be written: {error}") from error
         for directory in (path, path.parent):
             opening.sync_directory(directory)
+        database = Database(environment, tables)
         committer = Committer(
-            environment,
-            tables,
+            database,
             clock=clock,
             physical_ms=physical_ms,
             quota_bytes=quota_bytes,
-            failpoint=failpoint,
+            disk=disk,
+            failpoint=ports.failpoint,
         )
         clock.last = max(clock.last, committer.state.high_water)
-        return Store(environment, tables, identity, digests, committer, stack.pop_all())
+        writer = ports.writer(committer.perform, ports.failpoint)
+        return Store(database, identity, digests, committer, writer, stack.pop_all())
 
 
 class Store:
@@ -94,11 +131,11 @@ class Store:
 
     def __init__(
         self,
-        environment: lmdb.Environment,
-        tables: Tables,
+        database: Database,
         identity: opening.StoreIdentity,
         digests: Digests,
         committer: Committer,
+        writer: StoreWriter[Effects],
         resources: ExitStack,
     ) -> None:
         state = committer.state
@@ -107,29 +144,39 @@ class Store:
         self.document = state.document  # canonical JSON, None before the first
         self.epoch = state.epoch  # 0: no document yet
         self.owned = state.owned  # slots that reads and writes may touch in this epoch
-        self._environment = environment
-        self._tables = tables
-        self._rec, self._reg = tables.rec, tables.reg
+        self._environment, self._tables = database
+        self._rec = self._tables.rec
         self._digests = digests
         self._floors = dict(state.floors)
         self._feed_head = state.feed_head
         self._feed_listeners: list[FeedListener] = []
         self._resources = resources
-        self._writer = Writer(committer.perform, self._publish, committer.failpoint)
+        self._committer = committer
+        self._writer = writer
+        writer.start(self._publish)
 
     @property
     def failure(self) -> StorageError | None:
         """Why no more writes are taken; None while all is well. A restart reads the disk anew."""
         return self._writer.failure
 
+    @property
+    def is_full(self) -> bool:
+        """Clients' writes are refused for lack of space; reads and deletions go on."""
+        return self._committer.space is not Space.FREE
+
+    def check_space(self) -> None:
+        """Have the writer look again when space was or is short; to be called every second or so.
+
+        Without it a disk that has space again would stay full, as nobody writes to a full store.
+        """
+        if self.is_full or self._committer.disk.space() is not Space.FREE:
+            with suppress(StoreBusyError, StoreClosedError):
+                self._writer.submit(Barrier()).add_done_callback(_ignore)
+
     def get(self, key: bytes) -> bytes | None:
         """Return a stored record, tombstones included."""
         with self._environment.begin(db=self._rec) as txn:
-            return txn.get(key)
-
-    def register_of(self, key: bytes) -> bytes | None:
-        """Return the acceptor state of a record, None while it is weak."""
-        with self._environment.begin(db=self._reg) as txn:
             return txn.get(key)
 
     def floor(self, slot: int) -> Hlc:
@@ -270,7 +317,10 @@ class Store:
         """Finish what is queued and give the directory up; a clean stop saves the digests."""
         await self._writer.close()
         if clean and self.failure is None:
-            await asyncio.to_thread(
-                opening.save, self._environment, self._tables, digests=self._digests
-            )
+            try:
+                await asyncio.to_thread(
+                    opening.save, self._environment, self._tables, digests=self._digests
+                )
+            except lmdb.Error as error:  # a full disk; the next start scans the records instead
+                logger.warning("digests_not_saved", extra={"why": str(error)})
         self._resources.close()

@@ -7,6 +7,7 @@ The clean flag is taken away, durably, before the first write of a run; only `sa
 import fcntl
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -37,13 +38,16 @@ class StoreIdentity:
         return replace(self, cluster_id=adopt.cluster_id, number=number)
 
 
+PID_WIDTH = 10  # written over the one before, which takes no new space
+
+
 def lock_directory(path: Path) -> IO[str]:
     """Take the directory for this process until the returned file is closed.
 
     Raises:
         StoreLockedError: somebody else has it.
     """
-    file = (path / "lock").open("a+")
+    file = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -51,9 +55,8 @@ def lock_directory(path: Path) -> IO[str]:
         pid = file.read().strip()
         file.close()
         raise StoreLockedError(path, pid) from error
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
+    with suppress(OSError):  # who has it is for people to read; a full disk must not hinder a start
+        os.pwrite(file.fileno(), f"{os.getpid():<{PID_WIDTH}}\n".encode(), 0)
     return file
 
 
@@ -76,6 +79,13 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
         found = txn.get(b"format")
     if found is not None and unpack_u64(found) != FORMAT:
         raise StoreFormatError(path, unpack_u64(found), FORMAT)
+
+
+def bytes_in_use(environment: lmdb.Environment) -> int:
+    """Return how much of the data file the newest commit may use."""
+    with environment.begin() as txn:
+        page_bytes: int = txn.stat(environment.open_db(None, txn=txn, create=False))["psize"]
+    return (environment.info()["last_pgno"] + 1) * page_bytes
 
 
 def begin_run(environment: lmdb.Environment, tables: Tables) -> StoreIdentity:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from spine_node.store.errors import (
     StorageError,
@@ -32,11 +32,30 @@ from spine_node.store.operations import (
 BATCH_MAX = 256  # operations of one transaction
 WAITING_MAX = 20_000  # operations in the queue; the engine sheds load long before
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # the same for records to be put: a disk may hang
+REFUSALS_TOLD_S = 60.0  # a full disk refuses commit after commit, and says so once in this time
 
 Effect = TypeVar("Effect")
+Effect_co = TypeVar("Effect_co", covariant=True)
 Perform = Callable[[Sequence[Operation]], tuple[Sequence[object], Effect]]
 
 logger = logging.getLogger(__name__)
+
+
+class StoreWriter(Protocol[Effect_co]):
+    """What a store asks of its writer: the thread below, or one on the virtual time of a test."""
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why the writer ended by itself; None while it works."""
+
+    def start(self, publish: Callable[[Effect_co], None]) -> None:
+        """Begin to work; `publish` is told of each commit before its operations are answered."""
+
+    def submit(self, operation: Asked[ReplyT]) -> asyncio.Future[ReplyT]:
+        """Queue an operation."""
+
+    async def close(self) -> None:
+        """Finish what is queued and end."""
 
 
 class Writer(Generic[Effect]):
@@ -47,14 +66,8 @@ class Writer(Generic[Effect]):
     failed fsync nobody knows what the disk holds. `publish` runs on the loop.
     """
 
-    def __init__(
-        self,
-        perform: Perform[Effect],
-        publish: Callable[[Effect], None],
-        failpoint: Callable[[str], None],
-    ) -> None:
+    def __init__(self, perform: Perform[Effect], failpoint: Callable[[str], None]) -> None:
         self._perform = perform
-        self._publish = publish
         self._failpoint = failpoint
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Operation | None] = SimpleQueue()  # None ends the thread
@@ -64,7 +77,12 @@ class Writer(Generic[Effect]):
         self._ended = asyncio.Event()
         self._failure: StorageError | None = None
         self._closed = False
+        self._told_at = -REFUSALS_TOLD_S  # when a refused commit was last logged
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+
+    def start(self, publish: Callable[[Effect], None]) -> None:
+        """Begin to work; `publish` is told of each commit on the loop."""
+        self._publish = publish
         self._thread.start()
 
     @property
@@ -132,7 +150,10 @@ class Writer(Generic[Effect]):
         try:
             return self._perform(batch)
         except StorageFullError as error:
-            logger.warning("commit_refused", extra={"operations": len(batch), "error": str(error)})
+            now = self._loop.time()
+            if now - self._told_at >= REFUSALS_TOLD_S:
+                self._told_at = now
+                logger.warning("commit_refused", extra={"error": str(error)})
             return [_full(operation, error) for operation in batch], None
 
     def _deliver(self, replies: Sequence[object], effect: Effect | None) -> None:

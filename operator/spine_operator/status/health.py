@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spine_core.planning.observed_stores import SYNC_AGE_MAX_S
-from spine_core.planning.reports import Report
+from spine_core.planning.reports import SERVING, Report
 from spine_core.replication.quorums import majority
 from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Phase
@@ -17,7 +17,6 @@ from spine_operator.observe.observed import Observed
 Replicas = frozenset[StoreNumber]
 Serving = Mapping[StoreNumber, Report]
 
-_SERVING = ("ok", "draining")
 _STARTING = ("unjoined", "starting")
 
 
@@ -39,7 +38,7 @@ def health_of(observed: Observed) -> Health | None:
     if document is None:
         return None
     known = {number: observed.members.known(number) for number in document.members()}
-    serving = {n: r for n, r in known.items() if r is not None and r.status in _SERVING}
+    serving = {n: r for n, r in known.items() if r is not None and r.status in SERVING}
     needed = max(document.write_quorum, majority(document.factor))
     hosts = _hosts(observed)
     unavailable = under = shared = 0

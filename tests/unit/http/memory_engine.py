@@ -165,6 +165,7 @@ class MemoryOperations:
     def __init__(self) -> None:
         self.is_live = True
         self.not_ready: str | None = None
+        self.is_full = False
         self.has_started = True
         self.document: bytes | None = None
         self.pace = (33_554_432, 4)
@@ -177,6 +178,9 @@ class MemoryOperations:
 
     def ready(self) -> str | None:
         return self.not_ready
+
+    def full(self) -> bool:
+        return self.is_full
 
     def started(self) -> bool:
         return self.has_started

@@ -19,6 +19,12 @@ async def test_a_node_says_why_it_is_not_ready(harness: HttpHarness) -> None:
     assert (answer.status, answer.json["reasons"]) == (503, ["draining"])
 
 
+async def test_a_full_node_is_ready_and_says_full(harness: HttpHarness) -> None:
+    harness.operations.is_full = True
+    answer = await harness.ask("GET", "/healthz/ready")
+    assert (answer.status, answer.json) == (200, {"status": "full"})
+
+
 async def test_a_node_says_that_it_cannot_work_or_has_not_started(harness: HttpHarness) -> None:
     harness.operations.is_live = harness.operations.has_started = False
     assert (await harness.ask("GET", "/healthz/live")).status == 503

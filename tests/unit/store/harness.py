@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.scalars import Hlc, Origin, StoreNumber
-from spine_node.store import Store, checksum, key_of, open_store
+from spine_node.store import Store, StorePorts, checksum, key_of, open_store
 from spine_node.store.layout import MAP_BYTES
 from spine_node.store.operations import Adopt, Barrier, Operation, Put
+from spine_node.store.space import Disk, FileSystem
 
 NOW_MS = 1_700_000_000_000
 SLOTS = 8
@@ -102,6 +103,7 @@ class StoreHarness:
     map_bytes: int = MAP_BYTES
     clock: HybridClock = field(default_factory=HybridClock)
     gate: WriterGate = field(default_factory=WriterGate)
+    disk_of: Callable[[Path, Callable[[], int]], Disk] = FileSystem
 
     def open(self) -> Store:
         self.clock = HybridClock()
@@ -111,7 +113,7 @@ class StoreHarness:
             physical_ms=lambda: self.physical_ms,
             quota_bytes=self.quota_bytes,
             map_bytes=self.map_bytes,
-            failpoint=self.gate,
+            ports=StorePorts(failpoint=self.gate, disk=self.disk_of),
         )
 
     async def adopted(self) -> Store:

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import lmdb
 import pytest
@@ -181,4 +182,6 @@ async def test_a_bug_in_the_writer_leaves_nobody_waiting_and_shows_as_a_failure(
     assert [type(reply) for reply in replies] == [StoreClosedError, StoreClosedError]
     assert store.failure is not None
     await store.close()
-    await asyncio.to_thread(store._writer._thread.join)  # its traceback belongs to this test
+    for thread in threading.enumerate():
+        if thread.name == "store-writer":
+            await asyncio.to_thread(thread.join)  # its traceback belongs to this test

@@ -66,8 +66,6 @@ async def test_a_strong_record_refuses_weak_puts_and_keeps_its_value(store: Stor
 
 async def test_acceptor_state_alone_refuses_weak_puts(store: Store) -> None:
     promise_register(store, key(1))
-    assert store.register_of(key(1)) == b"promise"
-    assert store.register_of(key(1, "b")) is None
     assert await store.submit(put(1, at(9))) == PutReply("strong")
     assert store.get(key(1)) is None
     assert await store.submit(put(1, at(9), "b")) == PutReply("ok")

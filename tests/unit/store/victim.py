@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from spine_core.records.hlc import HybridClock
-from spine_node.store import open_store
+from spine_node.store import StorePorts, open_store
 from unit.store.harness import DOCUMENT, NOW_MS, at, put
 
 WRITES = 60
@@ -40,7 +40,7 @@ async def main(path: Path, instant: str, commit: int) -> None:
         path,
         clock=HybridClock(),
         physical_ms=lambda: NOW_MS,
-        failpoint=Executioner(instant, commit),
+        ports=StorePorts(failpoint=Executioner(instant, commit)),
     )
     await store.submit(DOCUMENT)
 

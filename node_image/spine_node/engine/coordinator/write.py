@@ -42,7 +42,7 @@ from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.links.mesh import CallError
 from spine_node.ports import WriteOutcome, WriteRequest
 from spine_node.server_fields import ServerFields, pack_server_fields, read_body
-from spine_node.store import StorageError, checksum, key_of
+from spine_node.store import StorageError, StorageFullError, checksum, key_of
 
 RESTAMPS_MAX = 5
 RETRY_S = 0.025  # first wait after an attempt that found no quorum; doubles up to RETRY_MAX_S
@@ -218,7 +218,7 @@ class WriteCoordinator:
             view = self._membership.view
             if view is None or view.number is None:
                 raise effort.problem("quorum-unavailable", "this node has left the cluster")
-            effort = await self._stamped(view.number, pending, effort)
+            effort = await self._stamped(view, pending, effort)
             record = pending.record(effort.version)
             tally = WriteTally(view.placement, pending.slot)
             verdict = await self._attempt(view, pending, encode(record, checksum), tally)
@@ -235,14 +235,19 @@ class WriteCoordinator:
             effort = replace(effort, wait_s=min(2 * effort.wait_s, RETRY_MAX_S))
 
     async def _stamped(
-        self, store: StoreNumber, pending: PendingWrite, effort: "_RetryState"
+        self, view: TopologyView, pending: PendingWrite, effort: "_RetryState"
     ) -> "_RetryState":
         """Give the next attempt its version, unless it repeats the one before."""
         if effort.version is not ABSENT:
             return effort
+        assert view.number is not None, "only a member writes"
         left_s = pending.deadline - self._clock.now()
         try:
-            return replace(effort, version=await self._hlc.version(store, left_s))
+            return replace(effort, version=await self._hlc.version(view.number, left_s))
+        except StorageFullError as error:  # another node may still issue versions
+            alone = len(view.document.current) == 1
+            code = "storage-full" if alone else "quorum-unavailable"
+            raise effort.problem(code, "this node's disk is full") from error
         except (StorageError, TimeoutError) as error:
             detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise effort.problem("quorum-unavailable", detail) from error

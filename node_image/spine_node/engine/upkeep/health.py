@@ -10,6 +10,7 @@ from spine_core.planning.reports import Status
 from spine_node.clock import Clock
 from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus
+from spine_node.store import Store
 
 FIRST_ROUND_S = 30.0  # how long readiness waits for the first round of pulls
 ISOLATED_S = 10.0  # without a majority for so long: not ready
@@ -24,6 +25,7 @@ class Health:
     replicas: ReplicaClient
     clock: Clock
     started_at: float
+    store: Store
     pulled_once: bool = False
     draining: bool = False
     stopping: bool = False  # not ready any more, but whoever still comes is served
@@ -35,7 +37,8 @@ class Health:
         self.majority_at = self.started_at  # peers get the time of an isolation to appear
 
     def look(self) -> None:
-        """Note whether a majority of the current members is in reach now."""
+        """Note whether a majority of the current members is in reach, and how full the disk is."""
+        self.store.check_space()
         view = self.membership.view
         if view is None or view.number is None:
             self.majority_at = self.clock.now()
@@ -58,14 +61,19 @@ class Health:
             return "draining"
         if self.isolated_s() > ISOLATED_S:
             return "isolated"
-        return "ok" if self._caught_up() else "starting"
+        if not self._caught_up():
+            return "starting"
+        return "full" if self.store.is_full else "ok"
 
     def unready(self) -> str | None:
         """Return why clients may not come, None when they may."""
         if self.resigned or self.stopping:
             return "this node is stopping"
+        if self.store.failure is not None:
+            return "this node's disk has failed"
         status = self.status()
-        return None if status == "ok" else f"this node is {status}"
+        # A full node is ready: nobody could empty it otherwise.
+        return None if status in {"ok", "full"} else f"this node is {status}"
 
     def refusal(self) -> str | None:
         """Return why a client that came all the same is turned away, None when it is served."""

@@ -10,15 +10,19 @@ from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus, TopologyView
 from spine_node.engine.upkeep.health import FIRST_ROUND_S, ISOLATED_S, SILENCED_S, Health
+from spine_node.store import StorageError, Store
 from unit.engine.rig import OTHER, ManualClock, document_for
 
 
 @dataclass
 class Reach:
-    """Stands in for membership and peers: who we are, and whom we reach."""
+    """Stands in for membership, peers and store: who we are, whom we reach, what the disk says."""
 
     standing: MemberStatus = MemberStatus.MEMBER
     reached: set[int] = field(default_factory=set)
+    is_full: bool = False
+    failure: StorageError | None = None
+    looked: int = 0  # how often the writer was asked to look again
 
     @property
     def view(self) -> TopologyView | None:
@@ -31,11 +35,18 @@ class Reach:
     def up(self) -> frozenset[int]:
         return frozenset(self.reached)
 
+    def check_space(self) -> None:
+        self.looked += 1
+
 
 def health_of(reach: Reach, clock: ManualClock) -> Health:
     any_reach: Any = reach
     return Health(
-        cast("Membership", any_reach), cast("ReplicaClient", any_reach), clock, clock.now()
+        cast("Membership", any_reach),
+        cast("ReplicaClient", any_reach),
+        clock,
+        clock.now(),
+        cast("Store", any_reach),
     )
 
 
@@ -112,3 +123,20 @@ def test_a_draining_node_serves_nobody(clock: ManualClock) -> None:
     health.pulled_once = health.draining = True
     assert health.status() == "draining"
     assert health.refusal() is not None
+
+
+def test_a_full_node_says_so_and_stays_ready_or_nobody_could_empty_it(clock: ManualClock) -> None:
+    reach = Reach(reached={2}, is_full=True)
+    health = health_of(reach, clock)
+    health.pulled_once = True
+    assert (health.status(), health.unready(), health.refusal()) == ("full", None, None)
+    reach.is_full = False
+    assert health.status() == "ok"
+    pass_seconds(health, clock, 3)
+    assert reach.looked == 3
+
+
+def test_a_node_whose_disk_has_failed_is_not_ready(clock: ManualClock) -> None:
+    health = health_of(Reach(reached={2}, failure=StorageError("Input/output error")), clock)
+    health.pulled_once = True
+    assert health.unready() == "this node's disk has failed"
