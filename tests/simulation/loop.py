@@ -1,6 +1,6 @@
 """A deterministic event loop on virtual time: when nothing is ready, the next timer is now.
 
-No threads: what would run in an executor runs in place. A task belongs to whoever created it, in
+No threads: what would run in an executor runs in place, or `executor_s` later. A task belongs to whoever created it, in
 `OWNER`, so that a crash can end every task of one node and of no other.
 """
 
@@ -42,6 +42,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.virtual_s = START_S
+        self.executor_s = 0.0
         self._selector = _Timers(self)
         self._clock_resolution = 1e-9
         self.set_task_factory(_owned)
@@ -60,11 +61,27 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> "asyncio.Future[T]":
         del executor
         done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the work
-            done.set_exception(error)
+
+        def work() -> None:
+            if done.cancelled():
+                return
+            try:
+                done.set_result(func(*args))
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the work
+                done.set_exception(error)
+
+        if self.executor_s:
+            self.call_later(self.executor_s, work)
+        else:
+            work()
         return done
+
+
+def virtual_loop() -> VirtualLoop:
+    """Return the loop that this simulation runs on."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
 
 
 def _owned(

@@ -1,14 +1,12 @@
 """Where epochs meet: nobody serves another epoch's request, and documents find their way."""
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from simulation.clients import NAMESPACE, TIMEOUT_S
-from simulation.cluster import SLOTS, Machine, SimulatedCluster
+from simulation.cluster import SLOTS, SimulatedCluster
+from simulation.loop import virtual_loop
 from simulation.steps import answer_of, call, held, place_of, problem_of, read, write
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
@@ -19,7 +17,7 @@ from spine_core.scalars import Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase, StoreInfo
 from spine_node.links.frames import unpack
 from spine_node.links.mesh import CallError
-from spine_node.search.messages import QueryCall, QueryPage, slots_to_bytes
+from spine_node.search.messages import QueryCall, slots_to_bytes
 from spine_node.store import checksum
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
@@ -145,27 +143,20 @@ def listing() -> QueryCall:
     )  # fmt: skip
 
 
-def adopt_meanwhile(cluster: SimulatedCluster, machine: Machine) -> None:
-    """Let a document come into force while the machine's index gathers a page."""
-    index, answer = machine.node.index, machine.node.index.answer
-
-    async def overtaken(call: QueryCall, deadline: float) -> QueryPage:
-        page = await answer(call, deadline)
-        await machine.node.adopt(next_document(cluster).canonical())
-        return page
-
-    index.answer = overtaken  # type: ignore[method-assign]
-
-
 async def test_a_page_that_an_adoption_overtakes_is_no_answer(cluster: SimulatedCluster) -> None:
     cluster.paused = True
     a, b = cluster.machines["a"], cluster.machines["b"]
-    for machine in (a, b):
-        adopt_meanwhile(cluster, machine)
+    virtual_loop().executor_s = 0.5  # for a page of the index
     asked = call(b, "query", listing(), epoch=1)
     peers = a.node.lists._replicas
     page = peers.query(peers.placement(), StoreNumber(1), listing(), cluster.now_s + TIMEOUT_S)
-    assert await a.up.ask(page) is None
+    asking = a.up.create_task(page)
+    await cluster.sleep(0.1)
+    for machine in (a, b):
+        await machine.up.ask(machine.node.adopt(next_document(cluster).canonical()))
+    assert not asking.done()
+    assert not asked
+    assert await asking is None
     await cluster.until(lambda: bool(asked), "b answers")
     assert asked[0][0] == "stale-epoch"
 
@@ -219,38 +210,50 @@ async def test_a_document_that_one_node_was_given_reaches_all_by_gossip(
     assert cluster.now_s - begun_s < 3.0
 
 
+def without_a(cluster: SimulatedCluster) -> Document:
+    """Return the document after a has been drained."""
+    assert cluster.document is not None
+    draining = cluster.document.with_change("drain", leaving=frozenset({"a"}), now_ms=0)
+    return draining.switched().committed(now_ms=0)
+
+
+def key_of_a(cluster: SimulatedCluster) -> str:
+    """Return a key of which a holds a replica."""
+    placement = cluster.machines["a"].node.membership.member_view().placement
+    keys = (f"k{number}" for number in range(100))
+    return next(key for key in keys if 1 in placement.write_set(Slot(place_of(key)[0])))
+
+
+@pytest.mark.cluster(seats="a b c d")
 async def test_a_node_that_left_its_cluster_in_the_middle_of_a_write_says_what_it_knows(
     cluster: SimulatedCluster,
 ) -> None:
+    cluster.paused = True
     a = cluster.machines["a"]
-    for seat in "bc":
+    for seat in "bcd":
         await cluster.machines[seat].crash()
     await cluster.sleep(1.0)
-    writing = a.up.create_task(problem_of(a, "k"))
+    writing = a.up.create_task(problem_of(a, key_of_a(cluster)))
     await cluster.sleep(0.5)
-    view = a.node.membership.view
-    assert view is not None
-    object.__setattr__(view, "number", None)  # as when a document no longer names us
+    await a.up.ask(a.node.adopt(without_a(cluster).canonical()))
     problem = await writing
     assert problem is not None
+    assert "left the cluster" in problem.detail
     assert (problem.code, problem.outcome) == ("quorum-unavailable", "indeterminate")
-    object.__setattr__(view, "number", 1)
 
 
+@pytest.mark.cluster(seats="a b c d")
 async def test_a_write_that_was_acknowledged_while_this_node_left_is_answered_so(
     cluster: SimulatedCluster,
 ) -> None:
+    cluster.paused = True
     a = cluster.machines["a"]
-    await write(a, "k", "before")
-    writing = asyncio.create_task(write(a, "k", "x"))
-    put = a.node.replica.put_local
-
-    def left(*args: Any, **names: Any) -> Any:
-        view = a.node.membership.member_view()
-        a.node.membership.view = replace(view, number=None)
-        return put(*args, **names)
-
-    a.node.replica.put_local = left  # type: ignore[method-assign]
+    cluster.network.rules.lose("gossip")
+    cluster.network.rules.delay("put", 0.3, by=a.url)
+    writing = a.up.create_task(write(a, key_of_a(cluster), "x"))
+    await cluster.sleep(0.1)
+    await a.up.ask(a.node.adopt(without_a(cluster).canonical()))
+    assert not writing.done()
     done = await writing
     assert (done.acks, done.replicas) == (2, 3)
 
