@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from spine_core.errors import InvalidInputError
-from spine_core.records.sessions import derive_key
+from spine_core.records.tokens import derive_key
 from spine_node.cluster_file import ClusterFile
 
 ENTROPY_BYTES = 32

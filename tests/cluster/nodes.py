@@ -18,7 +18,7 @@ import aiohttp
 import yaml
 
 from agents.clock import until
-from spine_core.records.sessions import derive_key
+from spine_core.records.tokens import derive_key
 from spine_core.topology.document import Document
 
 DEADLINE_S = 60.0

@@ -122,13 +122,20 @@ MUTANTS = [
         "",
         "test_tombstones_and_expired_records_are_absent_to_readers",
     ),
-    # sessions: signed; nothing is forgotten without a trace
+    # tokens: nobody but us makes one, nor one longer than a purpose allows
     _core(
-        "records/sessions",
+        "records/tokens",
         "if any(hmac.compare_digest(mac, _mac(payload, key)) for key in keys):",
         "if keys:",
-        "test_a_changed_token_is_refused",
+        "test_a_changed_token_does_not_open",
     ),
+    _core(
+        "records/tokens",
+        "if len(text) > chars_max:",
+        "if False:",
+        "test_a_token_longer_than_the_limit_does_not_open",
+    ),
+    # sessions: nothing is forgotten without a trace
     _core(
         "records/sessions",
         "        o = max(o, hlc_of(dropped[-1][1]))\n",

@@ -1,37 +1,28 @@
 """Session tokens: what a client has written and seen, signed, without state on any server.
 
-`v u8 | t u64 | o u64 | n x (key hash u64 | version 14) | MAC 8`, in URL-safe base64 without
-padding: at most 503 characters. The MAC proves that each version was acknowledged and that nobody
-pushes clocks forward. Page tokens have the same form with an opaque payload.
+The payload of a token is `v u8 | t u64 | o u64 | n x (key hash u64 | version 14)`, sealed at most 503
+characters. The seal proves that each version was acknowledged and that nobody pushes clocks forward.
 
 Merging sessions is commutative, associative and idempotent: per record the newest write, of all
 records the 16 newest, and `o` no lower than any write that was left out.
 """
 
-import binascii
-import hmac
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from spine_core.errors import ProblemError
+from spine_core.records.tokens import SESSION_CHARS_MAX, open_token, seal_token
 from spine_core.records.versions import Version, hlc_of
 from spine_core.scalars import HLC_ZERO, Hlc
 
 WRITES_MAX = 16  # own writes in a token
-TOKEN_CHARS_MAX = 600
-PAGE_CHARS_MAX = 2048
 
-KeyKind = Literal["session", "page", "cursor", "link", "admin"]
 _Write = tuple[int, Version]
 
 _FORMAT = 1
-_MAC_BYTES = 8
 _HEAD = struct.Struct(">BQQ")
 _WRITE = struct.Struct(">Q14s")
-_TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +82,10 @@ def _age(write: _Write) -> tuple[bytes, bytes, int]:
     return version[1:], version, key
 
 
-def derive_key(secret: bytes, kind: KeyKind) -> bytes:
-    """Return the key for one purpose from the secret of the cluster."""
-    return hmac.digest(secret, kind.encode(), "sha256")
-
-
-def seal(session: Session, key: bytes) -> str:
+def seal_session(session: Session, key: bytes) -> str:
     """Return the token of a session."""
     head = _HEAD.pack(_FORMAT, session.t, session.o)
-    return _seal(head + b"".join(_WRITE.pack(*write) for write in session.writes), key)
+    return seal_token(head + b"".join(_WRITE.pack(*write) for write in session.writes), key)
 
 
 def open_session(text: str, keys: Sequence[bytes]) -> Session:
@@ -108,52 +94,9 @@ def open_session(text: str, keys: Sequence[bytes]) -> Session:
     Raises:
         ProblemError: `invalid-session`.
     """
-    payload = _open(text, keys) if len(text) <= TOKEN_CHARS_MAX else None
+    payload = open_token(text, keys, chars_max=SESSION_CHARS_MAX)
     if payload is None or payload[:1] != bytes((_FORMAT,)):
         raise ProblemError("invalid-session", "the session token was not made by this cluster")
     _, t, o = _HEAD.unpack_from(payload)
     writes = _WRITE.iter_unpack(payload[_HEAD.size :])
     return Session(t, o, tuple((key, Version(version)) for key, version in writes))
-
-
-def seal_page(payload: bytes, key: bytes) -> str:
-    """Return the token of a page or cursor."""
-    return _seal(payload, key)
-
-
-def open_page(text: str, keys: Sequence[bytes]) -> bytes:
-    """Return the payload of a page token that one of `keys` has signed.
-
-    Raises:
-        ProblemError: `invalid-request`, path `page_token`.
-    """
-    payload = _open(text, keys) if len(text) <= PAGE_CHARS_MAX else None
-    if payload is None:
-        raise ProblemError(
-            "invalid-request",
-            "the page token is not valid",
-            errors=(("page_token", "was not made by this cluster"),),
-        )
-    return payload
-
-
-def _seal(payload: bytes, key: bytes) -> str:
-    signed = payload + _mac(payload, key)
-    text = binascii.b2a_base64(signed, newline=False).rstrip(b"=")
-    return text.translate(_TO_URL).decode()
-
-
-def _open(text: str, keys: Sequence[bytes]) -> bytes | None:
-    padded = text.translate(_FROM_URL) + "=" * (-len(text) % 4)
-    try:
-        signed = binascii.a2b_base64(padded, strict_mode=True)
-    except ValueError:  # binascii.Error is one, and so is text beyond ASCII
-        return None
-    payload, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]
-    if any(hmac.compare_digest(mac, _mac(payload, key)) for key in keys):
-        return payload
-    return None
-
-
-def _mac(payload: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, payload, "sha256")[:_MAC_BYTES]

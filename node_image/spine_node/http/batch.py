@@ -12,7 +12,7 @@ import msgspec
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.encoding import Record
 from spine_core.records.ids import check_id
-from spine_core.records.sessions import Session, merge, seal
+from spine_core.records.sessions import Session, merge, seal_session
 from spine_node.http import audit, data, headers
 from spine_node.http.bodies import decode, decode_create, decode_put
 from spine_node.http.data import REGISTERS_LATER, RequestOptions
@@ -74,7 +74,7 @@ class _Run:
     def response(self) -> Response:
         """Return the answer; the session has seen all that the operations saw."""
         failed = sum(result["status"] >= 400 for result in self._results)
-        token = seal(merge(self._sessions), self._call.app.session_keys()[0])
+        token = seal_session(merge(self._sessions), self._call.app.session_keys()[0])
         answer = {"Content-Type": JSON, "Spine-Session": token}
         return Response(200, answer, encode_json({"results": self._results, "failed": failed}))
 

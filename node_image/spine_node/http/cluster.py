@@ -2,7 +2,7 @@
 
 import msgspec
 
-from spine_core.records.sessions import seal
+from spine_core.records.sessions import seal_session
 from spine_node.clock import rfc3339
 from spine_node.http import data, limits
 from spine_node.http.bodies import decode
@@ -42,7 +42,7 @@ async def merge_sessions(context: RequestContext) -> Response:
     body = await data.json_body(context, limits.BODY_BYTES_MAX)
     keys = context.app.session_keys()
     session = merge_tokens(decode(_session_merge, body).tokens, keys)
-    return _answer({"token": seal(session, keys[0])})
+    return _answer({"token": seal_session(session, keys[0])})
 
 
 def _answer(facts: dict[str, object]) -> Response:

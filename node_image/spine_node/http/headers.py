@@ -12,8 +12,8 @@ from multidict import MultiMapping
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.sessions import Session, merge, open_session
+from spine_core.records.tokens import SESSION_CHARS_MAX
 from spine_node.http.limits import (
-    SESSION_CHARS_MAX,
     SESSION_TOKENS_MAX,
     TIMEOUT_MS,
     TIMEOUT_MS_MAX,

@@ -5,6 +5,8 @@ Source: api.md §1.2, §2 and §3.3.
 
 from typing import Final
 
+from spine_core.records.tokens import PAGE_CHARS_MAX, SESSION_CHARS_MAX
+
 # One memory with every field at its limit, also when each character comes as an escape: `\u00e9`
 # is three times, a control character six times its UTF-8.
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -31,12 +33,11 @@ BATCH_OPERATIONS_MAX: Final = 500
 BATCH_AT_ONCE: Final = 64  # fills a group commit, leaves the engine room for other requests
 PAGE_SIZE_MAX: Final = 500
 PAGE_SIZE: Final = 50
-PAGE_TOKEN_CHARS_MAX: Final = 2048
+PAGE_TOKEN_CHARS_MAX: Final = PAGE_CHARS_MAX
 
 TIMEOUT_MS_MIN: Final = 10
 TIMEOUT_MS_MAX: Final = 30_000
 TIMEOUT_MS: Final = 2_000
-SESSION_CHARS_MAX: Final = 600
 SESSION_TOKENS_MAX: Final = 16  # of one request, in one header or several, or merged by one call
 IN_FLIGHT_MAX: Final = (
     2048  # client requests at once; beyond it `overloaded`, before memory runs out

@@ -7,7 +7,7 @@ import msgspec
 
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record
-from spine_core.records.sessions import Session, seal
+from spine_core.records.sessions import Session, seal_session
 from spine_core.records.versions import etag_of, hlc_of, ms_of
 from spine_node.clock import rfc3339
 from spine_node.http.request_context import AppContext
@@ -60,7 +60,7 @@ def without_embedding(kept: bytes) -> bytes:
 def common_headers(app: AppContext, session: Session, model: Model) -> dict[str, str]:
     """Return the headers of every answer about records."""
     return {
-        "Spine-Session": seal(session, app.session_keys()[0]),
+        "Spine-Session": seal_session(session, app.session_keys()[0]),
         "Spine-Consistency": model.value,
     }
 

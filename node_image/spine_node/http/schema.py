@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from spine_core.records.tokens import SESSION_CHARS_MAX
 from spine_node.http import limits
 
 NAMESPACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,7}$"
@@ -251,7 +252,7 @@ class SessionMerge(Struct, forbid_unknown_fields=True, kw_only=True):
     """Tokens to be merged."""
 
     tokens: Annotated[
-        list[Annotated[str, Meta(max_length=limits.SESSION_CHARS_MAX)]],
+        list[Annotated[str, Meta(max_length=SESSION_CHARS_MAX)]],
         Meta(min_length=1, max_length=limits.SESSION_TOKENS_MAX),
     ]
 

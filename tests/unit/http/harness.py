@@ -12,7 +12,7 @@ import yaml
 from multidict import CIMultiDict
 
 from spine_core.api_keys import new_key
-from spine_core.records.sessions import derive_key
+from spine_core.records.tokens import derive_key
 from spine_node.http.app import App
 from spine_node.http.auth import Credentials
 from spine_node.http.identity import Scope

@@ -9,7 +9,7 @@ import pytest
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import split_body
-from spine_core.records.sessions import Session, open_session, seal
+from spine_core.records.sessions import Session, open_session, seal_session
 from spine_core.scalars import Hlc
 from spine_node.clock import rfc3339
 from spine_node.http.render import without_embedding
@@ -259,7 +259,7 @@ async def test_a_known_version_is_answered_with_304_and_no_body(harness: HttpHar
 
 
 async def test_a_session_goes_to_the_engine_and_comes_back_signed(harness: HttpHarness) -> None:
-    tokens = [seal(Session(t=Hlc(hlc)), SESSION_KEY) for hlc in (3, 9, 5)]
+    tokens = [seal_session(Session(t=Hlc(hlc)), SESSION_KEY) for hlc in (3, 9, 5)]
     headers = [("Spine-Session", f"{tokens[0]}, {tokens[1]}"), ("Spine-Session", tokens[2])]
     answer = await harness.ask("GET", f"{MEMORIES}/n", headers=headers)
     (request,) = harness.engine.seen

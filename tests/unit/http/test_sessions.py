@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spine_core.records.sessions import Session, open_session, seal
+from spine_core.records.sessions import Session, open_session, seal_session
 from spine_core.scalars import Hlc
 from unit.http.harness import SESSION_KEY, HttpHarness
 
@@ -12,7 +12,7 @@ MERGE = "/v1/session:merge"
 
 
 async def test_the_merged_token_covers_them_all(harness: HttpHarness) -> None:
-    tokens = [seal(Session(t=Hlc(t), o=Hlc(9 - t)), SESSION_KEY) for t in range(9)]
+    tokens = [seal_session(Session(t=Hlc(t), o=Hlc(9 - t)), SESSION_KEY) for t in range(9)]
     answer = await harness.ask("POST", MERGE, {"tokens": tokens})
     assert open_session(answer.json["token"], [SESSION_KEY]) == Session(t=Hlc(8), o=Hlc(9))
 
@@ -25,8 +25,8 @@ async def test_the_merged_token_covers_them_all(harness: HttpHarness) -> None:
         (["x" * 601], 422),
         ([7], 422),
         (["x"], 400),
-        ([seal(Session(t=Hlc(1)), b"another key")], 400),
-        ([seal(Session(t=Hlc(1)), SESSION_KEY) + "A"], 400),
+        ([seal_session(Session(t=Hlc(1)), b"another key")], 400),
+        ([seal_session(Session(t=Hlc(1)), SESSION_KEY) + "A"], 400),
     ],
 )
 async def test_a_wrong_token_is_refused(

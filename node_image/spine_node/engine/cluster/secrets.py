@@ -7,7 +7,7 @@ are read when the node starts; a rotation restarts the nodes one by one.
 from pathlib import Path
 
 from spine_core.errors import InvalidInputError
-from spine_core.records.sessions import KeyKind, derive_key
+from spine_core.records.tokens import KeyKind, derive_key
 
 SECRET_BYTES_MIN = 16
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from spine_core.errors import ProblemError
-from spine_core.records.sessions import open_page, seal_page
+from spine_core.records.tokens import PAGE_CHARS_MAX, open_token, seal_token
 from spine_node.ports import ListRequest
 from spine_node.search.messages import Order, Position
 
@@ -31,7 +31,7 @@ _token = msgspec.msgpack.Decoder(_Token)
 
 def token_after(request: ListRequest, after: Position, keys: Sequence[bytes]) -> str:
     """Return the token of the page behind a position; the first key signs."""
-    return seal_page(msgspec.msgpack.encode(_Token(_list_of(request), after)), keys[0])
+    return seal_token(msgspec.msgpack.encode(_Token(_list_of(request), after)), keys[0])
 
 
 def position_of_token(request: ListRequest, keys: Sequence[bytes]) -> Position | None:
@@ -42,7 +42,11 @@ def position_of_token(request: ListRequest, keys: Sequence[bytes]) -> Position |
     """
     if request.page_token is None:
         return None
-    token = _token.decode(open_page(request.page_token, keys))
+    payload = open_token(request.page_token, keys, chars_max=PAGE_CHARS_MAX)
+    if payload is None:
+        errors = (("page_token", "was not made by this cluster"),)
+        raise ProblemError("invalid-request", "the page token is not valid", errors=errors)
+    token = _token.decode(payload)
     if token.of != _list_of(request):
         errors = (("page_token", "belongs to another list"),)
         raise ProblemError("invalid-request", "the page token is not of this list", errors=errors)

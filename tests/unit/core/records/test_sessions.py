@@ -1,5 +1,4 @@
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -7,18 +6,13 @@ from hypothesis import strategies as st
 
 from spine_core.errors import ProblemError
 from spine_core.records.sessions import (
-    PAGE_CHARS_MAX,
-    TOKEN_CHARS_MAX,
     WRITES_MAX,
-    KeyKind,
     Session,
-    derive_key,
     merge,
-    open_page,
     open_session,
-    seal,
-    seal_page,
+    seal_session,
 )
+from spine_core.records.tokens import SESSION_CHARS_MAX, derive_key, seal_token
 from spine_core.records.versions import STRONG, Version, hlc_of, make_version
 from spine_core.scalars import Hlc, Origin
 
@@ -48,21 +42,21 @@ def test_a_token_is_pinned() -> None:
         t=Hlc(7 << 16), o=Hlc(3 << 16), writes=((9, make_version(Hlc(5 << 16), Origin(1))),)
     )
     assert KEY.hex() == "0d3e065da757aef97301cc6020a4975cf351b4d472cb587dc9b569d9cfa4f684"
-    assert seal(session, KEY) == TOKEN
+    assert seal_session(session, KEY) == TOKEN
     assert open_session(TOKEN, [KEY]) == session
 
 
 @given(sessions)
 def test_a_session_survives_its_token(session: Session) -> None:
-    token = seal(session, KEY)
-    assert len(token) <= 503 < TOKEN_CHARS_MAX
+    token = seal_session(session, KEY)
+    assert len(token) <= 503 < SESSION_CHARS_MAX
     assert token.replace("-", "").replace("_", "").isalnum()
     assert open_session(token, [KEY]) == session
 
 
 @given(sessions, st.data())
 def test_a_changed_token_is_refused(session: Session, data: st.DataObject) -> None:
-    token = seal(session, KEY)
+    token = seal_session(session, KEY)
     at = data.draw(st.integers(0, len(token) - 3))  # the last digits may hold unused bits
     other = data.draw(st.sampled_from("AZaz09-_~é ").filter(lambda digit: digit != token[at]))
     with pytest.raises(ProblemError, match="invalid-session"):
@@ -82,22 +76,15 @@ def test_a_token_signed_with_the_other_secret_of_a_rotation_is_accepted() -> Non
         open_session(TOKEN, [NEW_KEY])
 
 
-def test_a_page_token_is_no_session_token() -> None:
+def test_a_token_of_another_purpose_is_no_session() -> None:
     page_key = derive_key(b"secret", "page")
-    token = seal_page(b"cursor", page_key)
-    assert token == "Y3Vyc29yyjzv6Xx41hc"
-    assert open_page(token, [page_key]) == b"cursor"
-    with pytest.raises(ProblemError):
-        open_session(token, [KEY])
-    with pytest.raises(ProblemError) as refusal:
-        open_page(TOKEN, [page_key])
-    assert refusal.value.code == "invalid-request"
-    assert refusal.value.errors[0][0] == "page_token"
+    with pytest.raises(ProblemError, match="invalid-session"):
+        open_session(seal_token(b"a position", page_key), [KEY])
 
 
-def test_a_page_token_longer_than_the_limit_is_refused() -> None:
-    with pytest.raises(ProblemError):
-        open_page(seal_page(bytes(PAGE_CHARS_MAX), KEY), [KEY])
+def test_a_signed_payload_of_another_format_is_no_session() -> None:
+    with pytest.raises(ProblemError, match="invalid-session"):
+        open_session(seal_token(bytes(17), KEY), [KEY])
 
 
 @given(sessions, sessions)
@@ -159,8 +146,3 @@ def test_trimming_drops_only_what_every_replica_has(session: Session, stable: in
     assert trimmed.t == session.t
     assert trimmed.writes == tuple(w for w in session.writes if hlc_of(w[1]) > stable)
     assert trimmed.o == (session.o if session.o > stable else 0)
-
-
-def test_each_purpose_has_its_own_key() -> None:
-    keys = {derive_key(b"secret", kind) for kind in get_args(KeyKind)}
-    assert len(keys) == len(get_args(KeyKind))
