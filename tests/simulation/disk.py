@@ -6,7 +6,9 @@ hold the real writer to the same promises.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -19,6 +21,20 @@ Queued = tuple[Operation, "asyncio.Future[Any]"]
 COMMIT_S = 0.002  # mean of both waits of a commit
 STALL_SHARE = 0.002  # of commits that wait for a slow disk
 STALL_S = 0.5
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OperationRule:
+    """What becomes of operations of one kind, instead of being queued; it keeps those it met."""
+
+    kind: type[Operation]
+    after: int  # operations of the kind that pass first
+    is_lost: bool  # never answered; else refused, as when too many wait
+    met: list[Operation] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Let all further operations pass."""
+        self.after = sys.maxsize
 
 
 class VirtualWriter:
@@ -37,7 +53,7 @@ class VirtualWriter:
         self._closed = False
         self._dead = False
         self.hangs = False  # what is queued from now on is neither committed nor refused
-        self.busy_for: tuple[type, ...] = ()  # operations that find too many waiting
+        self._rules: list[OperationRule] = []
 
     def start(self, publish: Callable[[Any], None]) -> None:
         """Begin to work."""
@@ -52,12 +68,31 @@ class VirtualWriter:
         """Queue an operation."""
         if self._closed:
             raise StoreClosedError("the store takes no more writes")
-        if isinstance(operation, self.busy_for):
-            raise StoreBusyError("many wait")
         future: asyncio.Future[ReplyT] = self._loop.create_future()
+        for rule in self._rules:
+            if isinstance(operation, rule.kind):
+                rule.after -= 1
+                if rule.after < 0:
+                    rule.met.append(operation)
+                    if rule.is_lost:
+                        return future
+                    raise StoreBusyError("many wait")
         self._queue.append((operation, future))
         self._next()
         return future
+
+    def refuse(self, kind: type[Operation], *, after: int = 0) -> OperationRule:
+        """Let operations of a kind find too many waiting, once some have passed."""
+        return self._add(OperationRule(kind=kind, after=after, is_lost=False))
+
+    def lose(self, kind: type[Operation]) -> OperationRule:
+        """Let operations of a kind take for ever."""
+        return self._add(OperationRule(kind=kind, after=0, is_lost=True))
+
+    def resume(self) -> None:
+        """Go on after having hung."""
+        self.hangs = False
+        self._next()
 
     def crash(self) -> None:
         """Stop at this instant: nothing more is committed or acknowledged."""
@@ -68,6 +103,10 @@ class VirtualWriter:
         self._closed = True
         if not self._dead:
             await asyncio.gather(*(future for _, future in self._queue), return_exceptions=True)
+
+    def _add(self, rule: OperationRule) -> OperationRule:
+        self._rules.append(rule)
+        return rule
 
     def _next(self) -> None:
         if self._queue and not self._committing and not self.hangs:

@@ -22,10 +22,11 @@ from spine_core.records.consistency import Model
 from spine_core.records.encoding import encode, version_in
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.sessions import Session
-from spine_core.records.versions import Version, hlc_from_ms, hlc_of, make_version
+from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
 from spine_core.scalars import Hlc, Origin, Slot
 from spine_node.links.frames import unpack
-from spine_node.store import StoreBusyError, checksum
+from spine_node.store import checksum
+from spine_node.store.operations import Put
 
 
 async def test_a_write_behind_a_faster_clock_is_stamped_above_it(cluster: SimulatedCluster) -> None:
@@ -135,16 +136,19 @@ async def test_a_write_is_stamped_above_all_that_its_session_has_seen(
 
 async def test_a_create_that_comes_too_late_is_stamped_anew(cluster: SimulatedCluster) -> None:
     a = cluster.machines["a"]
-    issue = a.node.hlc.version
-    late = make_version(hlc_from_ms(a.clock.physical_ms() - MAX_WRITE_MS - 1000), Origin(1))
-
-    async def issued_long_ago(_store: int, _left_s: float) -> Version:
-        a.node.hlc.version = issue  # type: ignore[method-assign]
-        return late
-
-    a.node.hlc.version = issued_long_ago  # type: ignore[method-assign, assignment]
-    done = await write(a, None, "created")
-    assert done.record.version > late
+    await write(a, "k", "the clock may issue some more")
+    late_s = MAX_WRITE_MS / 1000 + 1.0
+    hang(a)
+    slow = cluster.network.rules.delay("put", late_s, by=a.url)
+    writing = a.up.create_task(write(a, None, "created", timeout_s=3 * late_s))
+    await cluster.sleep(late_s - 0.5)
+    late = {version_in(unpack(request.body)[2]) for request in slow.requests}
+    slow.end()
+    await cluster.sleep(1.0)
+    a.up.writer.resume()
+    done = await writing
+    assert late
+    assert done.record.version > max(late)
     assert done.created
 
 
@@ -201,18 +205,9 @@ async def test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_o
         await cluster.machines[seat].crash()
     await cluster.sleep(1.0)
     a = cluster.machines["a"]
-    put = a.node.replica.put_local
-    puts: list[bytes] = []
-
-    def once(key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool) -> object:
-        puts.append(key)
-        if len(puts) > 1:
-            raise StoreBusyError("many wait")
-        return put(key, slot, raw, epoch=epoch, write_back=write_back)
-
-    a.node.replica.put_local = once  # type: ignore[method-assign, assignment]
+    full = a.up.writer.refuse(Put, after=1)
     problem = await problem_of(a, "k")
-    assert len(puts) > 1
+    assert full.met
     assert problem is not None
     assert problem.outcome == "indeterminate"
 

@@ -1,5 +1,8 @@
 """A lost slot goes after a while, and only when no replica can need it (R8)."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from simulation.checks import is_settled
@@ -8,8 +11,7 @@ from simulation.runs import fill
 from simulation.steps import in_phase, plant
 from spine_core.topology.document import Phase
 from spine_node.engine.upkeep.health import SILENCED_S
-from spine_node.search.index import IndexUnreadableError
-from spine_node.store import StoreBusyError
+from spine_node.store.operations import TrimFeed
 
 
 async def grow(cluster: SimulatedCluster) -> None:
@@ -48,31 +50,33 @@ async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedC
 
 
 async def test_cleaning_that_takes_long_makes_no_node_unready(cluster: SimulatedCluster) -> None:
-    a = cluster.machines["a"].node
-
-    async def take_long() -> int:
-        await cluster.sleep(10 * SILENCED_S)
-        return 0
-
-    a.upkeep.cleaning.run_once = take_long  # type: ignore[method-assign]
+    a = cluster.machines["a"]
+    cleaning = a.up.writer.lose(TrimFeed)
     await cluster.sleep(2 * SILENCED_S)
-    assert a.ready() is None
-    assert a.health.refusal() is None
+    assert cleaning.met
+    assert a.node.ready() is None
+    assert a.node.health.refusal() is None
 
 
-@pytest.mark.parametrize("error", [StoreBusyError("many wait"), IndexUnreadableError("busy")])
-async def test_cleaning_that_fails_is_tried_again(
-    cluster: SimulatedCluster, error: Exception
+async def test_cleaning_that_finds_the_writer_busy_is_tried_again(
+    cluster: SimulatedCluster,
 ) -> None:
-    cleaning = cluster.machines["a"].node.upkeep.cleaning
-    attempts: list[float] = []
+    busy = cluster.machines["a"].up.writer.refuse(TrimFeed)
+    await cluster.until(lambda: len(busy.met) == 3, "three attempts")
+    assert cluster.failures == []
 
-    async def fail() -> int:
-        attempts.append(cluster.now_s)
-        raise error
 
-    cleaning.run_once = fail  # type: ignore[method-assign]
-    await cluster.until(lambda: len(attempts) == 3, "three attempts")
+async def test_an_index_that_cannot_be_swept_is_left_for_the_next_time(
+    cluster: SimulatedCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    await grow(cluster)
+    for machine in cluster.machines.values():
+        with closing(sqlite3.connect(machine.path / "index.db")) as file:
+            file.execute("DROP TABLE row")
+    await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+    await cluster.sleep(2 * DROP_AFTER_S)
+    cut = [record for record in caplog.records if record.message == "cleaning_cut"]
+    assert any("could not be swept" in str(vars(record)["why"]) for record in cut)
     assert cluster.failures == []
 
 

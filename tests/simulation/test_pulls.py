@@ -130,12 +130,13 @@ async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster
 
 async def test_a_full_queue_of_the_writer_ends_nothing(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    b.up.writer.busy_for = (Merge,)
+    full = b.up.writer.refuse(Merge)
     await plant(a, 10)
     before = row(b)[1]
     await cluster.sleep(2 * ROUND_S)
     assert (cluster.failures, row(b)[1]) == ([], before)
-    b.up.writer.busy_for = ()
+    assert full.met
+    full.end()
     await cluster.until(lambda: lacking(b, 10) == 0, "b has pulled from a")
 
 
