@@ -15,11 +15,11 @@ from prometheus_client import start_http_server
 
 from spine_core.errors import InvalidInputError
 from spine_operator import clock
-from spine_operator.daemon import Works
+from spine_operator.daemon import DaemonContext
 from spine_operator.handlers import build_registry, kopf_settings
 from spine_operator.kube import Kube, load_configuration
 from spine_operator.lease import RENEW_EVERY_S, Lease, LeaseLostError
-from spine_operator.liveness import Pulse, serve_health
+from spine_operator.liveness import Liveness, serve_health
 from spine_operator.logs import set_up
 from spine_operator.metrics import Metrics
 from spine_operator.node_admin import NodeAdmin
@@ -78,49 +78,51 @@ async def _run(settings: Settings) -> None:
             address_of=settings.seat_addresses.get,
             node_image=settings.node_image,
         )
-        pulse = Pulse(clock.monotonic_s)
-        works = Works(ports=ports, wake=Wake(), pulse=pulse, metrics=metrics)
-        await _lead(settings, lease, works)
+        liveness = Liveness(clock.monotonic_s)
+        context = DaemonContext(ports=ports, wake=Wake(), liveness=liveness, metrics=metrics)
+        await _lead(settings, lease, context)
 
 
-async def _lead(settings: Settings, lease: Lease, works: Works) -> None:
+async def _lead(settings: Settings, lease: Lease, context: DaemonContext) -> None:
     """Stand by until the Lease is ours, then work for as long as it stays ours."""
     leading, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    def complaint() -> str | None:
+    def problem() -> str | None:
         if leading.is_set() and not lease.held():
             return "the Lease is stale"
-        late = ", ".join(map(str, works.pulse.late()))
-        return f"no turn has ended in time: {late}" if late else None
+        overdue = ", ".join(map(str, context.liveness.overdue()))
+        return f"no reconcile pass has ended in time: {overdue}" if overdue else None
 
-    server = await serve_health(settings.health_port, complaint)
+    server = await serve_health(settings.health_port, problem)
     try:
         while not await lease.renew():
             if await _stopped_within(stop, RENEW_EVERY_S):
                 return
-        await works.ports.kube.list(Kind.CLUSTER, _home(settings), "")  # no CRD: end, start again
+        await context.ports.kube.list(Kind.CLUSTER, _home(settings), "")  # no CRD: end, start again
         leading.set()
-        works.metrics.lease_held.set(1)
+        context.metrics.lease_held.set(1)
         logger.info("leading", extra={"identity": settings.identity})
-        await _work(settings, lease, works, stop)
+        await _work(settings, lease, context, stop)
     finally:
         server.close()
 
 
 def _home(settings: Settings) -> str:
-    """Return a namespace that we may look into."""
+    """Return a namespace that we may read."""
     return next(iter(settings.namespaces), settings.namespace)
 
 
-async def _work(settings: Settings, lease: Lease, works: Works, stop: asyncio.Event) -> None:
+async def _work(
+    settings: Settings, lease: Lease, context: DaemonContext, stop: asyncio.Event
+) -> None:
     """Run Kopf beside the renewals; whichever ends first ends the other."""
     kopf_stop = asyncio.Event()
     operator = asyncio.create_task(
         kopf.operator(
-            registry=build_registry(works),
+            registry=build_registry(context),
             settings=kopf_settings(scan=settings.scan),
             standalone=True,
             clusterwide=not settings.namespaces,
@@ -135,7 +137,7 @@ async def _work(settings: Settings, lease: Lease, works: Works, stop: asyncio.Ev
                 raise LeaseLostError("the Lease was not renewed in time")
     finally:
         kopf_stop.set()
-        works.wake.poke_all()
+        context.wake.notify_all()
         await operator
         await lease.release()
 

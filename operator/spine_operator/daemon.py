@@ -1,4 +1,4 @@
-"""The life of one cluster's daemon: turns for ever, with back-off, until the cluster is gone.
+"""The daemon of one cluster: reconcile passes with back-off, until the custom resource is gone.
 
 It knows nothing of Kopf: `leaving` says whether the process is about to end.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spine_core.errors import SpineError
 from spine_operator import clock
 from spine_operator.execute import OutdatedError
-from spine_operator.liveness import Pulse
+from spine_operator.liveness import Liveness
 from spine_operator.metrics import Metrics
 from spine_operator.naming import ClusterKey
 from spine_operator.ports import KubeError, Ports
@@ -20,47 +20,49 @@ from spine_operator.wake import Wake
 
 logger = logging.getLogger("spine.daemon")
 
-TURN_EVERY_S = 0.2  # at most; a storm of events makes no storm of turns
+PASS_EVERY_S = 0.2  # at most; a storm of events makes no storm of passes
 BACK_OFF_FIRST_S, BACK_OFF_MAX_S = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Works:
+class DaemonContext:
     """What every daemon of this process shares."""
 
     ports: Ports
     wake: Wake
-    pulse: Pulse
+    liveness: Liveness
     metrics: Metrics
 
 
-async def converge(key: ClusterKey, uid: str, works: Works, leaving: Callable[[], bool]) -> None:
-    """Take turns until this very resource is gone or the process ends. Never two at once."""
+async def converge(
+    key: ClusterKey, uid: str, context: DaemonContext, leaving: Callable[[], bool]
+) -> None:
+    """Run reconcile passes until this very resource is gone or the process ends. Never two at once."""
     failures = 0
-    works.pulse.beat(key)
+    context.liveness.record_pass(key)
     try:
         while not leaving():
             began_s = clock.monotonic_s()
             try:
-                outcome = await reconcile(key, uid, works.ports)
+                result = await reconcile(key, uid, context.ports)
             except SpineError as error:
                 failures = 0 if isinstance(error, OutdatedError) else failures + 1
                 pause_s = pause_after(failures, error)
-                logger.warning("turn_failed", extra={"cluster": str(key), "error": str(error)})
+                logger.warning("pass_failed", extra={"cluster": str(key), "error": str(error)})
             else:
-                failures, pause_s = 0, outcome.look_again_s
-                if outcome.gone:
+                failures, pause_s = 0, result.requeue_after_s
+                if result.gone:
                     return
-                if outcome.plan is not None and outcome.status is not None:
-                    works.metrics.show(key, outcome.plan, outcome.status)
-            works.metrics.turn_seconds.observe(clock.monotonic_s() - began_s)
-            works.pulse.beat(key)
-            await clock.sleep(TURN_EVERY_S)
-            await works.wake.wait(key, pause_s)
+                if result.plan is not None and result.status is not None:
+                    context.metrics.show(key, result.plan, result.status)
+            context.metrics.pass_seconds.observe(clock.monotonic_s() - began_s)
+            context.liveness.record_pass(key)
+            await clock.sleep(PASS_EVERY_S)
+            await context.wake.wait(key, pause_s)
     finally:
-        works.pulse.forget(key)
-        works.wake.forget(key)
-        works.metrics.forget(key)
+        context.liveness.forget(key)
+        context.wake.forget(key)
+        context.metrics.forget(key)
 
 
 def pause_after(failures: int, error: SpineError) -> float:

@@ -1,7 +1,7 @@
-"""Performs what a plan says. Each act is one call, so being cut off anywhere is safe.
+"""Executes the actions of a plan. Each is one call, so being cut off anywhere is safe.
 
-Before an act that cannot be taken back, the custom resource and the document are read once more: if
-either has moved since the plan was made, nothing is done and the next turn decides anew.
+Before an action that cannot be taken back, the custom resource and the document are read once more: if
+either has moved since the plan was made, nothing is done and the next pass decides anew.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from spine_operator.manifests.document import topology_map
 from spine_operator.manifests.objects import Manifest
 from spine_operator.manifests.secret import secret
 from spine_operator.naming import FINALIZER
-from spine_operator.observe.node_endpoint import door_to
+from spine_operator.observe.node_endpoint import endpoint_of
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import (
     ApplyChild,
@@ -30,29 +30,29 @@ from spine_operator.plan.actions import (
     SetPace,
 )
 from spine_operator.ports import ConflictError, Kind, NodeError, NotFoundError, Ports, RefusedError
-from spine_operator.resource.spec import Identity
+from spine_operator.resource.spec import ResourceIdentity
 from spine_operator.secrets import SecretValues, make_values
 
-logger = logging.getLogger("spine.acts")
+logger = logging.getLogger("spine.execute")
 
 
 class OutdatedError(SpineError):
-    """The world has moved since the plan was made; look again."""
+    """What the plan was made on has changed; nothing was done, and the next pass decides anew."""
 
 
-async def apply(act: RepeatableAction, observed: Observed, ports: Ports) -> None:
-    """Do what may be repeated.
+async def apply(action: RepeatableAction, observed: Observed, ports: Ports) -> None:
+    """Execute an action that may be repeated.
 
     Raises:
         InvalidInputError: Kubernetes will never accept what the spec says.
-        KubeError: it may or may not have happened; the next turn will see.
+        KubeError: it may or may not have happened; the next pass will see.
     """
     namespace = observed.cluster.key.namespace
-    match act:
+    match action:
         case ApplyChild(manifest):
             await _apply_child(manifest, ports)
         case DeleteChild():
-            await let_go(act, observed.cluster, ports)
+            await delete(action, observed.cluster, ports)
         case MakeSecrets(purposes):
             await _make_secrets(purposes, observed, ports)
         case RenewLeaf():
@@ -61,50 +61,52 @@ async def apply(act: RepeatableAction, observed: Observed, ports: Ports) -> None
             patch = {"metadata": {"uid": uid, "labels": dict(labels)}}
             await ports.kube.patch(Kind.CLAIM, namespace, name, patch)
         case SetPace(seat=seat, store_id=store_id, bytes_per_s=bytes_per_s, slots=slots):
-            door = door_to(observed.cluster, ports, observed.secrets, seat)
-            assert door is not None, "a node that reported has a door"
+            endpoint = endpoint_of(observed.cluster, ports, observed.secrets, seat)
+            assert endpoint is not None, "a node that reported has an endpoint"
             try:
-                await ports.nodes.set_pace(door, store_id, bytes_per_s=bytes_per_s, slots=slots)
+                await ports.nodes.set_pace(endpoint, store_id, bytes_per_s=bytes_per_s, slots=slots)
             except NodeError as error:  # its next report says so; the others do not wait for it
                 logger.warning("pace_failed", extra={"seat": seat, "error": str(error)})
         case _:
-            assert_never(act)
+            assert_never(action)
 
 
-async def perform(act: ExclusiveAction, observed: Observed, ports: Ports) -> None:
-    """Do the one act of a turn.
+async def execute(action: ExclusiveAction, observed: Observed, ports: Ports) -> None:
+    """Execute the one exclusive action of a pass.
 
     Raises:
         OutdatedError: nothing was done, since what the plan stood on has changed.
         NodeError: no node took the document.
-        KubeError: it may or may not have happened; the next turn will see.
+        KubeError: it may or may not have happened; the next pass will see.
     """
     cluster, namespace = observed.cluster, observed.cluster.key.namespace
-    match act:
+    match action:
         case Publish():
-            await _still_so(observed, ports)
-            await _publish(act, observed, ports)
+            await _recheck_preconditions(observed, ports)
+            await _publish(action, observed, ports)
         case Push():
-            await _push(act, observed, ports)
+            await _push(action, observed, ports)
         case Resize(statefulset=name, version=version, pods=pods):
-            if pods < act.before:
-                await _still_so(observed, ports)
+            if pods < action.before:
+                await _recheck_preconditions(observed, ports)
             patch = {"metadata": {"resourceVersion": version}, "spec": {"replicas": pods}}
             await ports.kube.patch(Kind.STATEFULSET, namespace, name, patch)
         case DeleteClaim(name=name, uid=uid):
-            await _still_so(observed, ports)
-            await _delete(Kind.CLAIM, name, uid, cluster, ports)
+            await _recheck_preconditions(observed, ports)
+            await _delete_by_uid(Kind.CLAIM, name, uid, cluster, ports)
         case DeleteChild() | RemoveFinalizer():
-            await let_go(act, cluster, ports)
+            await delete(action, cluster, ports)
         case _:
-            assert_never(act)
+            assert_never(action)
 
 
-async def let_go(act: DeleteChild | RemoveFinalizer, cluster: Identity, ports: Ports) -> None:
+async def delete(
+    action: DeleteChild | RemoveFinalizer, cluster: ResourceIdentity, ports: Ports
+) -> None:
     """Delete one object, or let the custom resource itself go. Raises `KubeError`."""
-    match act:
+    match action:
         case DeleteChild(kind=kind, name=name, uid=uid):
-            await _delete(kind, name, uid, cluster, ports)
+            await _delete_by_uid(kind, name, uid, cluster, ports)
         case RemoveFinalizer():
             await _remove_finalizer(cluster, ports)
 
@@ -117,7 +119,7 @@ async def _apply_child(manifest: Manifest, ports: Ports) -> None:
         raise InvalidInputError(f"Kubernetes refuses the {name}: {error}") from error
 
 
-async def _remove_finalizer(cluster: Identity, ports: Ports) -> None:
+async def _remove_finalizer(cluster: ResourceIdentity, ports: Ports) -> None:
     """Take our finalizer off, unless somebody has changed the resource meanwhile."""
     others = [name for name in cluster.finalizers if name != FINALIZER]
     patch = {"metadata": {"resourceVersion": cluster.resource_version, "finalizers": others}}
@@ -127,8 +129,8 @@ async def _remove_finalizer(cluster: Identity, ports: Ports) -> None:
         logger.info("gone_already", extra={"cluster": str(cluster.key)})
 
 
-async def _still_so(observed: Observed, ports: Ports) -> None:
-    """Check that spec and document are those that the plan was made on, and that we may act."""
+async def _recheck_preconditions(observed: Observed, ports: Ports) -> None:
+    """Check that spec and document are those that the plan was made on, and that we hold the Lease."""
     if not ports.lease_held():
         raise OutdatedError("the Lease is not held")
     key = observed.cluster.key
@@ -146,10 +148,10 @@ async def _still_so(observed: Observed, ports: Ports) -> None:
         raise OutdatedError("the topology document has changed")
 
 
-async def _publish(act: Publish, observed: Observed, ports: Ports) -> None:
+async def _publish(action: Publish, observed: Observed, ports: Ports) -> None:
     """Store the document by compare-and-set on the one observed: create the first, patch later ones."""
     cluster, version = observed.cluster, observed.document_version
-    manifest = topology_map(cluster, act.document, ports.now_ms())
+    manifest = topology_map(cluster, action.document, ports.now_ms())
     if version is None:
         await ports.kube.create(manifest)
         return
@@ -158,7 +160,7 @@ async def _publish(act: Publish, observed: Observed, ports: Ports) -> None:
     await ports.kube.patch(Kind.CONFIG_MAP, cluster.key.namespace, cluster.key.topology_map, patch)
 
 
-async def _push(act: Push, observed: Observed, ports: Ports) -> None:
+async def _push(action: Push, observed: Observed, ports: Ports) -> None:
     """Send the document to every store at once; one that refuses holds nobody up.
 
     Raises:
@@ -166,18 +168,20 @@ async def _push(act: Push, observed: Observed, ports: Ports) -> None:
     """
 
     async def send(seat: str, store_id: str) -> bool:
-        door = door_to(observed.cluster, ports, observed.secrets, seat)
-        assert door is not None, "a node that reported has a door"
+        endpoint = endpoint_of(observed.cluster, ports, observed.secrets, seat)
+        assert endpoint is not None, "a node that reported has an endpoint"
         try:
-            await ports.nodes.adopt(door, store_id, act.document)
+            await ports.nodes.adopt(endpoint, store_id, action.document)
         except NodeError as error:
             logger.warning("push_failed", extra={"seat": seat, "error": str(error)})
             return False
         return True
 
-    taken = await asyncio.gather(*(send(seat, store_id) for seat, store_id in act.stores.items()))
+    taken = await asyncio.gather(
+        *(send(seat, store_id) for seat, store_id in action.stores.items())
+    )
     if not any(taken):
-        raise NodeError(f"no node took epoch {act.document.epoch}: {', '.join(act.stores)}")
+        raise NodeError(f"no node took epoch {action.document.epoch}: {', '.join(action.stores)}")
 
 
 async def _make_secrets(purposes: tuple[str, ...], observed: Observed, ports: Ports) -> None:
@@ -198,7 +202,9 @@ async def _renew_leaf(observed: Observed, ports: Ports) -> None:
     await ports.kube.patch(Kind.SECRET, cluster.key.namespace, name, patch)
 
 
-async def _delete(kind: Kind, name: str, uid: str, cluster: Identity, ports: Ports) -> None:
+async def _delete_by_uid(
+    kind: Kind, name: str, uid: str, cluster: ResourceIdentity, ports: Ports
+) -> None:
     """Delete what has this UID; that it is gone, or another one now, is as good."""
     try:
         await ports.kube.delete(kind, cluster.key.namespace, name, uid=uid)

@@ -1,4 +1,4 @@
-"""Where Kopf ends: one daemon per custom resource, and pokes for whatever may have changed.
+"""The Kopf handlers: one daemon per custom resource, and a wake-up for whatever may have changed.
 
 Rules learnt from Kopf's bugs (operator.md §3): no create/update/field handlers, no return values, no
 work in `on.event`. Kopf sets the finalizer and would cancel a daemon on deletion; ours goes on until
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import kopf
 
-from spine_operator.daemon import Works, converge
+from spine_operator.daemon import DaemonContext, converge
 from spine_operator.kube import load_configuration
 from spine_operator.naming import (
     CLUSTER_LABEL,
@@ -27,10 +27,10 @@ CHILDREN: Final = (
     ("", "v1", "persistentvolumeclaims"),
     ("", "v1", "configmaps"),
 )
-EXIT_PATIENCE_S = 10.0  # a daemon ends its act within this; no act spans two calls
+EXIT_PATIENCE_S = 10.0  # a daemon ends its action within this; none spans two calls
 
 
-def build_registry(works: Works) -> kopf.OperatorRegistry:
+def build_registry(context: DaemonContext) -> kopf.OperatorRegistry:
     """Return the handlers of this process."""
     registry = kopf.OperatorRegistry()
 
@@ -46,14 +46,14 @@ def build_registry(works: Works) -> kopf.OperatorRegistry:
         def leaving() -> bool:
             return _must_leave(stopped)
 
-        await converge(_key(namespace, name), uid, works, leaving)
+        await converge(_key(namespace, name), uid, context, leaving)
 
     @kopf.on.event(*CLUSTERS, registry=registry)
     async def changed(namespace: str | None, name: str, **_: Any) -> None:
-        works.wake.poke(_key(namespace, name))
+        context.wake.notify(_key(namespace, name))
 
     async def child_changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-        works.wake.poke(_key(namespace, labels[CLUSTER_LABEL]))
+        context.wake.notify(_key(namespace, labels[CLUSTER_LABEL]))
 
     for group, version, plural in CHILDREN:
         watch = kopf.on.event(
@@ -61,7 +61,7 @@ def build_registry(works: Works) -> kopf.OperatorRegistry:
             version=version,
             plural=plural,
             labels={CLUSTER_LABEL: kopf.PRESENT},
-            id=f"poke-{plural}",
+            id=f"notify-{plural}",
             registry=registry,
         )
         watch(child_changed)

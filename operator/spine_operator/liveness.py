@@ -1,4 +1,4 @@
-"""Whether this process is worth keeping: daemons end their turns, the Lease is ours or somebody's.
+"""Liveness of the process: daemons end their passes in time, and the Lease is ours or somebody's.
 
 Served on `/healthz` by the event loop that does the work, so a loop that hangs does not answer.
 Source: operator.md §3, liveness.
@@ -9,40 +9,40 @@ from collections.abc import Callable
 
 from spine_operator.naming import ClusterKey
 
-TURN_LATE_S = 90.0  # three times the longest pause between two turns
+PASS_OVERDUE_S = 90.0  # three times the longest pause between two passes
 _REQUEST_BYTES_MAX = 8192
 _READ_TIMEOUT_S = 5.0
 
 
-class Pulse:
-    """When each daemon last ended a turn, on the clock `monotonic_s`."""
+class Liveness:
+    """When each daemon last ended a reconcile pass, on the clock `monotonic_s`."""
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:
         self._monotonic_s = monotonic_s
         self._ended_s: dict[ClusterKey, float] = {}
 
-    def beat(self, key: ClusterKey) -> None:
-        """Note that a daemon has begun its work or ended a turn, well or badly."""
+    def record_pass(self, key: ClusterKey) -> None:
+        """Note that a daemon has begun its work or ended a pass, well or badly."""
         self._ended_s[key] = self._monotonic_s()
 
     def forget(self, key: ClusterKey) -> None:
         """A daemon has ended for good."""
         self._ended_s.pop(key, None)
 
-    def late(self) -> list[ClusterKey]:
+    def overdue(self) -> list[ClusterKey]:
         """Return the clusters whose daemon hangs."""
         now_s = self._monotonic_s()
-        return [key for key, ended_s in self._ended_s.items() if now_s - ended_s > TURN_LATE_S]
+        return [key for key, ended_s in self._ended_s.items() if now_s - ended_s > PASS_OVERDUE_S]
 
 
-async def serve_health(port: int, complaint: Callable[[], str | None]) -> asyncio.Server:
+async def serve_health(port: int, problem: Callable[[], str | None]) -> asyncio.Server:
     """Answer `GET /healthz` with 200, or with 503 and the complaint. The caller closes the server."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
                 request = await reader.readuntil(b"\r\n\r\n")
-            writer.write(_response(request, complaint()))
+            writer.write(_response(request, problem()))
             await writer.drain()
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             pass  # a prober that went away needs no answer

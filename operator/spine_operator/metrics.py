@@ -1,4 +1,4 @@
-"""What Prometheus may ask on `/metrics` (operator.md §10)."""
+"""The operator's metrics, served on `/metrics` (operator.md §10)."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -15,8 +15,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.turn_seconds = Histogram(
-            "memoryspine_turn_seconds", "Duration of one turn", registry=registry
+        self.pass_seconds = Histogram(
+            "memoryspine_turn_seconds", "Duration of one reconcile pass", registry=registry
         )
         self.kube_writes = Counter(
             "memoryspine_kube_writes", "Writes to Kubernetes", ("kind", "verb"), registry=registry

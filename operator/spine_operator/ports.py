@@ -110,7 +110,7 @@ class KubePort(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class NodeEndpoint:
     """How to reach the admin plane of one node."""
 
     seat: str
@@ -123,19 +123,21 @@ class Door:
 class NodesPort(Protocol):
     """The admin plane of the nodes. Every method raises `NodeError` after two seconds at most."""
 
-    async def status(self, door: Door) -> Json:
+    async def status(self, endpoint: NodeEndpoint) -> Json:
         """`GET status`: the node's report, not yet parsed."""
 
-    async def adopt(self, door: Door, store_id: str, document: Document) -> None:
+    async def adopt(self, endpoint: NodeEndpoint, store_id: str, document: Document) -> None:
         """`PUT topology`: returns after the store with this id has durably adopted the document."""
 
-    async def set_pace(self, door: Door, store_id: str, *, bytes_per_s: int, slots: int) -> None:
+    async def set_pace(
+        self, endpoint: NodeEndpoint, store_id: str, *, bytes_per_s: int, slots: int
+    ) -> None:
         """`PUT pace`: bound the pulls of the node; 0 slots suspend those of a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """All of the outside in one hand, so that a test can put another world there."""
+    """All ports of the operator, so that a test can put fakes there."""
 
     kube: KubePort
     nodes: NodesPort

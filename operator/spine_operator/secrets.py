@@ -1,7 +1,7 @@
 """What the cluster keeps secret: made once where it is missing, never overwritten, never logged.
 
 Purposes: `cluster` (links, tokens), `admin` (admin plane), `ca`, `tls`, `client` (for people's pods).
-The operator reads each by name every turn and never lists Secrets. Values are text, entropy and time
+The operator reads each by name in every pass and never lists Secrets. Values are text, entropy and time
 are arguments. Source: operator.md §4, §7.9; api.md §5 for `keys.yaml`.
 """
 

@@ -77,7 +77,7 @@ def _addresses(file: str) -> Mapping[str, str]:
         return {}
     try:
         addresses = json.loads(Path(file).read_text())
-        return {str(seat): str(place) for seat, place in addresses.items()}
+        return {str(seat): str(address) for seat, address in addresses.items()}
     except (OSError, ValueError, AttributeError) as error:
         path = f"{PREFIX}SEAT_ADDRESSES_FILE"
         raise InvalidInputError("names no file of seat → host:port", path=path) from error

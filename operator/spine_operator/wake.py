@@ -1,4 +1,4 @@
-"""Who woke whom: one event per cluster. A poke is a hint that something may have changed, never a fact."""
+"""Wakes the daemons: one event per cluster, a hint that something may have changed, never a fact."""
 
 import asyncio
 from collections import defaultdict
@@ -7,22 +7,22 @@ from spine_operator.naming import ClusterKey
 
 
 class Wake:
-    """Pokes for the daemons. A poke that comes while nobody waits is kept."""
+    """Notifications for the daemons. One that comes while nobody waits is kept."""
 
     def __init__(self) -> None:
         self._events: defaultdict[ClusterKey, asyncio.Event] = defaultdict(asyncio.Event)
 
-    def poke(self, key: ClusterKey) -> None:
-        """Let the daemon of this cluster look again."""
+    def notify(self, key: ClusterKey) -> None:
+        """Let the daemon of this cluster run its next pass now."""
         self._events[key].set()
 
-    def poke_all(self) -> None:
-        """Let every daemon look again."""
+    def notify_all(self) -> None:
+        """Let every daemon run its next pass now."""
         for event in self._events.values():
             event.set()
 
     async def wait(self, key: ClusterKey, timeout_s: float) -> None:
-        """Return after a poke or after the time, whichever is first."""
+        """Return after a notification or after the time, whichever is first."""
         event = self._events[key]
         try:
             async with asyncio.timeout(timeout_s):

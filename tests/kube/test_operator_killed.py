@@ -143,7 +143,7 @@ def test_lost_answers_lost_watches_and_a_slow_server_only_take_time(stage: Stage
     assert [rule.hits for rule in (*lost, slow)] == [*[1] * 5, 20]
 
 
-def test_at_rest_nothing_is_written_in_ten_turns(stage: Stage) -> None:
+def test_at_rest_nothing_is_written_in_ten_passes(stage: Stage) -> None:
     stage.lab.take_turns(2)
     before = writes(stage.proxy)
     stage.lab.take_turns(10)

@@ -78,7 +78,7 @@ MUTANTS = [
         "observe/observer",
         "        except NotFoundError:\n            return None\n",
         "        except Exception:\n            return None\n",
-        "test_meanwhile.py::test_a_read_that_fails_ends_the_turn_before_any_write",
+        "test_meanwhile.py::test_a_read_that_fails_ends_the_pass_before_any_write",
     ),
     _operator(
         "plan/planner",
@@ -121,7 +121,7 @@ MUTANTS = [
         "plan/planner",
         "    if not observed.cluster.held:",
         "    if False:",
-        "test_scenarios.py::test_no_act_before_the_finalizer_is_there",
+        "test_scenarios.py::test_no_action_before_the_finalizer_is_there",
     ),
     _operator(
         "plan/planner",
@@ -162,7 +162,7 @@ MUTANTS = [
     ),
     _operator(
         "reconcile",
-        "    if identity.uid != uid:\n        return Outcome(0.0, gone=True)\n",
+        "    if identity.uid != uid:\n        return ReconcileResult(0.0, gone=True)\n",
         "",
         "test_odd_specs.py::test_a_resource_made_anew_is_no_business_of_the_daemon_before",
     ),

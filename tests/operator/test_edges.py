@@ -96,7 +96,7 @@ def test_every_variable_that_the_operator_sets_is_owned(make_cluster: Any) -> No
     assert aliases <= OWNED_SETTINGS
 
 
-def test_the_generated_key_opens_the_door_that_keys_yaml_describes(make_cluster: Any) -> None:
+def test_the_generated_key_is_the_one_that_keys_yaml_describes(make_cluster: Any) -> None:
     values = make_values(make_cluster(), "client", {}, lambda n: b"\x07" * n, NOW_MS)
     key_id, sha256 = parse_key(values["api-key"])
     entry = yaml.safe_load(values["keys.yaml"])["keys"][0]

@@ -1,8 +1,8 @@
 """No false answer makes the operator do harm, and killing it anywhere changes nothing in the end.
 
-Every scenario is run once without faults, the world copied before each turn. Then each call of each
-turn is answered falsely (I5), each write is cut before and after (I6), and two operators take turns
-(I10). The watchdog of the world checks every write against the truth (I3, I4, I11, I12).
+Every scenario is run once without faults, the fake cluster copied before each pass. Then each call of each
+pass is answered falsely (I5), each write is cut before and after (I6), and two operators work by turns
+(I10). The watchdog of the fake checks every write against the truth (I3, I4, I11, I12).
 """
 
 import copy
@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 import pytest
 
+from kubedouble.fake_cluster import ZONES, FakeKubeCluster, is_done
 from kubedouble.faults import READ_FAULTS, WRITE_FAULTS, Crash, Fault, Faults
-from kubedouble.world import ZONES, World, is_done
 from spine_core.errors import SpineError
-from spine_operator.execute import apply, perform
+from spine_operator.execute import apply, execute
 from spine_operator.observe.observer import observe
 from spine_operator.plan.actions import ExclusiveAction
 from spine_operator.plan.planner import plan
@@ -37,17 +37,17 @@ class Scenario:
     def __str__(self) -> str:
         return self.name
 
-    async def start(self) -> World:
+    async def start(self) -> FakeKubeCluster:
         first = self.before or self.after
         assert first is not None
-        world = World(**{"topology": {"zones": ZONES}, "storage": SHORT, **first})
+        fake = FakeKubeCluster(**{"topology": {"zones": ZONES}, "storage": SHORT, **first})
         if self.before is not None:
-            await world.settle()
+            await fake.settle()
             if self.after is None:
-                world.delete_cluster()
+                fake.delete_cluster()
             else:
-                world.change_spec(**self.after)
-        return world
+                fake.change_spec(**self.after)
+        return fake
 
 
 SCENARIOS = [
@@ -60,52 +60,52 @@ SCENARIOS = [
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The world before one turn, some turns earlier, and the calls that the turn makes."""
+    """The fake before one pass, some passes earlier, and the calls that the pass makes."""
 
-    world: World
-    past: World
+    fake: FakeKubeCluster
+    past: FakeKubeCluster
     reads: tuple[int, ...]
     writes: tuple[int, ...]
 
 
-async def moments(scenario: Scenario) -> tuple[list[Moment], World]:
-    """Run a scenario without faults; return every turn of it and the world at its end."""
-    world = await scenario.start()
+async def moments(scenario: Scenario) -> tuple[list[Moment], FakeKubeCluster]:
+    """Run a scenario without faults; return every pass of it and the fake at its end."""
+    fake = await scenario.start()
     found: list[Moment] = []
     quiet = 0
     while quiet < 2:  # volumes are cleaned up after the change is done
-        before, faults = copy.deepcopy(world), Faults()
-        outcome = await world.turn(world.ports(faults))
-        past = found[-2].world if len(found) > 1 else before
+        before, faults = copy.deepcopy(fake), Faults()
+        result = await fake.reconcile_pass(fake.ports(faults))
+        past = found[-2].fake if len(found) > 1 else before
         found.append(Moment(before, past, tuple(faults.reads), tuple(faults.writes)))
-        quiet = quiet + 1 if outcome.gone or is_done(outcome) else 0
-    return found, world
+        quiet = quiet + 1 if result.gone or is_done(result) else 0
+    return found, fake
 
 
-async def turn_with(moment: Moment, plan_of_faults: dict[int, Fault]) -> World:
-    """Return the world after the turn of a moment under these faults."""
-    world = copy.deepcopy(moment.world)
+async def pass_with(moment: Moment, plan_of_faults: dict[int, Fault]) -> FakeKubeCluster:
+    """Return the fake after the pass of a moment under these faults."""
+    fake = copy.deepcopy(moment.fake)
     try:
-        await world.turn(world.ports(Faults(plan=plan_of_faults), moment.past))
+        await fake.reconcile_pass(fake.ports(Faults(plan=plan_of_faults), moment.past))
     except Crash:
-        world.controllers()
-    return world
+        fake.controllers()
+    return fake
 
 
-def has_acted(before: World, after: World) -> bool:
+def has_acted(before: FakeKubeCluster, after: FakeKubeCluster) -> bool:
     written = after.kube.writes[len(before.kube.writes) :]
     told = any(kind not in (Kind.CLUSTER, Kind.EVENT) for _, kind, _ in written)
     return told or after.nodes.adoptions != before.nodes.adoptions
 
 
-async def finished(world: World) -> Any:
+async def finished(fake: FakeKubeCluster) -> Any:
     """Let a fresh operator finish; return the end state."""
     quiet = 0
     while quiet < 2:
-        outcome = await world.settle()
-        await world.turn()
-        quiet = quiet + 1 if outcome.gone or is_done(outcome) else 0
-    return world.end_state()
+        result = await fake.settle()
+        await fake.reconcile_pass()
+        quiet = quiet + 1 if result.gone or is_done(result) else 0
+    return fake.end_state()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -120,11 +120,11 @@ async def test_no_removal_under_any_bad_answer(scenario: Scenario) -> None:
     ]
     assert len(cases) > 100
     for number, (moment, call, fault) in enumerate(cases):
-        world = await turn_with(moment, {call: fault})
-        if has_acted(moment.world, world):  # else the next turn is that of the clean run
-            await world.turn()
+        fake = await pass_with(moment, {call: fault})
+        if has_acted(moment.fake, fake):  # else the next pass is that of the clean run
+            await fake.reconcile_pass()
         if number % 23 == 0:  # every one is watched, some are followed to the end
-            assert await finished(world) == end.end_state(), f"call {call} {fault}"
+            assert await finished(fake) == end.end_state(), f"call {call} {fault}"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -133,8 +133,8 @@ async def test_killed_before_or_after_any_write_the_end_is_the_same(scenario: Sc
     for moment in clean:
         for call in moment.writes:
             for fault in (Fault.CRASH, Fault.CRASH_AFTER):
-                world = await turn_with(moment, {call: fault})
-                assert await finished(world) == end.end_state(), f"call {call} {fault}"
+                fake = await pass_with(moment, {call: fault})
+                assert await finished(fake) == end.end_state(), f"call {call} {fault}"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS[:3], ids=str)
@@ -142,33 +142,33 @@ async def test_two_operators_can_only_refuse_each_other(scenario: Scenario) -> N
     """One plans on what it saw, the other acts meanwhile, then the first acts on its old plan."""
     _, end = await moments(scenario)
     for seed in range(5):
-        chance, world = random.Random(seed), await scenario.start()
+        chance, fake = random.Random(seed), await scenario.start()
         for _ in range(20):
-            ports = world.ports()
-            observed = await observe(world.resource, ports)
+            ports = fake.ports()
+            observed = await observe(fake.resource, ports)
             old = plan(observed, wanted_by(observed.cluster, ports.address_of))
             for _ in range(chance.randrange(3)):
-                await world.turn()
+                await fake.reconcile_pass()
             try:
                 for one in old.applies:
                     await apply(one, observed, ports)
                 if isinstance(old.decision, get_args(ExclusiveAction)):
-                    await perform(old.decision, observed, ports)
+                    await execute(old.decision, observed, ports)
             except SpineError:
-                world.controllers()
-        assert await finished(world) == end.end_state(), f"seed {seed}"
+                fake.controllers()
+        assert await finished(fake) == end.end_state(), f"seed {seed}"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS[:3], ids=str)
-async def test_deleting_the_status_changes_no_act(scenario: Scenario) -> None:
+async def test_deleting_the_status_changes_no_action(scenario: Scenario) -> None:
     clean, _ = await moments(scenario)
     for moment in clean:
-        with_status, without = copy.deepcopy(moment.world), copy.deepcopy(moment.world)
+        with_status, without = copy.deepcopy(moment.fake), copy.deepcopy(moment.fake)
         without.resource.pop("status", None)
-        acts = []
-        for world in (with_status, without):
-            first = len(world.kube.writes)
-            await world.turn()
-            written = world.kube.writes[first:]
-            acts.append([w for w in written if w[1] not in (Kind.CLUSTER, Kind.EVENT)])
-        assert acts[0] == acts[1]
+        writes = []
+        for fake in (with_status, without):
+            first = len(fake.kube.writes)
+            await fake.reconcile_pass()
+            written = fake.kube.writes[first:]
+            writes.append([w for w in written if w[1] not in (Kind.CLUSTER, Kind.EVENT)])
+        assert writes[0] == writes[1]

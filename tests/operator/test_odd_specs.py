@@ -7,10 +7,10 @@ import pytest
 
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
-from kubedouble.world import KEY, ZONES, World, is_blocked_by
+from kubedouble.fake_cluster import KEY, ZONES, FakeKubeCluster, is_blocked_by
 from spine_operator.manifests.network import network_policy
 from spine_operator.naming import FINALIZER, INSTANCE_LABEL, ClusterKey
-from spine_operator.ports import Door, Json, Kind, NodeError, RefusedError
+from spine_operator.ports import Json, Kind
 from spine_operator.reconcile import reconcile
 from spine_operator.resource.spec import parse_spec
 from spine_operator.resource.unsupported import UNBUILT
@@ -25,15 +25,15 @@ INERT = ("repair.", "retention.pruning.", "retention.consolidation.", "monitorin
 ELSEWHERE = {"security.tls.secretName", "security.tls.issuerRef", "storage.whenDeleted"}
 
 
-async def settled(**spec: Any) -> World:
-    world = World(**{**THREE, **spec})
-    await world.settle()
-    return world
+async def settled(**spec: Any) -> FakeKubeCluster:
+    fake = FakeKubeCluster(**{**THREE, **spec})
+    await fake.settle()
+    return fake
 
 
-async def turns(world: World, count: int = 5) -> None:
+async def reconcile_passes(fake: FakeKubeCluster, count: int = 5) -> None:
     for _ in range(count):
-        await world.turn()
+        await fake.reconcile_pass()
 
 
 def foreign(kind: str, name: str, **content: Any) -> dict[str, Any]:
@@ -87,60 +87,52 @@ def test_every_field_of_the_spec_is_read_or_refused() -> None:
 
 
 async def test_a_spec_that_cannot_be_read_is_named_and_the_cluster_can_be_deleted() -> None:
-    world = await settled()
-    world.change_spec(rebalance=MALFORMED)
-    await turns(world)
-    assert world.condition("Stalled")["reason"] == "ConfigRefused"
-    assert world.condition("ConfigValid")["status"] == "False"
-    assert "32MB/s" in world.condition("Ready")["message"]
-    assert world.condition("Ready")["observedGeneration"] == 2
-    assert world.condition("Available")["status"] == "True"
-    writes = len(world.kube.writes)
-    await turns(world)
-    assert world.kube.writes[writes:] == []
-    world.delete_cluster()
-    await world.settle()
-    assert world.find(Kind.CLUSTER, KEY.name) is None
-    assert len(world.all(Kind.CLAIM)) == 3
+    fake = await settled()
+    fake.change_spec(rebalance=MALFORMED)
+    await reconcile_passes(fake)
+    assert fake.condition("Stalled")["reason"] == "ConfigRefused"
+    assert fake.condition("ConfigValid")["status"] == "False"
+    assert "32MB/s" in fake.condition("Ready")["message"]
+    assert fake.condition("Ready")["observedGeneration"] == 2
+    assert fake.condition("Available")["status"] == "True"
+    writes = len(fake.kube.writes)
+    await reconcile_passes(fake)
+    assert fake.kube.writes[writes:] == []
+    fake.delete_cluster()
+    await fake.settle()
+    assert fake.find(Kind.CLUSTER, KEY.name) is None
+    assert len(fake.all(Kind.CLAIM)) == 3
 
 
-async def test_what_kubernetes_refuses_is_said_and_passes_with_the_next_spec(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world = await settled()
-    accept = world.kube.apply
-
-    async def refuse(manifest: Json) -> Json:
-        if manifest["kind"] == "StatefulSet":
-            raise RefusedError("422 spec.template.spec.containers[0].resources: Invalid value")
-        return await accept(manifest)
-
-    monkeypatch.setattr(world.kube, "apply", refuse)
-    world.change_spec(resources={"requests": {"memory": "lots"}})
-    await turns(world)
-    assert world.condition("Stalled")["reason"] == "ConfigRefused"
-    assert "StatefulSet spine-a" in world.condition("Stalled")["message"]
-    assert "resources: Invalid value" in world.condition("Ready")["message"]
-    monkeypatch.undo()
-    world.change_spec(resources={"requests": {"memory": "1Gi"}})
-    await turns(world)
-    assert world.condition("Stalled") == {}
-    assert world.condition("ConfigValid")["status"] == "True"
+async def test_what_kubernetes_refuses_is_said_and_passes_with_the_next_spec() -> None:
+    fake = await settled()
+    why = "422 spec.template.spec.containers[0].resources: Invalid value"
+    fake.kube.invalid[Kind.STATEFULSET] = why
+    fake.change_spec(resources={"requests": {"memory": "lots"}})
+    await reconcile_passes(fake)
+    assert fake.condition("Stalled")["reason"] == "ConfigRefused"
+    assert "StatefulSet spine-a" in fake.condition("Stalled")["message"]
+    assert "resources: Invalid value" in fake.condition("Ready")["message"]
+    fake.kube.invalid.clear()
+    fake.change_spec(resources={"requests": {"memory": "1Gi"}})
+    await reconcile_passes(fake)
+    assert fake.condition("Stalled") == {}
+    assert fake.condition("ConfigValid")["status"] == "True"
 
 
 async def test_what_only_bears_our_label_is_left_alone() -> None:
-    world = await settled(storage={"size": "1Gi", "whenDeleted": "Delete"})
+    fake = await settled(storage={"size": "1Gi", "whenDeleted": "Delete"})
     requests = {"resources": {"requests": {"storage": "1Gi"}}}
-    world.kube.add(foreign("Pod", "agent", spec={}, status={}))
-    backup = world.kube.add(foreign("PersistentVolumeClaim", "backup", spec=requests))
-    world.change_spec(replicas=4)
-    await world.settle()
-    world.change_spec(replicas=3)
-    await world.settle()
-    world.delete_cluster()
-    await world.settle()
-    assert world.find(Kind.CLAIM, "backup") == backup
-    assert [one["metadata"]["name"] for one in world.all(Kind.CLAIM)] == ["backup"]
+    fake.kube.add(foreign("Pod", "agent", spec={}, status={}))
+    backup = fake.kube.add(foreign("PersistentVolumeClaim", "backup", spec=requests))
+    fake.change_spec(replicas=4)
+    await fake.settle()
+    fake.change_spec(replicas=3)
+    await fake.settle()
+    fake.delete_cluster()
+    await fake.settle()
+    assert fake.find(Kind.CLAIM, "backup") == backup
+    assert [one["metadata"]["name"] for one in fake.all(Kind.CLAIM)] == ["backup"]
 
 
 @pytest.mark.parametrize(
@@ -159,22 +151,22 @@ def test_a_seats_name_tells_its_zone(seat: str, zone: str | None) -> None:
 
 
 async def test_the_policy_goes_when_the_spec_does_without_even_in_the_middle_of_a_change() -> None:
-    world = await settled()
-    world.nodes.pulling = False
-    world.change_spec(replicas=4, networkPolicy={"mode": "None"})
-    await turns(world)
-    assert world.find(Kind.NETWORK_POLICY, KEY.name) is None
-    world.change_spec(networkPolicy={"mode": "Managed"})
-    await turns(world)
-    assert world.find(Kind.NETWORK_POLICY, KEY.name) is not None
+    fake = await settled()
+    fake.nodes.pulling = False
+    fake.change_spec(replicas=4, networkPolicy={"mode": "None"})
+    await reconcile_passes(fake)
+    assert fake.find(Kind.NETWORK_POLICY, KEY.name) is None
+    fake.change_spec(networkPolicy={"mode": "Managed"})
+    await reconcile_passes(fake)
+    assert fake.find(Kind.NETWORK_POLICY, KEY.name) is not None
 
 
 async def test_a_policy_of_somebody_else_is_no_hindrance_to_a_cluster_without_one() -> None:
-    world = World(**THREE, networkPolicy={"mode": "None"})
+    fake = FakeKubeCluster(**THREE, networkPolicy={"mode": "None"})
     theirs = foreign("NetworkPolicy", KEY.name, spec={})
-    stored = world.kube.add({**theirs, "apiVersion": "networking.k8s.io/v1"})
-    await world.settle()
-    assert world.find(Kind.NETWORK_POLICY, KEY.name) == stored
+    stored = fake.kube.add({**theirs, "apiVersion": "networking.k8s.io/v1"})
+    await fake.settle()
+    assert fake.find(Kind.NETWORK_POLICY, KEY.name) == stored
 
 
 def test_behind_a_load_balancer_everybody_may_knock(make_cluster: Any) -> None:
@@ -186,98 +178,95 @@ def test_behind_a_load_balancer_everybody_may_knock(make_cluster: Any) -> None:
     assert sources(type="LoadBalancer") == ["0.0.0.0/0", "::/0"]
 
 
-async def test_a_further_name_is_in_the_certificate_within_a_turn() -> None:
-    world = await settled()
-    before = world.find(Kind.SECRET, "spine-tls")
-    world.change_spec(security={"tls": {"extraDNSNames": ["spine.example.org", "::1"]}})
-    await turns(world, 2)
-    after = world.find(Kind.SECRET, "spine-tls")
+async def test_a_further_name_is_in_the_certificate_within_a_pass() -> None:
+    fake = await settled()
+    before = fake.find(Kind.SECRET, "spine-tls")
+    fake.change_spec(security={"tls": {"extraDNSNames": ["spine.example.org", "::1"]}})
+    await reconcile_passes(fake, 2)
+    after = fake.find(Kind.SECRET, "spine-tls")
     assert before
     assert after
     assert after["data"]["tls.crt"] != before["data"]["tls.crt"]
-    await turns(world, 2)
-    assert world.find(Kind.SECRET, "spine-tls") == after
+    await reconcile_passes(fake, 2)
+    assert fake.find(Kind.SECRET, "spine-tls") == after
 
 
 async def test_argo_cd_finds_nothing_to_prune() -> None:
     """It prunes what carries its application's name in the instance label and has no owner."""
-    world = await settled()
+    fake = await settled()
     kinds = (Kind.SECRET, Kind.CONFIG_MAP, Kind.CLAIM, Kind.SERVICE, Kind.STATEFULSET)
-    for item in (one for kind in kinds for one in world.all(kind)):
+    for item in (one for kind in kinds for one in fake.all(kind)):
         metadata = item["metadata"]
         assert "ownerReferences" in metadata or INSTANCE_LABEL not in metadata["labels"]
 
 
 async def test_a_resource_made_anew_is_no_business_of_the_daemon_before() -> None:
-    world = await settled()
-    uid, resource = world.uid, world.resource
-    world.delete_cluster()
-    await world.settle()
+    fake = await settled()
+    uid, resource = fake.uid, fake.resource
+    fake.delete_cluster()
+    await fake.settle()
     metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [FINALIZER]}
-    world.kube.add({**resource, "metadata": metadata})
-    writes = len(world.kube.writes)
-    outcome = await reconcile(KEY, uid, world.ports())
-    assert outcome.gone
-    assert world.kube.writes[writes:] == []
-    await world.settle()
-    assert world.condition("Ready")["status"] == "True"
+    fake.kube.add({**resource, "metadata": metadata})
+    writes = len(fake.kube.writes)
+    result = await reconcile(KEY, uid, fake.ports())
+    assert result.gone
+    assert fake.kube.writes[writes:] == []
+    await fake.settle()
+    assert fake.condition("Ready")["status"] == "True"
 
 
 async def test_retained_data_moves_into_the_zones_of_the_resource_made_anew() -> None:
-    world = await settled()
-    resource = world.resource
-    world.delete_cluster()
-    await world.settle()
-    world.controllers()
+    fake = await settled()
+    resource = fake.resource
+    fake.delete_cluster()
+    await fake.settle()
+    fake.controllers()
     zones = [{"name": name} for name in "xyz"]
     spec = {**resource["spec"], "topology": {**resource["spec"]["topology"], "zones": zones}}
     metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [FINALIZER]}
-    world.kube.add({**resource, "metadata": metadata, "spec": spec})
-    await world.settle(lambda o: o.status is not None and is_ready(o.status))
-    assert sorted(world.document.current) == ["spine-x-0", "spine-y-0", "spine-z-0"]
-    assert world.document.epoch > 1
+    fake.kube.add({**resource, "metadata": metadata, "spec": spec})
+    await fake.settle(lambda o: o.status is not None and is_ready(o.status))
+    assert sorted(fake.document.current) == ["spine-x-0", "spine-y-0", "spine-z-0"]
+    assert fake.document.epoch > 1
 
 
 async def test_a_statefulset_of_somebody_else_is_not_taken_for_that_of_a_forgotten_zone() -> None:
-    world = await settled(replicas=4, topology={"zones": [*ZONES, {"name": "d"}]})
-    world.nodes.pulling = False
-    world.change_spec(replicas=3, topology={"zones": ZONES})
-    await turns(world)
-    world.kube.remove(Kind.STATEFULSET, KEY.namespace, "spine-d")
+    fake = await settled(replicas=4, topology={"zones": [*ZONES, {"name": "d"}]})
+    fake.nodes.pulling = False
+    fake.change_spec(replicas=3, topology={"zones": ZONES})
+    await reconcile_passes(fake)
+    fake.kube.remove(Kind.STATEFULSET, KEY.namespace, "spine-d")
     theirs = {**foreign("StatefulSet", "spine-d", spec={"replicas": 1}), "apiVersion": "apps/v1"}
     del theirs["metadata"]["labels"]
-    stored = world.kube.add(theirs)
-    outcome = await reconcile(KEY, world.uid, world.ports())
-    assert is_blocked_by("NamesFree")(outcome)
-    assert world.find(Kind.STATEFULSET, "spine-d") == stored
+    stored = fake.kube.add(theirs)
+    result = await reconcile(KEY, fake.uid, fake.ports())
+    assert is_blocked_by("NamesFree")(result)
+    assert fake.find(Kind.STATEFULSET, "spine-d") == stored
 
 
 async def test_volumes_that_cannot_go_leave_no_document_behind() -> None:
-    world = await settled(storage={"size": "1Gi", "whenDeleted": "Delete"})
-    claim = world.find(Kind.CLAIM, "data-spine-a-0")
+    fake = await settled(storage={"size": "1Gi", "whenDeleted": "Delete"})
+    claim = fake.find(Kind.CLAIM, "data-spine-a-0")
     assert claim is not None
     claim["metadata"]["finalizers"] = ["kubernetes.io/pvc-protection"]  # its host is dead
-    world.delete_cluster()
-    await turns(world, 20)
-    assert [one["metadata"]["name"] for one in world.all(Kind.CLAIM)] == ["data-spine-a-0"]
-    assert world.find(Kind.CONFIG_MAP, KEY.topology_map) is None
-    assert world.all(Kind.SECRET) == []
-    assert world.find(Kind.CLUSTER, KEY.name) is not None
+    fake.delete_cluster()
+    await reconcile_passes(fake, 20)
+    assert [one["metadata"]["name"] for one in fake.all(Kind.CLAIM)] == ["data-spine-a-0"]
+    assert fake.find(Kind.CONFIG_MAP, KEY.topology_map) is None
+    assert fake.all(Kind.SECRET) == []
+    assert fake.find(Kind.CLUSTER, KEY.name) is not None
 
 
-async def test_one_node_that_takes_no_pace_stops_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(door: Door, _store_id: str, **_: int) -> None:
-        raise NodeError(f"{door.seat} is busy")
-
-    world = await settled()
-    monkeypatch.setattr(world.nodes, "set_pace", refuse)
-    world.change_spec(rebalance={"bandwidthPerNode": "1Mi"}, replicas=4)
-    await world.settle()
-    assert "spine-a-1" in world.document.current
+async def test_one_node_that_takes_no_pace_stops_no_change() -> None:
+    fake = await settled()
+    fake.nodes.refuses = frozenset({"set_pace"})
+    fake.change_spec(rebalance={"bandwidthPerNode": "1Mi"}, replicas=4)
+    await fake.settle()
+    assert "spine-a-1" in fake.document.current
 
 
 async def test_a_move_to_other_zones_has_no_more_targets_than_the_definition_allows() -> None:
-    world = await settled(replicas=40, rebalance={"suspend": True})
-    world.change_spec(topology={"zones": [{"name": f"new-{zone}"} for zone in "abc"]})
-    await turns(world, 3)
-    assert len(world.status["operation"]["targets"]) == TARGETS_MAX
+    fake = await settled(replicas=40, rebalance={"suspend": True})
+    fake.change_spec(topology={"zones": [{"name": f"new-{zone}"} for zone in "abc"]})
+    await reconcile_passes(fake, 3)
+    assert len(fake.status["operation"]["targets"]) == TARGETS_MAX

@@ -1,4 +1,4 @@
-"""The process around the turns: Lease, back-off, wakes, health, and the way to a node."""
+"""The process around the reconcile passes: Lease, back-off, wakes, health, the admin plane."""
 
 import asyncio
 import socket
@@ -19,10 +19,10 @@ from spine_operator import clock
 from spine_operator.certificates import make_authority, make_leaf
 from spine_operator.daemon import pause_after
 from spine_operator.lease import DURATION_S, Lease
-from spine_operator.liveness import TURN_LATE_S, Pulse, serve_health
+from spine_operator.liveness import PASS_OVERDUE_S, Liveness, serve_health
 from spine_operator.naming import ClusterKey
 from spine_operator.node_admin import NodeAdmin
-from spine_operator.ports import Door, KubeError, NodeError
+from spine_operator.ports import KubeError, NodeEndpoint, NodeError
 from spine_operator.wake import Wake
 
 NOW_MS = 1_767_225_600_000
@@ -80,38 +80,38 @@ def test_back_off_grows_to_a_minute_and_obeys_the_server() -> None:
     assert 30.0 <= pauses[-1] <= 60.0
     assert pause_after(1, KubeError("busy", retry_after_s=7.0)) == 7.0
     longest = pause_after(1, KubeError("busy", retry_after_s=600.0))
-    assert longest < TURN_LATE_S, "or the probe takes the pause for a hang"
+    assert longest < PASS_OVERDUE_S, "or the probe takes the pause for a hang"
 
 
-async def test_a_poke_is_kept_until_somebody_waits() -> None:
+async def test_a_notification_is_kept_until_somebody_waits() -> None:
     wake = Wake()
-    wake.poke(KEY)
+    wake.notify(KEY)
     await wake.wait(KEY, 60.0)
     waiting = asyncio.create_task(wake.wait(KEY, 60.0))
     await asyncio.wait([waiting], timeout=0)
     assert not waiting.done()
-    wake.poke_all()
+    wake.notify_all()
     await waiting
 
 
 async def test_a_daemon_that_hangs_fails_the_probe() -> None:
     ticking = FakeClock()
-    pulse = Pulse(ticking)
-    pulse.beat(KEY)
-    ticking.now_s += TURN_LATE_S
-    assert pulse.late() == []
+    liveness = Liveness(ticking)
+    liveness.record_pass(KEY)
+    ticking.now_s += PASS_OVERDUE_S
+    assert liveness.overdue() == []
     ticking.now_s += 1
-    assert pulse.late() == [KEY]
-    pulse.forget(KEY)
-    assert pulse.late() == []
+    assert liveness.overdue() == [KEY]
+    liveness.forget(KEY)
+    assert liveness.overdue() == []
 
 
 @pytest.mark.parametrize(
-    ("path", "complaint", "status"),
+    ("path", "problem", "status"),
     [("/healthz", None, 200), ("/healthz", "late", 503), ("/other", None, 404)],
 )
-async def test_health_is_served(path: str, complaint: str | None, status: int) -> None:
-    async with await serve_health(0, lambda: complaint) as server:
+async def test_health_is_served(path: str, problem: str | None, status: int) -> None:
+    async with await serve_health(0, lambda: problem) as server:
         names = [one.getsockname() for one in server.sockets if one.family == socket.AF_INET]
         port = names[0][1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -127,13 +127,15 @@ class Node:
     def __init__(self) -> None:
         self.nodes = NodesDouble()
         self.store = self.nodes.running["spine-a-0"] = Store(id=STORE, seat="spine-a-0")
-        self.door = Door(seat="spine-a-0", url="", server_name="", authority=None, token="t")
+        self.endpoint = NodeEndpoint(
+            seat="spine-a-0", url="", server_name="", authority=None, token="t"
+        )
 
     async def handle(self, request: web.Request) -> web.Response:
         if request.headers["Authorization"] != "Bearer t":
             return web.json_response({"code": "unauthorized"}, status=401)
         if request.method == "GET":
-            return web.json_response(await self.nodes.status(self.door))
+            return web.json_response(await self.nodes.status(self.endpoint))
         if request.headers["Spine-Store"] != self.store.id:
             return web.json_response({"code": "misdirected"}, status=421)
         body = await request.json()
@@ -141,12 +143,12 @@ class Node:
             self.store.pace = (body["bytes_per_s"], body["slots"])
             return web.json_response(body)
         document = Document.from_json(body)
-        await self.nodes.adopt(self.door, self.store.id, document)
+        await self.nodes.adopt(self.endpoint, self.store.id, document)
         return web.json_response({"epoch": document.epoch, "digest": document.digest()})
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[tuple[Node, Door]]:
+async def node(tmp_path: Path) -> AsyncIterator[tuple[Node, NodeEndpoint]]:
     now_ms = clock.now_ms()
     authority = make_authority("spine", now_ms)
     leaf = make_leaf(authority, ("*.spine-nodes.agents.svc",), now_ms)
@@ -161,14 +163,14 @@ async def node(tmp_path: Path) -> AsyncIterator[tuple[Node, Door]]:
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     port = runner.addresses[0][1]
-    door = Door(
+    endpoint = NodeEndpoint(
         seat="spine-a-0",
         url=f"https://127.0.0.1:{port}",
         server_name="spine-a-0.spine-nodes.agents.svc",
         authority=authority.certificate,
         token="t",
     )
-    yield node, door
+    yield node, endpoint
     await runner.cleanup()
 
 
@@ -188,13 +190,13 @@ def document_of(store_id: str) -> Document:
     )
 
 
-async def test_the_way_to_a_node(node: tuple[Node, Door]) -> None:
-    served, door = node
+async def test_the_way_to_a_node(node: tuple[Node, NodeEndpoint]) -> None:
+    served, endpoint = node
     async with NodeAdmin() as admin:
-        assert Report.from_json(await admin.status(door)).status == "unjoined"
-        await admin.adopt(door, STORE, document_of(STORE))
-        await admin.set_pace(door, STORE, bytes_per_s=7, slots=0)
-        assert Report.from_json(await admin.status(door)).epoch == 1
+        assert Report.from_json(await admin.status(endpoint)).status == "unjoined"
+        await admin.adopt(endpoint, STORE, document_of(STORE))
+        await admin.set_pace(endpoint, STORE, bytes_per_s=7, slots=0)
+        assert Report.from_json(await admin.status(endpoint)).epoch == 1
     assert served.store.pace == (7, 0)
 
 
@@ -208,17 +210,17 @@ async def test_the_way_to_a_node(node: tuple[Node, Door]) -> None:
     ],
 )
 async def test_a_node_that_is_not_ours_is_unknown(
-    node: tuple[Node, Door], change: dict[str, Any], code: str | None
+    node: tuple[Node, NodeEndpoint], change: dict[str, Any], code: str | None
 ) -> None:
-    fields = {name: getattr(node[1], name) for name in Door.__slots__}
+    fields = {name: getattr(node[1], name) for name in NodeEndpoint.__slots__}
     async with NodeAdmin() as admin:
         with pytest.raises(NodeError) as caught:
-            await admin.status(Door(**{**fields, **change}))
+            await admin.status(NodeEndpoint(**{**fields, **change}))
     assert caught.value.code == code
     assert str(caught.value) != "t"
 
 
-async def test_another_store_does_not_obey(node: tuple[Node, Door]) -> None:
+async def test_another_store_does_not_obey(node: tuple[Node, NodeEndpoint]) -> None:
     other = "00000000-0000-4000-8000-000000000002"
     async with NodeAdmin() as admin:
         with pytest.raises(NodeError) as caught:

@@ -8,7 +8,7 @@ import pytest
 
 from admission.crd import SCHEMA
 from admission.structural import schema_errors
-from kubedouble.world import ZONES, World, is_done
+from kubedouble.fake_cluster import ZONES, FakeKubeCluster, is_done
 from spine_core.planning.actions import Blocked, Step
 from spine_core.planning.guards import Block, Guard, Unknown
 from spine_core.planning.reports import Status
@@ -17,19 +17,19 @@ from spine_operator.observe.observer import observe
 from spine_operator.observe.parse import read_pod
 from spine_operator.plan.actions import ReconcilePlan
 from spine_operator.plan.planner import plan
-from spine_operator.reconcile import Outcome
+from spine_operator.reconcile import ReconcileResult
 from spine_operator.resource.seats import wanted_by
 from spine_operator.status.builder import build_status, merge_patch, stalled_status
-from spine_operator.status.events import SPELL_MS
+from spine_operator.status.events import EVENT_WINDOW_MS
 from spine_operator.status.stalled import REASON_OF, REASONS, SCHEDULING_MS, Stall
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 
 
-async def world_of(**spec: Any) -> World:
-    world = World(**{"replicas": 3, "topology": {"zones": ZONES}, **spec})
-    await world.settle()
-    return world
+async def fake_of(**spec: Any) -> FakeKubeCluster:
+    fake = FakeKubeCluster(**{"replicas": 3, "topology": {"zones": ZONES}, **spec})
+    await fake.settle()
+    return fake
 
 
 def conditions(observed: Observed) -> dict[str, tuple[str, str]]:
@@ -56,8 +56,8 @@ def unscheduled(observed: Observed, seat: str, age_ms: int) -> Observed:
 
 
 async def test_condition_table() -> None:
-    world = await world_of()
-    seen = await observe(world.resource, world.ports())
+    fake = await fake_of()
+    seen = await observe(fake.resource, fake.ports())
     spread = {seat: replace(pod, host="one") for seat, pod in seen.pods.items()}
     year_ms = 365 * 86_400_000
     rows: list[tuple[Observed, dict[str, tuple[str, str]]]] = [
@@ -91,8 +91,8 @@ async def test_condition_table() -> None:
 
 
 async def test_a_pod_that_waits_for_an_autoscaler_is_no_stall() -> None:
-    world = await world_of()
-    seen = await observe(world.resource, world.ports())
+    fake = await fake_of()
+    seen = await observe(fake.resource, fake.ports())
     assert "Stalled" not in conditions(unscheduled(seen, "spine-b-0", SCHEDULING_MS - 1))
     pod = read_pod(
         {
@@ -117,25 +117,25 @@ async def test_the_same_said_again_within_ten_minutes_is_one_event(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    world = await world_of()
+    fake = await fake_of()
 
     async def pause_and_go_on() -> None:
         for paused in (True, False):
-            world.change_spec(maintenance={"paused": paused})
-            await world.turn()
+            fake.change_spec(maintenance={"paused": paused})
+            await fake.reconcile_pass()
 
     await pause_and_go_on()
     await pause_and_go_on()
-    assert [one["reason"] for one in world.events()].count("Blocked") == 1
+    assert [one["reason"] for one in fake.events()].count("Blocked") == 1
     assert "event_lost" not in caplog.text
-    world.now_ms += SPELL_MS
+    fake.now_ms += EVENT_WINDOW_MS
     await pause_and_go_on()
-    assert [one["reason"] for one in world.events()].count("Blocked") == 2
+    assert [one["reason"] for one in fake.events()].count("Blocked") == 2
 
 
 async def test_lost_quorum_is_a_stall_only_when_it_does_not_come_back_by_itself() -> None:
-    world = await world_of()
-    seen = await observe(world.resource, world.ports())
+    fake = await fake_of()
+    seen = await observe(fake.resource, fake.ports())
     rows: list[tuple[Status, tuple[str, str] | None]] = [
         ("isolated", ("True", "QuorumLost")),
         ("starting", None),
@@ -152,28 +152,28 @@ async def test_lost_quorum_is_a_stall_only_when_it_does_not_come_back_by_itself(
 
 
 async def test_a_start_is_no_stall_and_what_is_left_of_a_change_bears_its_name() -> None:
-    world = World(replicas=3, topology={"zones": ZONES})
+    fake = FakeKubeCluster(replicas=3, topology={"zones": ZONES})
     seen: list[tuple[str, str]] = []  # (type, step) of each operation, in order
 
-    def note(outcome: Outcome) -> bool:
-        if "operation" in world.status:
-            seen.append((world.status["operation"]["type"], world.status["operation"]["step"]))
-        return is_done(outcome)
+    def note(result: ReconcileResult) -> bool:
+        if "operation" in fake.status:
+            seen.append((fake.status["operation"]["type"], fake.status["operation"]["step"]))
+        return is_done(result)
 
-    await world.settle(note)
+    await fake.settle(note)
     assert {kind for kind, _ in seen} == {"Bootstrap"}
-    assert [event["reason"] for event in world.events()] == ["ClusterCreated"]
+    assert [event["reason"] for event in fake.events()] == ["ClusterCreated"]
     for nodes, kind in ((4, "Join"), (3, "Drain")):
         seen.clear()
-        world.change_spec(replicas=nodes)
-        await world.settle(note)
+        fake.change_spec(replicas=nodes)
+        await fake.settle(note)
         assert (kind, "settle") in seen
         assert {shown for shown, _ in seen} == {kind}
 
 
 async def test_another_configuration_on_one_node_is_not_ready() -> None:
-    world = await world_of()
-    seen = await observe(world.resource, world.ports())
+    fake = await fake_of()
+    seen = await observe(fake.resource, fake.ports())
     report = seen.reports["spine-a-0"]
     assert report is not None
     reports = {**seen.reports, "spine-a-0": replace(report, config_digest="c1")}
@@ -181,38 +181,38 @@ async def test_another_configuration_on_one_node_is_not_ready() -> None:
 
 
 async def test_blocked_by_names_the_guard() -> None:
-    world = await world_of()
-    world.change_spec(replicas=4)
-    world.hold = lambda seat: seat == "spine-b-0"
-    world.controllers()
+    fake = await fake_of()
+    fake.change_spec(replicas=4)
+    fake.held_back = {"spine-b-0"}
+    fake.controllers()
     for _ in range(3):
-        await world.turn()
-    blocked = world.status["operation"]["blockedBy"]
+        await fake.reconcile_pass()
+    blocked = fake.status["operation"]["blockedBy"]
     assert blocked["check"] == "MembersVisible"
     assert "spine-b-0" in blocked["message"]
 
 
 async def test_transition_times_move_only_with_the_status() -> None:
-    world = await world_of()
-    before = world.condition("Available")["lastTransitionTime"]
-    world.change_spec(replicas=4)
-    await world.settle()
-    assert world.condition("Available")["lastTransitionTime"] == before
-    assert world.condition("Ready")["observedGeneration"] == 2
+    fake = await fake_of()
+    before = fake.condition("Available")["lastTransitionTime"]
+    fake.change_spec(replicas=4)
+    await fake.settle()
+    assert fake.condition("Available")["lastTransitionTime"] == before
+    assert fake.condition("Ready")["observedGeneration"] == 2
 
 
 async def test_states_of_nodes_and_zones() -> None:
-    world = await world_of(replicas=4)
-    world.nodes.pulling = False
-    world.change_spec(replicas=3)
-    while world.document.change is None:
-        await world.turn()
-    await world.turn()
-    states = {node["seat"]: node["state"] for node in world.status["nodes"]}
+    fake = await fake_of(replicas=4)
+    fake.nodes.pulling = False
+    fake.change_spec(replicas=3)
+    while fake.document.change is None:
+        await fake.reconcile_pass()
+    await fake.reconcile_pass()
+    states = {node["seat"]: node["state"] for node in fake.status["nodes"]}
     assert states["spine-a-1"] == "Leaving"
-    assert {zone["name"]: zone["state"] for zone in world.status["zones"]}["a"] == "Draining"
-    assert world.status["operation"]["type"] == "Drain"
-    assert world.status["rebalance"]["state"] == "Running"
+    assert {zone["name"]: zone["state"] for zone in fake.status["zones"]}["a"] == "Draining"
+    assert fake.status["operation"]["type"] == "Drain"
+    assert fake.status["rebalance"]["state"] == "Running"
 
 
 def test_merge_patch_is_what_turns_one_into_the_other() -> None:
@@ -237,12 +237,12 @@ def test_reasons_have_runbooks(reason: str) -> None:
 
 async def test_secret_never_printed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    world = await world_of()
-    world.change_spec(replicas=4)
-    await world.settle()
-    assert is_done(await world.turn())
-    seen = await observe(world.resource, world.ports())
-    shown = [str(world.status), str(seen), caplog.text, *map(str, world.events())]
+    fake = await fake_of()
+    fake.change_spec(replicas=4)
+    await fake.settle()
+    assert is_done(await fake.reconcile_pass())
+    seen = await observe(fake.resource, fake.ports())
+    shown = [str(fake.status), str(seen), caplog.text, *map(str, fake.events())]
     values = [text for secret in seen.secrets.values() for text in secret.values()]
     canaries = [text for text in values if "CERTIFICATE" not in text and "https://" not in text]
     assert len(canaries) >= 6
@@ -257,8 +257,8 @@ def test_every_guard_that_needs_a_person_has_a_reason_of_its_own() -> None:
 
 
 async def test_a_member_without_its_store_stalls_the_cluster() -> None:
-    world = await world_of()
-    seen = await observe(world.resource, world.ports())
+    fake = await fake_of()
+    seen = await observe(fake.resource, fake.ports())
     report = seen.reports["spine-b-0"]
     assert report is not None
     other = "00000000-0000-4000-9000-0000000000ff"
@@ -268,8 +268,8 @@ async def test_a_member_without_its_store_stalls_the_cluster() -> None:
 
 
 async def test_an_unknown_verdict_needs_no_person() -> None:
-    world = await world_of()
-    seen = await observe(world.resource, world.ports())
+    fake = await fake_of()
+    seen = await observe(fake.resource, fake.ports())
     wanted = wanted_by(seen.cluster, lambda _seat: None)
     for verdict, reason in ((Block("full"), "NotEnoughDisk"), (Unknown("no report"), None)):
         decision = Blocked(guard=Guard.ROOM_FOR, verdict=verdict, step=Step.PLAN)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubedouble.world import ZONES, World
+from kubedouble.fake_cluster import ZONES, FakeKubeCluster
 from spine_core.planning.actions import Blocked, Step, Wait
 from spine_core.scalars import StoreNumber
 from spine_operator.observe.observed import Claim, Observed
@@ -21,9 +21,9 @@ STRANGE = "88888888-0000-4000-8000-000000000000"  # a store nobody knows
 
 
 async def observed_of(replicas: int = 4, **spec: Any) -> Observed:
-    world = World(replicas=replicas, topology={"zones": ZONES}, **spec)
-    await world.settle()
-    return await observe(world.resource, world.ports())
+    fake = FakeKubeCluster(replicas=replicas, topology={"zones": ZONES}, **spec)
+    await fake.settle()
+    return await observe(fake.resource, fake.ports())
 
 
 def with_claim(observed: Observed, **fields: Any) -> Observed:
@@ -56,7 +56,7 @@ async def test_a_statefulset_that_was_not_seen_is_made_large_enough_for_all_that
 
 
 @pytest.mark.parametrize(
-    ("fields", "keep", "act"),
+    ("fields", "keep", "action"),
     [
         ({}, False, DeleteClaim),  # never held a member
         ({"store_id": GONE, "delete_after_s": 1}, False, DeleteClaim),
@@ -69,7 +69,7 @@ async def test_a_statefulset_that_was_not_seen_is_made_large_enough_for_all_that
     ],
 )
 async def test_a_left_over_volume_goes_only_when_its_store_has_left_and_its_time_has_passed(
-    fields: dict[str, Any], keep: bool, act: type | None
+    fields: dict[str, Any], keep: bool, action: type | None
 ) -> None:
     observed = with_claim(await observed_of(4), **fields)
     storage = replace(observed.cluster.spec.storage, keep_when_scaled_down=keep)
@@ -77,7 +77,7 @@ async def test_a_left_over_volume_goes_only_when_its_store_has_left_and_its_time
     observed = replace(observed, cluster=replace(observed.cluster, spec=spec))
     assert observed.document is not None
     _, deletion = clean_up(observed, wanting(observed, 4), observed.document)
-    assert (type(deletion) if deletion else None) is act
+    assert (type(deletion) if deletion else None) is action
 
 
 async def test_the_volume_of_a_member_is_never_left_over() -> None:
@@ -127,7 +127,7 @@ async def test_no_volume_goes_while_a_node_is_at_an_older_document() -> None:
     report = observed.reports["spine-c-0"]
     assert report is not None
     document = replace(observed.document, epoch=2)
-    late = replace(
+    overdue = replace(
         observed,
         document=document,
         reports={
@@ -135,9 +135,9 @@ async def test_no_volume_goes_while_a_node_is_at_an_older_document() -> None:
             for seat, one in observed.reports.items()
         },
     )
-    assert late.members.behind == {"spine-c-0": report.store_id}
-    assert clean_up(late, wanting(late, 4), document) == (None, None)
-    assert isinstance(recycle(late, wanting(late, 5), document), Wait)
+    assert overdue.members.behind == {"spine-c-0": report.store_id}
+    assert clean_up(overdue, wanting(overdue, 4), document) == (None, None)
+    assert isinstance(recycle(overdue, wanting(overdue, 5), document), Wait)
 
 
 async def test_the_same_observation_gives_the_same_plan() -> None:

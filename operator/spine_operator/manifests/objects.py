@@ -5,7 +5,7 @@ from typing import Any
 
 from spine_operator.naming import CLUSTER_LABEL, GROUP, INSTANCE_LABEL, labels
 from spine_operator.ports import Json
-from spine_operator.resource.spec import Cluster, Identity
+from spine_operator.resource.spec import Cluster, ResourceIdentity
 
 Manifest = dict[str, Any]
 
@@ -30,7 +30,7 @@ def child(
 ) -> Manifest:
     """Return a child without content. What is not owned outlives the custom resource.
 
-    It does not carry the instance label either: Argo CD, where an application is called like the
+    It does not carry the instance label either: Argo CD, where an application has the name of the
     cluster, takes an object with that label and without an owner for its own and prunes it.
     """
     api_version, _, bare_kind = kind.rpartition("/")
@@ -52,7 +52,7 @@ def with_labels(manifest: Manifest, more: Mapping[str, str]) -> Manifest:
     return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], **more}}}
 
 
-def is_ours(live: Json, cluster: Identity, *, owned: bool) -> bool:
+def is_ours(live: Json, cluster: ResourceIdentity, *, owned: bool) -> bool:
     """Whether an object belongs to this cluster and, where it has an owner, to this very resource."""
     metadata = live["metadata"]
     if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:

@@ -7,7 +7,7 @@ from spine_operator.manifests.config import config_name
 from spine_operator.manifests.objects import Manifest
 from spine_operator.naming import PORT, REVISION_LABEL, digest, labels, selector
 from spine_operator.resource.quantities import bytes_of
-from spine_operator.resource.spec import Cluster, Zone
+from spine_operator.resource.spec import Cluster, ZoneSpec
 
 DATA_DIR = "/data"
 ETC = "/etc/spine"
@@ -16,7 +16,7 @@ GRACE_S = 20  # a node answers what is in flight, flushes and saves its digests
 _USER = 10001  # of the node image; any but root will do
 
 
-def pod_template(cluster: Cluster, zone: Zone, *, image: str) -> Manifest:
+def pod_template(cluster: Cluster, zone: ZoneSpec, *, image: str) -> Manifest:
     """Return the template of the pods of one zone, labelled with its own revision."""
     spec, key = cluster.spec, cluster.key
     template: Manifest = {
@@ -30,7 +30,7 @@ def pod_template(cluster: Cluster, zone: Zone, *, image: str) -> Manifest:
     return template
 
 
-def _pod_spec(cluster: Cluster, zone: Zone, image: str) -> Manifest:
+def _pod_spec(cluster: Cluster, zone: ZoneSpec, image: str) -> Manifest:
     pod = cluster.spec.pod
     optional: Manifest = {
         "priorityClassName": pod.priority_class,
@@ -143,7 +143,7 @@ def _volumes(cluster: Cluster) -> list[Manifest]:
     return [scratch, *_mounted(cluster)]
 
 
-def _affinity(cluster: Cluster, zone: Zone) -> Manifest:
+def _affinity(cluster: Cluster, zone: ZoneSpec) -> Manifest:
     apart: Manifest = {
         "topologyKey": "kubernetes.io/hostname",
         "labelSelector": {"matchLabels": selector(cluster.key.name)},

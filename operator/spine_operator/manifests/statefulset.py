@@ -1,13 +1,13 @@
 """One StatefulSet per zone. It makes pods and claims; who restarts or leaves is decided elsewhere.
 
 `OnDelete`: a new template restarts nothing by itself. `Retain`: a claim goes only after proof that
-no slot needs it. `replicas` is always the value observed; only the act `Resize` moves it.
+no slot needs it. `replicas` is always the value observed; only the action `Resize` changes it.
 """
 
 from spine_operator.manifests.objects import Manifest, child, with_labels
 from spine_operator.manifests.pod import pod_template
 from spine_operator.naming import ZONE_LABEL, selector
-from spine_operator.resource.spec import Cluster, Zone
+from spine_operator.resource.spec import Cluster, ZoneSpec
 
 
 def image_of(cluster: Cluster, default_repository: str) -> str:
@@ -20,7 +20,7 @@ def image_of(cluster: Cluster, default_repository: str) -> str:
 
 
 def statefulset(
-    cluster: Cluster, zone: Zone, *, image: str, pods: int, claim_size: str
+    cluster: Cluster, zone: ZoneSpec, *, image: str, pods: int, claim_size: str
 ) -> Manifest:
     """Return the StatefulSet of a zone.
 
@@ -48,7 +48,7 @@ def statefulset(
     }
 
 
-def _claim(cluster: Cluster, zone: Zone, size: str) -> Manifest:
+def _claim(cluster: Cluster, zone: ZoneSpec, size: str) -> Manifest:
     class_name = cluster.spec.storage.class_name
     return {
         "metadata": {

@@ -1,6 +1,6 @@
-"""Everything one turn knows, read afresh and frozen. Pure data.
+"""Everything that one reconcile pass knows, read afresh and frozen. Pure data.
 
-What could not be read is not in here as an absence: a failed read of Kubernetes ends the turn, a
+What could not be read is not in here as an absence: a failed read of Kubernetes ends the pass, a
 silent node is a report of None, an unreadable document is `document_trouble`. The status of the
 custom resource is not in here at all, so no decision can come from it.
 """
@@ -60,7 +60,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """One look at the world. Times are ms since 1970. What follows from it is worked out once."""
+    """One observation of a cluster. Times are ms since 1970. What follows from it is worked out once."""
 
     now_ms: int
     fresh_id: str  # a UUID nobody has used, for a cluster that begins now

@@ -1,6 +1,6 @@
-"""One look at the world: everything is read afresh, nothing is remembered.
+"""Reads all that a reconcile pass decides on; nothing is remembered from the pass before.
 
-A read of Kubernetes that fails ends the turn (`KubeError`): what could not be seen is not gone. Only
+A read of Kubernetes that fails ends the pass (`KubeError`): what could not be seen is not gone. Only
 its own "not found" makes an absence. A node that does not answer, or not as a node of ours would, has
 a report of None.
 """
@@ -18,7 +18,7 @@ from spine_operator.manifests.children import ChildKey, simple_children
 from spine_operator.manifests.objects import is_ours
 from spine_operator.manifests.secret import secret_name
 from spine_operator.manifests.statefulset import image_of
-from spine_operator.observe.node_endpoint import door_to
+from spine_operator.observe.node_endpoint import endpoint_of
 from spine_operator.observe.observed import Observed, ZoneSet
 from spine_operator.observe.parse import (
     read_claim,
@@ -44,29 +44,29 @@ async def observe(resource: Json, ports: Ports) -> Observed:
         KubeError: Kubernetes did not show something that a decision needs.
         InvalidInputError: the custom resource, or a Secret, cannot be read.
     """
-    look = _Look(parse_cluster(resource), ports)
-    cluster, key = look.cluster, look.cluster.key
-    document = read_document(await look.named(Kind.CONFIG_MAP, key.topology_map, owned=False))
-    children = await look.children()
-    sets = await look.statefulsets(named_seats(document.get("document")).values())
+    reader = _ClusterReader(parse_cluster(resource), ports)
+    cluster, key = reader.cluster, reader.cluster.key
+    document = read_document(await reader.named(Kind.CONFIG_MAP, key.topology_map, owned=False))
+    children = await reader.children()
+    sets = await reader.statefulsets(named_seats(document.get("document")).values())
     pods = {
         seat: read_pod(m, zone)
-        for m in await look.listed(Kind.POD)
+        for m in await reader.listed(Kind.POD)
         if (zone := key.zone_of(seat := m["metadata"]["name"]))
     }
     claims = {
         seat: read_claim(m, zone)
-        for m in await look.listed(Kind.CLAIM)
+        for m in await reader.listed(Kind.CLAIM)
         if (zone := key.zone_of(seat := key.seat_of_claim(m["metadata"]["name"])))
     }
-    secrets = await look.secrets()
+    secrets = await reader.secrets()
     return Observed(
         now_ms=ports.now_ms(),
         fresh_id=str(UUID(bytes=ports.entropy(16), version=4)),
         cluster=cluster,
         image=image_of(cluster, ports.node_image),
         refused=(*refused_fields(resource["spec"]), *_expansion(cluster, sets.values())),
-        taken=tuple(sorted(look.taken)),
+        taken=tuple(sorted(reader.taken)),
         sets=sets,
         pods=pods,
         claims=claims,
@@ -78,8 +78,8 @@ async def observe(resource: Json, ports: Ports) -> Observed:
     )
 
 
-class _Look:
-    """The reads of one turn, in a fixed order; `taken` collects what is somebody else's."""
+class _ClusterReader:
+    """The reads of one pass, in a fixed order; `taken` collects what is somebody else's."""
 
     def __init__(self, cluster: Cluster, ports: Ports) -> None:
         self.cluster, self._kube = cluster, ports.kube
@@ -138,11 +138,11 @@ async def _reports(
     """Ask every pod at once; the slowest answer decides how long it takes."""
 
     async def ask(seat: Seat) -> Report | None:
-        door = door_to(cluster, ports, secrets, seat)
-        if door is None:
+        endpoint = endpoint_of(cluster, ports, secrets, seat)
+        if endpoint is None:
             return None
         try:
-            return Report.from_json(await ports.nodes.status(door))
+            return Report.from_json(await ports.nodes.status(endpoint))
         except (NodeError, InvalidInputError) as error:
             logger.info("node_unknown", extra={"seat": seat, "error": str(error)})
             return None

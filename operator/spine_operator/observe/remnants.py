@@ -11,7 +11,7 @@ from spine_operator.manifests.objects import is_ours
 from spine_operator.manifests.secret import secret_name
 from spine_operator.naming import ClusterKey
 from spine_operator.ports import Json, Kind, KubePort, NotFoundError, kind_of
-from spine_operator.resource.spec import Identity
+from spine_operator.resource.spec import ResourceIdentity
 
 _PURPOSES = ("client", "tls", "ca", "admin", "cluster")
 
@@ -29,7 +29,7 @@ class Remnant:
 Steps = Sequence[tuple[Step, Sequence[Remnant]]]  # what has to be gone, step by step
 
 
-async def observe_remnants(cluster: Identity, kube: KubePort) -> Steps:
+async def observe_remnants(cluster: ResourceIdentity, kube: KubePort) -> Steps:
     """Return what is left of a cluster that is being deleted. Raises `KubeError`."""
     if cluster.keep_when_deleted:
         return ()
@@ -43,7 +43,7 @@ async def observe_remnants(cluster: Identity, kube: KubePort) -> Steps:
     )
 
 
-async def _unowned(cluster: Identity, kube: KubePort) -> list[Remnant]:
+async def _unowned(cluster: ResourceIdentity, kube: KubePort) -> list[Remnant]:
     """Return the Secrets and the document, which no owner takes along."""
     key = cluster.key
     wanted = [(Kind.SECRET, secret_name(key.name, purpose)) for purpose in _PURPOSES]
@@ -59,7 +59,7 @@ async def _unowned(cluster: Identity, kube: KubePort) -> list[Remnant]:
 
 
 def _is_of_a_seat(claim: Json, key: ClusterKey) -> bool:
-    """Whether a claim is called like ours: others may carry the cluster's label too."""
+    """Whether a claim is named like ours: others may carry the cluster's label too."""
     return key.zone_of(key.seat_of_claim(claim["metadata"]["name"])) is not None
 
 

@@ -18,29 +18,29 @@ from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import ApplyChild, DeleteChild
 from spine_operator.ports import Json
 from spine_operator.resource.quantities import quantity_of
-from spine_operator.resource.spec import Zone
+from spine_operator.resource.spec import ZoneSpec
 
 
-def child_acts(observed: Observed) -> Iterator[ApplyChild | DeleteChild]:
+def child_actions(observed: Observed) -> Iterator[ApplyChild | DeleteChild]:
     """Yield what makes those children what the spec says."""
     for (kind, name), manifest in simple_children(observed.cluster).items():
         live = observed.children.get((kind, name))
         if manifest is not None:
-            if live is None or differs(live, stamped(manifest)):
-                yield ApplyChild(stamped(manifest))
+            if live is None or differs(live, with_digest(manifest)):
+                yield ApplyChild(with_digest(manifest))
         elif live is not None:
             uid = live["metadata"]["uid"]
             yield DeleteChild(kind=kind, name=name, uid=uid, step=Step.CHILDREN)
 
 
-def stale_statefulset(observed: Observed, zone: Zone, *, pods: int) -> Manifest | None:
+def stale_statefulset(observed: Observed, zone: ZoneSpec, *, pods: int) -> Manifest | None:
     """Return the manifest of a zone when it has to be applied; `pods` counts only for a new one.
 
-    An existing one is applied with the number of pods and the version that were observed, so a turn
+    An existing one is applied with the number of pods and the version that were observed, so a pass
     that saw an old state cannot take pods away.
     """
     live = observed.sets.get(zone.name)
-    manifest = stamped(
+    manifest = with_digest(
         statefulset(
             observed.cluster,
             zone,
@@ -57,7 +57,7 @@ def stale_statefulset(observed: Observed, zone: Zone, *, pods: int) -> Manifest 
     return manifest
 
 
-def stamped(manifest: Manifest) -> Manifest:
+def with_digest(manifest: Manifest) -> Manifest:
     """Return the manifest with its own hash as an annotation; the number of pods does not count."""
     rest = {**manifest, "spec": {**manifest.get("spec", {}), "replicas": None}}
     metadata = manifest["metadata"]

@@ -10,13 +10,13 @@ is left.
 from spine_core.planning.actions import Step, Wait
 from spine_operator.observe.remnants import Steps
 from spine_operator.plan.actions import DeleteChild, RemoveFinalizer
-from spine_operator.resource.spec import Identity
+from spine_operator.resource.spec import ResourceIdentity
 
 LIMIT_S = 360  # two minutes for each of the three steps
 
 
 def plan_deletion(
-    cluster: Identity, steps: Steps, now_ms: int
+    cluster: ResourceIdentity, steps: Steps, now_ms: int
 ) -> DeleteChild | RemoveFinalizer | Wait:
     """Return what to do next. `steps` may be stale or empty: every deletion carries a UID."""
     assert cluster.deleted_ms is not None, "asked for a resource that is being deleted"

@@ -24,12 +24,12 @@ from spine_operator.plan.actions import (
     RepeatableAction,
     SetPace,
 )
-from spine_operator.plan.children import child_acts, stale_statefulset
+from spine_operator.plan.children import child_actions, stale_statefulset
 from spine_operator.plan.pods import delete_empty_set, pods_of_new_set, resizes
 from spine_operator.plan.topology import is_quiet, next_on_topology
 from spine_operator.plan.volumes import clean_up, recycle, store_labels
 from spine_operator.resource.seats import named_seats
-from spine_operator.resource.spec import Zone
+from spine_operator.resource.spec import ZoneSpec
 from spine_operator.secrets import certificate_names, purposes
 
 PACE_SLOTS = 4  # slots that a node pulls at once; the bandwidth is bounded apart
@@ -70,7 +70,7 @@ def _refusal(observed: Observed) -> Wait | Blocked | None:
 
 
 def _applies(observed: Observed, wanted: Wanted) -> Iterator[RepeatableAction]:
-    yield from child_acts(observed)
+    yield from child_actions(observed)
     for zone in _zones(observed):
         pods = pods_of_new_set(observed, wanted, zone.name)
         statefulset = stale_statefulset(observed, zone, pods=pods)
@@ -82,7 +82,7 @@ def _applies(observed: Observed, wanted: Wanted) -> Iterator[RepeatableAction]:
     yield from _paces(observed)
 
 
-def _zones(observed: Observed) -> Iterator[Zone]:
+def _zones(observed: Observed) -> Iterator[ZoneSpec]:
     """Yield the zones of the spec, and those it has left out whose seats lost their StatefulSet.
 
     So the members of a zone that is on its way out can still hand over. Where their pods belong is
@@ -92,7 +92,7 @@ def _zones(observed: Observed) -> Iterator[Zone]:
     listed = {zone.name for zone in observed.cluster.spec.zones}
     named = set(named_seats(observed.document).values())
     for name in sorted(named - listed - observed.sets.keys()):
-        yield Zone(name=name, node_selector={}, nodes=None, drain=True)
+        yield ZoneSpec(name=name, node_selector={}, nodes=None, drain=True)
 
 
 def _leaf_is_due(observed: Observed) -> bool:

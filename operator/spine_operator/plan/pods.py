@@ -22,7 +22,7 @@ def pods_of_new_set(observed: Observed, wanted: Wanted, zone: str) -> int:
     Enough for every seat, claim and pod: if it was there after all, nothing is taken away.
     """
     seats = {
-        **{seat: place.zone for seat, place in wanted.seats.items()},
+        **{seat: address.zone for seat, address in wanted.seats.items()},
         **named_seats(observed.document),
         **{seat: claim.zone for seat, claim in observed.claims.items()},
         **{seat: pod.zone for seat, pod in observed.pods.items()},
@@ -32,7 +32,7 @@ def pods_of_new_set(observed: Observed, wanted: Wanted, zone: str) -> int:
 
 def resizes(observed: Observed, wanted: Wanted) -> Iterator[Resize]:
     """Yield the zones that have another number of pods than spec and document need."""
-    seats = {seat: place.zone for seat, place in wanted.seats.items()}
+    seats = {seat: address.zone for seat, address in wanted.seats.items()}
     seats |= named_seats(observed.document)
     for zone in sorted(observed.sets):
         pods = pods_for(seats, zone)
@@ -42,24 +42,24 @@ def resizes(observed: Observed, wanted: Wanted) -> Iterator[Resize]:
 
 def shrink(observed: Observed, seats: AbstractSet[Seat]) -> Resize | Wait:
     """Take away the seats that stand highest in their zone, one zone at a time."""
-    for zone, place in sorted(observed.sets.items()):
-        pods = place.pods
+    for zone, zone_set in sorted(observed.sets.items()):
+        pods = zone_set.pods
         while pods and seat_name(observed.cluster.key.name, zone, pods - 1) in seats:
             pods -= 1
-        if pods < place.pods:
+        if pods < zone_set.pods:
             return resize(observed, zone, pods, step=Step.SHRINK)
     return Wait(step=Step.SHRINK, message=f"waiting for {', '.join(sorted(seats))} to end")
 
 
 def resize(observed: Observed, zone: str, pods: int, *, step: Step) -> Resize:
-    """Return the act that gives a zone this number of pods."""
+    """Return the action that gives a zone this number of pods."""
     assert pods >= pods_for(named_seats(observed.document), zone), "a named seat needs its pod"
-    place = observed.sets[zone]
+    zone_set = observed.sets[zone]
     return Resize(
         zone=zone,
-        statefulset=place.name,
-        version=place.version,
-        before=place.pods,
+        statefulset=zone_set.name,
+        version=zone_set.version,
+        before=zone_set.pods,
         pods=pods,
         step=step,
     )
@@ -70,9 +70,9 @@ def delete_empty_set(observed: Observed) -> DeleteChild | None:
     listed = {zone.name for zone in observed.cluster.spec.zones}
     standing = {pod.zone for pod in observed.pods.values()}
     kept = listed | standing | set(named_seats(observed.document).values())
-    for zone, place in sorted(observed.sets.items()):
-        if place.pods == 0 and zone not in kept:
+    for zone, zone_set in sorted(observed.sets.items()):
+        if zone_set.pods == 0 and zone not in kept:
             return DeleteChild(
-                kind=Kind.STATEFULSET, name=place.name, uid=place.uid, step=Step.SHRINK
+                kind=Kind.STATEFULSET, name=zone_set.name, uid=zone_set.uid, step=Step.SHRINK
             )
     return None

@@ -62,8 +62,8 @@ def recycle(
         refusal = f"{seat} holds a store that has left, and members stand above it in its zone"
     if refusal:
         return Blocked(guard=Guard.VOLUME_FREE, verdict=Block(refusal), step=Step.VOLUME)
-    place = observed.sets.get(zone)
-    if place is not None and place.pods > ordinal_of(seat):
+    zone_set = observed.sets.get(zone)
+    if zone_set is not None and zone_set.pods > ordinal_of(seat):
         return resize(observed, zone, ordinal_of(seat), step=Step.VOLUME)
     in_use = seat in observed.pods or bool(observed.members.behind)
     if in_use or claim is None or claim.terminating:
@@ -73,12 +73,12 @@ def recycle(
     )
 
 
-def left_over(observed: Observed, wanted: Wanted, document: Document) -> Iterator[Claim]:
+def leftover_claims(observed: Observed, wanted: Wanted, document: Document) -> Iterator[Claim]:
     """Yield the claims that no seat of document or spec stands on, and that no pod mounts."""
     kept = named_seats(document).keys() | wanted.seats.keys()
     for seat, claim in sorted(observed.claims.items()):
-        place = observed.sets.get(claim.zone)
-        asked_for = place is not None and place.pods > ordinal_of(seat)
+        zone_set = observed.sets.get(claim.zone)
+        asked_for = zone_set is not None and zone_set.pods > ordinal_of(seat)
         if not (seat in kept or seat in observed.pods or asked_for or claim.terminating):
             yield claim
 
@@ -95,7 +95,7 @@ def clean_up(
     if storage.keep_when_scaled_down or observed.members.behind:
         return None, None
     retired, now_s = set(document.retired.values()), observed.now_ms // 1000
-    for claim in left_over(observed, wanted, document):
+    for claim in leftover_claims(observed, wanted, document):
         if claim.store_id is None:
             why = "it never held a member"
             return None, DeleteClaim(name=claim.name, uid=claim.uid, why=why)

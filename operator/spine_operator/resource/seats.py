@@ -15,7 +15,7 @@ AddressOf = Callable[[Seat], str | None]
 
 
 def host_port(cluster: Cluster, seat: Seat, address_of: AddressOf) -> str:
-    """Return where a node answers: its DNS name, or another place that a test has given."""
+    """Return where a node answers: its DNS name, or another address that a test has given."""
     return address_of(seat) or f"{seat}.{cluster.key.node_domain}:{PORT}"
 
 
@@ -56,7 +56,7 @@ def named_seats(document: Document | None) -> Mapping[Seat, Zone]:
 
 def pods_for(seats: Mapping[Seat, Zone], zone: Zone) -> int:
     """Return how many pods a zone needs to hold its seats."""
-    return highest(seat for seat, place in seats.items() if place == zone) + 1
+    return highest(seat for seat, its_zone in seats.items() if its_zone == zone) + 1
 
 
 def highest(seats: Iterable[Seat]) -> int:

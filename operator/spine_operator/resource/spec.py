@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class ZoneSpec:
     """A zone that nodes may stand in."""
 
     name: str
@@ -57,7 +57,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
+class PodSpec:
     """What people may say about the pods."""
 
     labels: Mapping[str, str]
@@ -96,26 +96,26 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """Everything the operator acts on."""
+    """Everything the operator reads from a spec."""
 
     nodes: int
     version: str
     image: Image
-    zones: tuple[Zone, ...]  # never empty: the implicit zone stands for an empty list
+    zones: tuple[ZoneSpec, ...]  # never empty: the implicit zone stands for an empty list
     replication: Replication
     virtual_nodes: int
     partition_strategy: str
     settings: Mapping[str, str]  # the nodes' environment
     config: Json  # sections of `config.yaml`, what nodes read again while they run
     storage: Storage
-    pod: Pod
+    pod: PodSpec
     rebalance: Rebalance
     access: Access
     paused: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ResourceIdentity:
     """Which custom resource it is: known even when its spec cannot be read."""
 
     key: ClusterKey
@@ -133,15 +133,15 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster(Identity):
+class Cluster(ResourceIdentity):
     """One custom resource as it was read."""
 
     spec: Spec
 
 
-def parse_identity(resource: Json) -> Identity:
+def parse_identity(resource: Json) -> ResourceIdentity:
     """Parse what a MemorySpineCluster has whatever its spec says. It keeps its data in case of doubt."""
-    return Identity(**_identity(resource))
+    return ResourceIdentity(**_identity(resource))
 
 
 def parse_cluster(resource: Json) -> Cluster:
@@ -172,7 +172,7 @@ def _identity(resource: Json) -> dict[str, Any]:
 
 
 def parse_time(text: str) -> int:
-    """Return a Kubernetes time stamp in milliseconds since 1970."""
+    """Return a Kubernetes time in milliseconds since 1970."""
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
@@ -210,10 +210,10 @@ def parse_spec(spec: Json) -> Spec:
     )
 
 
-def _zones(topology: Json) -> tuple[Zone, ...]:
+def _zones(topology: Json) -> tuple[ZoneSpec, ...]:
     label = topology["topologyKey"]
     zones = tuple(
-        Zone(
+        ZoneSpec(
             name=zone["name"],
             node_selector=zone.get("nodeSelector", {label: zone["name"]}),
             nodes=zone.get("replicas"),
@@ -221,7 +221,7 @@ def _zones(topology: Json) -> tuple[Zone, ...]:
         )
         for zone in topology["zones"]
     )
-    return zones or (Zone(name=IMPLICIT_ZONE, node_selector={}, nodes=None, drain=False),)
+    return zones or (ZoneSpec(name=IMPLICIT_ZONE, node_selector={}, nodes=None, drain=False),)
 
 
 def _config(spec: Json) -> Json:
@@ -243,9 +243,9 @@ def _storage(storage: Json) -> Storage:
     )
 
 
-def _pod(spec: Json) -> Pod:
+def _pod(spec: Json) -> PodSpec:
     pod = spec["pod"]
-    return Pod(
+    return PodSpec(
         labels=pod.get("labels", {}),
         annotations=pod.get("annotations", {}),
         priority_class=pod.get("priorityClassName"),

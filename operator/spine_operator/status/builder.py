@@ -1,4 +1,4 @@
-"""The whole status, built anew each turn. Pure. Nobody decides anything by it.
+"""Builds the whole status in each reconcile pass. Pure. Nobody decides anything by it.
 
 Times come from outside (the document's history); only `lastTransitionTime` is copied from the status
 before, while its condition stays the same. Nothing here moves by itself, so that a cluster at rest
@@ -17,7 +17,7 @@ from spine_core.topology.document import Document
 from spine_operator.naming import selector
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import ReconcilePlan
-from spine_operator.plan.volumes import left_over
+from spine_operator.plan.volumes import leftover_claims
 from spine_operator.ports import Json
 from spine_operator.resource.quantities import quantity_of
 from spine_operator.status.conditions import (
@@ -26,8 +26,8 @@ from spine_operator.status.conditions import (
     outdated_pods,
     stalled_conditions,
 )
-from spine_operator.status.health import Health, health_of
-from spine_operator.status.rows import nodes_of, zones_of
+from spine_operator.status.health import SlotHealth, health_of
+from spine_operator.status.rows import node_rows, zone_rows
 from spine_operator.status.stalled import Stall
 
 _OPERATIONS = {"join": "Join", "drain": "Drain", "replace": "Replace"}
@@ -53,13 +53,13 @@ def build_status(
         "targetVersion": cluster.spec.version,
         "image": observed.image,
         "topology": _topology(document, health) if document and health else None,
-        "zones": list(zones_of(observed, wanted)),
-        "nodes": list(nodes_of(observed)),
+        "zones": list(zone_rows(observed, wanted)),
+        "nodes": list(node_rows(observed)),
         "operation": _operation(observed, wanted, plan),
         "rebalance": _rebalance(observed),
         "storage": _storage(observed, wanted),
         "certificates": [
-            {"secretName": f"{cluster.key.name}-{purpose}", "notAfter": stamp(end)}
+            {"secretName": f"{cluster.key.name}-{purpose}", "notAfter": format_time(end)}
             for purpose, end in sorted(observed.expiry_ms.items())
         ],
         "conditions": list(_conditions(observed, plan, health, before)),
@@ -68,7 +68,7 @@ def build_status(
 
 
 def stalled_status(before: Json, stall: Stall, generation: int, now_ms: int) -> dict[str, Any]:
-    """Return the status of a turn that could not even look; what it does not know stays as it was."""
+    """Return the status of a pass that could not observe; what it does not know stays as it was."""
     said = {condition.type: condition for condition in stalled_conditions(stall)}
     known = {one["type"]: one for one in before.get("conditions", ())}
     kept = [one for kind, one in known.items() if kind not in (*said, "Reconciling")]
@@ -94,13 +94,13 @@ def merge_patch(before: Json, after: Json) -> dict[str, Any]:
     return patch
 
 
-def stamp(time_ms: int) -> str:
+def format_time(time_ms: int) -> str:
     """Return a time as Kubernetes writes it."""
     return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _conditions(
-    observed: Observed, plan: ReconcilePlan, health: Health | None, before: Json
+    observed: Observed, plan: ReconcilePlan, health: SlotHealth | None, before: Json
 ) -> Iterator[dict[str, Any]]:
     known = {one["type"]: one for one in before.get("conditions", ())}
     for condition in conditions_of(observed, plan, health):
@@ -118,11 +118,11 @@ def _as_json(
         "reason": condition.reason,
         "message": condition.message[:4096],
         "observedGeneration": generation,
-        "lastTransitionTime": old["lastTransitionTime"] if kept else stamp(now_ms),
+        "lastTransitionTime": old["lastTransitionTime"] if kept else format_time(now_ms),
     }
 
 
-def _topology(document: Document, health: Health) -> dict[str, Any]:
+def _topology(document: Document, health: SlotHealth) -> dict[str, Any]:
     change = document.change
     topology: dict[str, Any] = {
         "clusterId": document.cluster_id,
@@ -150,7 +150,7 @@ def _operation(observed: Observed, wanted: Wanted, plan: ReconcilePlan) -> dict[
         "cancellable": step not in _POINT_OF_NO_RETURN,
     }
     if document is not None and document.change is not None:
-        operation["startedAt"] = stamp(document.history[-1].started_ms)
+        operation["startedAt"] = format_time(document.history[-1].started_ms)
     if isinstance(plan.decision, Blocked):
         operation["blockedBy"] = {
             "check": str(plan.decision.guard),
@@ -206,13 +206,17 @@ def _storage(observed: Observed, wanted: Wanted) -> dict[str, Any]:
     if observed.document is not None:
         storage["kept"] = [
             {"claim": claim.name}
-            | ({"deleteAfter": stamp(claim.delete_after_s * 1000)} if claim.delete_after_s else {})
-            for claim in islice(left_over(observed, wanted, observed.document), KEPT_MAX)
+            | (
+                {"deleteAfter": format_time(claim.delete_after_s * 1000)}
+                if claim.delete_after_s
+                else {}
+            )
+            for claim in islice(leftover_claims(observed, wanted, observed.document), KEPT_MAX)
         ]
     return storage
 
 
-def _joined(document: Document | None, health: Health | None) -> int:
+def _joined(document: Document | None, health: SlotHealth | None) -> int:
     if document is None or health is None:
         return 0
     return len(frozenset(document.current.values()) & health.acked)

@@ -11,7 +11,7 @@ from spine_core.planning.actions import Blocked, Done, Wait
 from spine_core.scalars import StoreNumber
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import ReconcilePlan
-from spine_operator.status.health import Health
+from spine_operator.status.health import SlotHealth
 from spine_operator.status.stalled import Stall, lost_quorum, stall_of
 
 Truth = Literal["True", "False", "Unknown"]
@@ -30,7 +30,7 @@ class Condition:
 
 
 def conditions_of(
-    observed: Observed, plan: ReconcilePlan, health: Health | None
+    observed: Observed, plan: ReconcilePlan, health: SlotHealth | None
 ) -> Iterator[Condition]:
     """Yield the conditions, those that are only shown while True at the end."""
     stalled = stall_of(observed, plan, health)
@@ -58,7 +58,7 @@ def conditions_of(
 
 
 def stalled_conditions(stall: Stall) -> Iterator[Condition]:
-    """Yield what is certain of a turn that could not even look."""
+    """Yield what is certain of a pass that could not observe."""
     yield _ready_stalled(stall)
     if stall.reason == "ConfigRefused":
         yield Condition("ConfigValid", "False", stall.reason, stall.message)
@@ -70,7 +70,7 @@ def outdated_pods(observed: Observed) -> list[str]:
     return [
         seat
         for seat, pod in sorted(observed.pods.items())
-        if (place := observed.sets.get(pod.zone)) and pod.revision != place.revision
+        if (zone_set := observed.sets.get(pod.zone)) and pod.revision != zone_set.revision
     ]
 
 
@@ -111,7 +111,7 @@ def _unfinished(
         yield "Blocked", "nodes have not all read one configuration"
 
 
-def _available(observed: Observed, health: Health | None) -> Condition:
+def _available(observed: Observed, health: SlotHealth | None) -> Condition:
     if health is None:
         return Condition("Available", "False", "Bootstrapping", "no topology document yet")
     if not health.unavailable_slots:
@@ -122,7 +122,7 @@ def _available(observed: Observed, health: Health | None) -> Condition:
     return Condition("Available", "False", "QuorumLost", lost_quorum(health))
 
 
-def _replicated(health: Health | None) -> Condition:
+def _replicated(health: SlotHealth | None) -> Condition:
     if health is None:
         return Condition("FullyReplicated", "False", "Bootstrapping", "no topology document yet")
     count = health.under_replicated_slots
@@ -132,7 +132,7 @@ def _replicated(health: Health | None) -> Condition:
     return Condition("FullyReplicated", status, "Degraded", f"{count} slots lack a replica in step")
 
 
-def _satisfied(observed: Observed, health: Health | None) -> Condition:
+def _satisfied(observed: Observed, health: SlotHealth | None) -> Condition:
     kind = "TopologySatisfied"
     if health is None:
         return Condition(kind, "False", "Bootstrapping", "no topology document yet")
@@ -180,8 +180,8 @@ def _doing(plan: ReconcilePlan) -> str:
             return f"{guard}: {message}"
         case Done():
             return "nothing to do"
-        case act:
-            return f"doing: {act.step}"
+        case action:
+            return f"doing: {action.step}"
 
 
 def _seats(observed: Observed, stores: frozenset[StoreNumber]) -> str:

@@ -13,9 +13,9 @@ from spine_operator.manifests.objects import API_VERSION, KIND
 from spine_operator.naming import FIELD_MANAGER, digest
 from spine_operator.plan.actions import DeleteClaim, ExclusiveAction, ReconcilePlan, RemoveFinalizer
 from spine_operator.ports import Json
-from spine_operator.resource.spec import Identity
+from spine_operator.resource.spec import ResourceIdentity
 
-SPELL_MS: Final = 600_000
+EVENT_WINDOW_MS: Final = 600_000
 _PUBLISHED: Final = {
     Step.PREPARE: "ChangePrepared",
     Step.SWITCH: "ChangeSwitched",
@@ -25,9 +25,11 @@ _PUBLISHED: Final = {
 _WARNINGS: Final = frozenset({"Blocked", "Stalled", "ChangeReverted", "VolumeKept"})
 
 
-def act_event(cluster: Identity, act: ExclusiveAction, now_ms: int) -> dict[str, Any] | None:
-    """Return the event of an act that has succeeded, None for those that nobody waits for."""
-    match act:
+def action_event(
+    cluster: ResourceIdentity, action: ExclusiveAction, now_ms: int
+) -> dict[str, Any] | None:
+    """Return the event of an action that has succeeded, None for those that nobody waits for."""
+    match action:
         case Publish(document=document, why=why) if document.epoch == 1:
             return _event(cluster, "ClusterCreated", why, now_ms)
         case Publish(step=step, document=document, why=why):
@@ -43,7 +45,7 @@ def act_event(cluster: Identity, act: ExclusiveAction, now_ms: int) -> dict[str,
 
 
 def status_events(
-    cluster: Identity, plan: ReconcilePlan, before: Json, after: Json, now_ms: int
+    cluster: ResourceIdentity, plan: ReconcilePlan, before: Json, after: Json, now_ms: int
 ) -> Iterator[dict[str, Any]]:
     """Yield what the new status says for the first time: a guard that blocks, a stall."""
     if isinstance(plan.decision, Blocked):
@@ -61,10 +63,10 @@ def _stall(status: Json) -> Json:
     return next(found, {})
 
 
-def _event(cluster: Identity, reason: str, note: str, now_ms: int) -> dict[str, Any]:
+def _event(cluster: ResourceIdentity, reason: str, note: str, now_ms: int) -> dict[str, Any]:
     key = cluster.key
-    spell = now_ms // SPELL_MS
-    said = digest({"uid": cluster.uid, "reason": reason, "note": note, "spell": spell})
+    window = now_ms // EVENT_WINDOW_MS
+    said = digest({"uid": cluster.uid, "reason": reason, "note": note, "window": window})
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     return {
         "apiVersion": "events.k8s.io/v1",

@@ -21,7 +21,7 @@ _STARTING = ("unjoined", "starting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class SlotHealth:
     """Counts of slots and stores under the stored document."""
 
     acked: Replicas  # have durably adopted this epoch
@@ -32,7 +32,7 @@ class Health:
     shared_slots: int  # have two replicas on one host
 
 
-def health_of(observed: Observed) -> Health | None:
+def health_of(observed: Observed) -> SlotHealth | None:
     """Return the health of the cluster, None while there is no document."""
     document = observed.document
     if document is None:
@@ -47,7 +47,7 @@ def health_of(observed: Observed) -> Health | None:
         unavailable += len(slots) * any(len(serving.keys() & set(s)) < needed for s in (a, b))
         under += len(slots) * (not _in_step(asked, serving))
         shared += len(slots) * _share(asked, hosts)
-    return Health(
+    return SlotHealth(
         acked=observed.members.acked,
         unseen=frozenset(number for number, report in known.items() if report is None),
         starting=frozenset(n for n, r in known.items() if r is not None and r.status in _STARTING),

@@ -1,4 +1,4 @@
-"""The lines of the status about zones and nodes. Pure."""
+"""The rows of the status about zones and nodes. Pure."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -10,15 +10,15 @@ from spine_operator.observe.observed import Observed
 from spine_operator.resource.seats import named_seats
 
 
-def zones_of(observed: Observed, wanted: Wanted) -> Iterator[dict[str, Any]]:
-    """Yield a line for every zone that is wanted, or still has pods or seats."""
+def zone_rows(observed: Observed, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """Yield a row for every zone that is wanted, or still has pods or seats."""
     document = observed.document
     named = named_seats(document)
     joined = document.current.keys() if document else frozenset[Seat]()
-    places = {seat: place.zone for seat, place in wanted.seats.items()}
+    zones = {seat: address.zone for seat, address in wanted.seats.items()}
     listed = {zone.name: zone.drain for zone in observed.cluster.spec.zones}
     for zone in sorted({*listed, *observed.sets, *named.values()}):
-        desired = [seat for seat, place in places.items() if place == zone]
+        desired = [seat for seat, its_zone in zones.items() if its_zone == zone]
         pods = [pod for pod in observed.pods.values() if pod.zone == zone]
         ready = sum(pod.ready for pod in pods)
         members = [seat for seat in joined if named[seat] == zone]
@@ -40,20 +40,20 @@ def zones_of(observed: Observed, wanted: Wanted) -> Iterator[dict[str, Any]]:
         }
 
 
-def nodes_of(observed: Observed) -> Iterator[dict[str, Any]]:
-    """Yield a line for every seat that is named or has a pod."""
+def node_rows(observed: Observed) -> Iterator[dict[str, Any]]:
+    """Yield a row for every seat that is named or has a pod."""
     document = observed.document
     numbers = {**document.current, **document.target} if document else {}
     zones = {**named_seats(document), **{s: pod.zone for s, pod in observed.pods.items()}}
     for seat, zone in sorted(zones.items()):
         report, number = observed.reports.get(seat), numbers.get(seat)
-        line: dict[str, Any] = {"seat": seat, "zone": zone, "state": _node_state(observed, seat)}
+        row: dict[str, Any] = {"seat": seat, "zone": zone, "state": _node_state(observed, seat)}
         if report is not None:
-            line |= {"storeId": report.store_id, "version": report.version}
+            row |= {"storeId": report.store_id, "version": report.version}
         if number is not None:
             slots = len(observed.placement.slots_of(number))
-            line |= {"storeNumber": number, "slots": slots}
-        yield line
+            row |= {"storeNumber": number, "slots": slots}
+        yield row
 
 
 def _deferred(observed: Observed, desired: list[Seat]) -> int:

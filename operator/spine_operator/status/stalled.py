@@ -8,7 +8,7 @@ from spine_core.planning.actions import Blocked, Wait
 from spine_core.planning.guards import Block, Guard
 from spine_operator.observe.observed import Observed
 from spine_operator.plan.actions import ReconcilePlan
-from spine_operator.status.health import Health
+from spine_operator.status.health import SlotHealth
 
 REASONS: Final = (
     "CertificateInvalid",
@@ -55,7 +55,7 @@ class Stall:
     message: str
 
 
-def stall_of(observed: Observed, plan: ReconcilePlan, health: Health | None) -> Stall | None:
+def stall_of(observed: Observed, plan: ReconcilePlan, health: SlotHealth | None) -> Stall | None:
     """Return why only a human can help, None while the operator can."""
     decision = plan.decision
     if isinstance(decision, Blocked) and isinstance(decision.verdict, Block):
@@ -80,7 +80,7 @@ def stall_of(observed: Observed, plan: ReconcilePlan, health: Health | None) -> 
     return None
 
 
-def lost_quorum(health: Health) -> str:
+def lost_quorum(health: SlotHealth) -> str:
     """Say how many slots cannot be written or read."""
     return f"{health.unavailable_slots} slots miss their quorum"
 

@@ -1,1 +1,1 @@
-"""The one fake of the operator's tests: an in-memory double of its ports, and a small world behind it."""
+"""The one fake of the operator's tests: an in-memory double of its ports, and a small cluster behind it."""

@@ -25,6 +25,7 @@ class KubeDouble:
         self.applied: dict[Key, set[Path]] = {}  # the fields that the operator owns by apply
         self.writes: list[tuple[str, Kind, str]] = []
         self.now = "2026-01-01T00:00:00Z"
+        self.invalid: dict[Kind, str] = {}  # kinds whose applies the server refuses, and why
         self._counter = 0
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
@@ -48,6 +49,8 @@ class KubeDouble:
     async def apply(self, manifest: Json) -> Json:
         key = self._key(manifest)
         self.writes.append(("apply", key[0], key[2]))
+        if key[0] in self.invalid:
+            raise RefusedError(self.invalid[key[0]])
         wanted = _copy(manifest)
         version = wanted["metadata"].pop("resourceVersion", None)
         paths = set(_leaves(wanted))

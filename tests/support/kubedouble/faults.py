@@ -1,4 +1,4 @@
-"""A fault plan: which call of a turn gets which false answer. Calls are counted over both ports."""
+"""A fault plan: which call of a reconcile pass gets which false answer. Calls are counted over both ports."""
 
 import copy
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ from kubedouble.double import KubeDouble
 from kubedouble.nodes import NodesDouble
 from kubedouble.watchdog import Watchdog
 from spine_core.topology.document import Document
-from spine_operator.ports import Door, Json, Kind, KubeError, NodeError, NotFoundError
+from spine_operator.ports import Json, Kind, KubeError, NodeEndpoint, NodeError, NotFoundError
 
 T = TypeVar("T")
 FOREIGN = "ffffffff-0000-4000-8000-000000000000"
@@ -115,24 +115,26 @@ class FaultyNodes:
     def __init__(self, nodes: NodesDouble, faults: Faults, past: NodesDouble) -> None:
         self._nodes, self._faults, self._past = nodes, faults, past
 
-    async def status(self, door: Door) -> Json:
+    async def status(self, endpoint: NodeEndpoint) -> Json:
         fault = self._faults.next(self._faults.reads)
         if fault is Fault.ERROR:
             raise NodeError("no answer")
         if fault is Fault.EMPTY:
             return {}
         source = self._past if fault is Fault.STALE else self._nodes
-        answer = await source.status(door)
+        answer = await source.status(endpoint)
         if fault is Fault.FOREIGN:
             return {**answer, "cluster_id": FOREIGN, "epoch": 99, "digest": "0" * 64}
         return answer
 
-    async def adopt(self, door: Door, store_id: str, document: Document) -> None:
-        await self._write(lambda: self._nodes.adopt(door, store_id, document))
+    async def adopt(self, endpoint: NodeEndpoint, store_id: str, document: Document) -> None:
+        await self._write(lambda: self._nodes.adopt(endpoint, store_id, document))
 
-    async def set_pace(self, door: Door, store_id: str, *, bytes_per_s: int, slots: int) -> None:
+    async def set_pace(
+        self, endpoint: NodeEndpoint, store_id: str, *, bytes_per_s: int, slots: int
+    ) -> None:
         await self._write(
-            lambda: self._nodes.set_pace(door, store_id, bytes_per_s=bytes_per_s, slots=slots)
+            lambda: self._nodes.set_pace(endpoint, store_id, bytes_per_s=bytes_per_s, slots=slots)
         )
 
     async def _write(self, call: Callable[[], Awaitable[None]]) -> None:

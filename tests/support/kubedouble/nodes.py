@@ -13,7 +13,7 @@ from spine_core.planning.reports import slots_to_hex
 from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Document, Phase
 from spine_core.topology.placement import Placement
-from spine_operator.ports import Door, Json, NodeError
+from spine_operator.ports import Json, NodeEndpoint, NodeError
 
 
 @dataclass
@@ -40,12 +40,14 @@ class NodesDouble:
         self.running: dict[str, Store] = {}  # seat → the store of its pod
         self.pulling = True
         self.adoptions: list[tuple[str, int]] = []  # (store id, epoch), in order
+        self.refuses: frozenset[str] = frozenset()  # calls that every node refuses
 
-    async def status(self, door: Door) -> Json:
-        return self.report(self._store(door))
+    async def status(self, endpoint: NodeEndpoint) -> Json:
+        return self.report(self._store(endpoint))
 
-    async def adopt(self, door: Door, store_id: str, document: Document) -> None:
-        store = self._store(door)
+    async def adopt(self, endpoint: NodeEndpoint, store_id: str, document: Document) -> None:
+        self._check("adopt", endpoint)
+        store = self._store(endpoint)
         if store.id != store_id:
             raise NodeError("another store lives here", code="misdirected")
         numbers = {info.id: number for number, info in document.stores.items()}
@@ -60,8 +62,11 @@ class NodesDouble:
         store.document, store.cluster_id = document, document.cluster_id
         self.adoptions.append((store.id, document.epoch))
 
-    async def set_pace(self, door: Door, store_id: str, *, bytes_per_s: int, slots: int) -> None:
-        store = self._store(door)
+    async def set_pace(
+        self, endpoint: NodeEndpoint, store_id: str, *, bytes_per_s: int, slots: int
+    ) -> None:
+        self._check("set_pace", endpoint)
+        store = self._store(endpoint)
         assert store.id == store_id
         store.pace = (bytes_per_s, slots)
 
@@ -112,10 +117,14 @@ class NodesDouble:
             "idle_s": store.idle_s,
         }
 
-    def _store(self, door: Door) -> Store:
-        if door.seat not in self.running:
-            raise NodeError(f"{door.seat} does not answer")
-        return self.running[door.seat]
+    def _check(self, call: str, endpoint: NodeEndpoint) -> None:
+        if call in self.refuses:
+            raise NodeError(f"{endpoint.seat} refuses {call}")
+
+    def _store(self, endpoint: NodeEndpoint) -> Store:
+        if endpoint.seat not in self.running:
+            raise NodeError(f"{endpoint.seat} does not answer")
+        return self.running[endpoint.seat]
 
 
 _GAINED: dict[str, Mapping[StoreNumber, frozenset[Slot]]] = {}  # digest of a document → its gains

@@ -1,4 +1,4 @@
-"""Checks every write of the operator against the truth of the world, at the moment it is made.
+"""Checks every write of the operator against the fake cluster's truth, at the moment it is made.
 
 The truth is what the stores have really adopted, not what the operator was told. What stands here are
 the invariants I3, I4, I11 and I12 of operator.md §9; breaking one is an AssertionError, which nobody
@@ -18,14 +18,14 @@ from spine_operator.observe.parse import read_document
 from spine_operator.ports import Json, Kind, kind_of
 
 if TYPE_CHECKING:
-    from kubedouble.world import World
+    from kubedouble.fake_cluster import FakeKubeCluster
 
 
 class Watchdog:
-    """A `KubePort` that passes everything on to the world's double and distrusts every write."""
+    """A `KubePort` that passes everything on to the double and distrusts every write."""
 
-    def __init__(self, world: "World") -> None:
-        self._world, self._kube = world, world.kube
+    def __init__(self, fake: "FakeKubeCluster") -> None:
+        self._fake, self._kube = fake, fake.kube
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
         return await self._kube.get(kind, namespace, name)
@@ -45,7 +45,7 @@ class Watchdog:
         return await self._kube.apply(manifest)
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
-        live = self._world.find(kind, name)
+        live = self._fake.find(kind, name)
         current = (
             live
             and patch.get("metadata", {}).get("resourceVersion")
@@ -64,21 +64,21 @@ class Watchdog:
         return await self._kube.replace(manifest)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        live = self._world.find(kind, name)
+        live = self._fake.find(kind, name)
         if kind is Kind.CLAIM and live and live["metadata"]["uid"] == uid:
             self._check_claim(uid)
         await self._kube.delete(kind, namespace, name, uid=uid)
 
     def _stored(self) -> Document | None:
-        name = self._world.key.topology_map
-        found: Document | None = read_document(self._world.find(Kind.CONFIG_MAP, name)).get(
+        name = self._fake.key.topology_map
+        found: Document | None = read_document(self._fake.find(Kind.CONFIG_MAP, name)).get(
             "document"
         )
         return found
 
     def _check_first(self, document: Document) -> None:
         assert document.epoch == 1
-        joined = [store.id for store in self._world.stores.values() if store.document]
+        joined = [store.id for store in self._fake.stores.values() if store.document]
         assert not joined, f"epoch 1 although {joined} have joined before"
 
     def _check_next(self, document: Document) -> None:
@@ -89,23 +89,23 @@ class Watchdog:
         assert not document.members() & stored.retired.keys(), "I12: a retired number is named"
         self._check_barrier(stored)
         if document.phase is Phase.SWITCH and stored.phase is Phase.PREPARE:
-            assert self._world.nodes.pulling, "switched before the slots were pulled"
+            assert self._fake.nodes.pulling, "switched before the slots were pulled"
 
     def _check_barrier(self, stored: Document) -> None:
         adopted = {
             store.number
-            for store in self._world.stores.values()
+            for store in self._fake.stores.values()
             if store.document == stored and store.number is not None
         }
         lacking = slots_without_barrier(Placement(stored), adopted)
         assert not lacking, f"I11: no barrier of {stored.epoch}"
 
     def _check_pods(self, name: str, pods: int) -> None:
-        live, stored = self._world.find(Kind.STATEFULSET, name), self._stored()
+        live, stored = self._fake.find(Kind.STATEFULSET, name), self._stored()
         if live is None or pods >= live["spec"]["replicas"]:
             return
         named = {*stored.current, *stored.target} if stored else set()
-        for seat, store in self._world.nodes.running.items():
+        for seat, store in self._fake.nodes.running.items():
             if not seat.startswith(f"{name}-") or ordinal_of(seat) < pods:
                 continue
             assert seat not in named, f"I4: {seat} is cut although the document names it"
@@ -115,10 +115,10 @@ class Watchdog:
                 self._check_barrier(stored)
 
     def _check_claim(self, uid: str) -> None:
-        store, resource = self._world.stores.get(uid), self._world.resource
+        store, resource = self._fake.stores.get(uid), self._fake.resource
         if store is None or "deletionTimestamp" in resource["metadata"]:
             return
-        documents = [one.document for one in self._world.nodes.running.values()]
+        documents = [one.document for one in self._fake.nodes.running.values()]
         for document in (self._stored(), *documents):
             ids = {info.id for info in document.stores.values()} if document else set()
             assert store.id not in ids, f"I3: the volume of {store.seat} goes while it is named"

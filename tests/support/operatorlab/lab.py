@@ -197,17 +197,17 @@ class Lab:
         counted = self._metrics("memoryspine_kube_writes_total{")
         return {name: value for name, value in counted.items() if "leases" not in name}
 
-    def turns(self) -> float:
-        """How many turns the operator has ended."""
+    def reconcile_passes(self) -> float:
+        """How many reconcile passes the operator has ended."""
         return sum(self._metrics("memoryspine_turn_seconds_count").values())
 
     def take_turns(self, count: int) -> None:
-        """Let the operator take so many turns, each because somebody touched the resource."""
+        """Let the operator run so many passes, each because somebody touched the resource."""
         for _ in range(count):
-            before = self.turns()
-            label = f"turn={before:.0f}"
+            before = self.reconcile_passes()
+            label = f"pass={before:.0f}"
             self.kubectl("label", "msc", "spine", label, "--overwrite", "-n", self.namespace)
-            until("a turn", partial(self._turned, before))
+            until("a pass", partial(self._passed, before))
 
     def healthy(self) -> bool:
         """Whether the liveness probe would pass."""
@@ -215,8 +215,8 @@ class Lab:
         with urllib.request.urlopen(url) as answer:
             return bool(answer.status == 200)
 
-    def _turned(self, before: float) -> bool:
-        return self.turns() > before
+    def _passed(self, before: float) -> bool:
+        return self.reconcile_passes() > before
 
     def _path_of(self, plural: str) -> str:
         """Asked this way and not through kubectl, since tests look ten times a second."""

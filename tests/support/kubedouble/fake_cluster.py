@@ -1,7 +1,7 @@
 """A cluster that reconcile can run: the doubles, and just enough of Kubernetes' controllers.
 
 StatefulSets get their pods and claims, pods come up at once, what has no owner any more is collected.
-Time moves only between turns. The whole world can be copied, so a test goes back to any moment.
+Time moves only between passes. The whole fake can be copied, so a test goes back to any moment.
 """
 
 import copy
@@ -21,15 +21,15 @@ from spine_core.topology.document import Document
 from spine_operator.naming import FINALIZER, ClusterKey
 from spine_operator.observe.parse import read_document
 from spine_operator.ports import Kind, KubePort, NodesPort, Ports
-from spine_operator.reconcile import Outcome, reconcile
+from spine_operator.reconcile import ReconcileResult, reconcile
 
 KEY = ClusterKey("agents", "spine")
 START_MS = 1_767_225_600_000  # 2026-01-01
-TURNS_MAX = 120
+PASSES_MAX = 120
 ZONES = [{"name": "a"}, {"name": "b"}, {"name": "c"}]
 
 
-class World:
+class FakeKubeCluster:
     """One namespace with one cluster."""
 
     def __init__(self, **spec: Any) -> None:
@@ -37,7 +37,7 @@ class World:
         self.now_ms = START_MS
         self.chance = random.Random(1)
         self.stores: dict[str, Store] = {}  # uid of the claim → the store on its volume
-        self.hold: Callable[[str], bool] = lambda _seat: False  # seats whose pods do not come up
+        self.held_back: set[str] = set()  # seats whose pods do not come up
         resource: dict[str, Any] = {
             "apiVersion": "memoryspine.io/v1alpha1",
             "kind": "MemorySpineCluster",
@@ -49,8 +49,8 @@ class World:
 
     key = KEY
 
-    def ports(self, faults: Faults | None = None, past: "World | None" = None) -> Ports:
-        """The world as the operator sees it; stale answers come from `past`."""
+    def ports(self, faults: Faults | None = None, past: "FakeKubeCluster | None" = None) -> Ports:
+        """The ports onto the fake cluster; stale answers come from `past`."""
         kube: KubePort = Watchdog(self)
         nodes: NodesPort = self.nodes
         if faults is not None:
@@ -74,34 +74,36 @@ class World:
     def delete_cluster(self) -> None:
         self.kube.remove(Kind.CLUSTER, KEY.namespace, KEY.name)
 
-    async def turn(self, ports: Ports | None = None) -> Outcome:
-        """One turn of the operator, then one of the controllers."""
+    async def reconcile_pass(self, ports: Ports | None = None) -> ReconcileResult:
+        """One reconcile pass of the operator, then one of the controllers."""
         try:
-            outcome = await reconcile(KEY, self.uid, ports or self.ports())
+            result = await reconcile(KEY, self.uid, ports or self.ports())
         except SpineError:
-            outcome = Outcome(1.0)
+            result = ReconcileResult(1.0)
         self.controllers()
-        self.now_ms += int(outcome.look_again_s * 1000)
-        return outcome
+        self.now_ms += int(result.requeue_after_s * 1000)
+        return result
 
-    async def settle(self, until: Callable[[Outcome], bool] | None = None) -> Outcome:
-        """Take turns until the operator is done (or what the test asks for)."""
-        finished = until or (lambda outcome: outcome.gone or is_done(outcome))
-        for _ in range(TURNS_MAX):
-            outcome = await self.turn()
-            if finished(outcome):
-                return outcome
-        raise AssertionError(f"not settled: {outcome.plan and outcome.plan.decision}")
+    async def settle(
+        self, until: Callable[[ReconcileResult], bool] | None = None
+    ) -> ReconcileResult:
+        """Run passes until the operator is done (or what the test asks for)."""
+        finished = until or (lambda result: result.gone or is_done(result))
+        for _ in range(PASSES_MAX):
+            result = await self.reconcile_pass()
+            if finished(result):
+                return result
+        raise AssertionError(f"not settled: {result.plan and result.plan.decision}")
 
     def controllers(self) -> None:
         """What the StatefulSet controller, the kubelets and the garbage collector do."""
         self._collect()
         wanted: set[str] = set()
-        for place in self.all(Kind.STATEFULSET):
-            for ordinal in range(place["spec"]["replicas"]):
-                seat = f"{place['metadata']['name']}-{ordinal}"
+        for statefulset in self.all(Kind.STATEFULSET):
+            for ordinal in range(statefulset["spec"]["replicas"]):
+                seat = f"{statefulset['metadata']['name']}-{ordinal}"
                 wanted.add(seat)
-                self._ensure_pod(place, seat)
+                self._ensure_pod(statefulset, seat)
         for pod in self.all(Kind.POD):
             if pod["metadata"]["name"] not in wanted:
                 self.kube.remove(Kind.POD, KEY.namespace, pod["metadata"]["name"])
@@ -159,9 +161,9 @@ class World:
             if owners and not alive & set(owners):
                 self.kube.remove(kind, namespace, name)
 
-    def _ensure_pod(self, place: dict[str, Any], seat: str) -> None:
-        template = place["spec"]["template"]
-        claim = place["spec"]["volumeClaimTemplates"][0]
+    def _ensure_pod(self, statefulset: dict[str, Any], seat: str) -> None:
+        template = statefulset["spec"]["template"]
+        claim = statefulset["spec"]["volumeClaimTemplates"][0]
         name = f"data-{seat}"
         if self.find(Kind.CLAIM, name) is None:
             self.kube.add(
@@ -185,7 +187,7 @@ class World:
                         "name": seat,
                         "namespace": KEY.namespace,
                         "labels": dict(template["metadata"]["labels"]),
-                        "ownerReferences": [{"uid": place["metadata"]["uid"]}],
+                        "ownerReferences": [{"uid": statefulset["metadata"]["uid"]}],
                     },
                     "spec": {"nodeName": f"host-of-{seat}"},
                     "status": {},
@@ -196,7 +198,7 @@ class World:
         running = {}
         for pod in self.all(Kind.POD):
             seat = pod["metadata"]["name"]
-            up = not self.hold(seat)
+            up = seat not in self.held_back
             pod["status"] = {"conditions": [{"type": "Ready", "status": "True" if up else "False"}]}
             claim = self.find(Kind.CLAIM, f"data-{seat}")
             if up and claim is not None:
@@ -207,13 +209,13 @@ class World:
         self.nodes.running = running
 
 
-def is_done(outcome: Outcome) -> bool:
-    return outcome.plan is not None and isinstance(outcome.plan.decision, Done)
+def is_done(result: ReconcileResult) -> bool:
+    return result.plan is not None and isinstance(result.plan.decision, Done)
 
 
-def is_blocked_by(guard: str) -> Callable[[Outcome], bool]:
-    def check(outcome: Outcome) -> bool:
-        decision = outcome.plan.decision if outcome.plan else None
+def is_blocked_by(guard: str) -> Callable[[ReconcileResult], bool]:
+    def check(result: ReconcileResult) -> bool:
+        decision = result.plan.decision if result.plan else None
         return isinstance(decision, Blocked) and decision.guard == guard
 
     return check
@@ -223,4 +225,4 @@ def _uuid(number: int) -> str:
     return f"00000000-0000-4000-9000-{number:012d}"
 
 
-__all__ = ["KEY", "ZONES", "World", "is_blocked_by", "is_done"]
+__all__ = ["KEY", "ZONES", "FakeKubeCluster", "is_blocked_by", "is_done"]
