@@ -18,7 +18,13 @@ from typing import NamedTuple
 from models.clusters import document, joining, store
 from spine_core.records.versions import make_version
 from spine_core.replication.pull_sources import sources_of
-from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.replication.put_rules import (
+    EpochVerdict,
+    PutKind,
+    PutVerdict,
+    judge_epoch,
+    judge_put,
+)
 from spine_core.replication.quorums import read_done, slots_without_barrier, write_done
 from spine_core.scalars import Hlc, Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase
@@ -264,7 +270,7 @@ class Model:
             has_register=False,
             floor=Hlc(0),
             now_hlc=Hlc(1),
-            deadline_rule=True,
+            kind=PutKind.WRITE,
         )
         assert verdict in (PutVerdict.APPLY, PutVerdict.ALREADY), "one version has no rival"
         acks = state.acks | {one}

@@ -164,7 +164,7 @@ MUTANTS = [
     # replicas: the table of a weak put, and one epoch
     _core(
         "replication/put_rules",
-        "    if deadline_rule and now_hlc > hlc + _MAX_WRITE:\n        return PutVerdict.LATE\n",
+        "    if kind is PutKind.WRITE and now_hlc > hlc + _MAX_WRITE:\n        return PutVerdict.LATE\n",
         "",
         "test_a_put_is_first_applied_within_five_seconds_of_its_stamp_or_nowhere",
     ),

@@ -9,6 +9,7 @@ MEMBERS = "tests/unit/engine/cluster/test_topology_view.py"
 HEALTH = "tests/unit/engine/upkeep/test_health.py"
 GAINS = "tests/unit/engine/replication/test_transfer_progress.py"
 STABLE = "tests/unit/engine/cluster/test_stable_time.py"
+MOVER = "tests/unit/engine/replication/test_mover.py"
 PACE = "tests/unit/engine/replication/test_throttle.py"
 COORDINATORS = "tests/simulation/test_coordinators.py"
 READS = "tests/simulation/test_reads.py"
@@ -160,7 +161,7 @@ MUTANTS = [
     _engine(
         "cluster/replica_client",
         "            if view is not self._membership.view:\n"
-        "                raise CallError(store, ReplicaStatus.STALE_EPOCH, pack(None))\n",
+        "                raise CallError(store, ReplicaStatus.STALE_EPOCH, EMPTY)\n",
         "",
         f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
     ),
@@ -178,8 +179,8 @@ MUTANTS = [
     ),
     _engine(
         "cluster/replica_client",
-        "            self._membership.offer(unpack(body))\n        elif",
-        "            pass\n        elif",
+        "            self._membership.offer(document_in(body))\n",
+        "            pass\n",
         f"{EPOCHS}::test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeeds",
     ),
     _engine(
@@ -249,28 +250,34 @@ MUTANTS = [
     # pages and pulling: all of it, of one epoch, and stable time no earlier than that
     _engine(
         "replication/pull_server",
-        "return self._replica.refuse(request.epoch)",
-        "return None",
+        "self._replica.check_epoch(header.epoch)",
+        "pass",
         f"{EPOCHS}::test_a_request_of_an_older_epoch_is_answered_with_the_document",
     ),
     _engine(
         "replication/pull_server",
-        "await self._store.submit(Reserve(request.hlc))",
+        "await self._store.submit(Reserve(header.hlc))",
         "await self._store.submit(Barrier())",
         f"{COORDINATORS}"
         "::test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is_too_late",
     ),
     _engine(
-        "replication/anti_entropy",
+        "replication/mover",
         "            if after is None:\n                return applied\n",
         "            return applied\n",
         f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
     ),
     _engine(
-        "replication/anti_entropy",
-        "            keys = keys[len(raws) :]\n",
+        "replication/mover",
+        "            keys = keys[len(entries) :]\n",
         "            keys = []\n",
         f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
+    ),
+    _engine(
+        "replication/mover",
+        "if any(entry.register is not None for entry in entries):",
+        "if False:",
+        f"{MOVER}::test_an_entry_with_acceptor_state_is_not_taken_without_it",
     ),
     _engine(
         "replication/anti_entropy",
@@ -302,19 +309,13 @@ MUTANTS = [
         "return row",
         f"{STABLE}::test_a_row_counts_only_under_the_epoch_in_which_it_was_pulled",
     ),
-    _engine(
-        "upkeep/gossip",
-        "    except msgspec.ValidationError:\n        return {}\n",
-        "    except ZeroDivisionError:\n        return {}\n",
-        f"{PULLS}::test_a_row_of_another_version_counts_as_none",
-    ),
     # joining: pulled means durable, of this change, from sources that have it all
     _engine(
         "replication/slot_transfer",
         "        began = self._hlc.tick()\n",
         "        began = self._hlc.tick()\n"
         "        await self._finish(view, progress, sources, slot)\n",
-        f"{PULLS}::test_a_joiner_that_restarts_goes_on_from_its_durable_marks",
+        f"{PULLS}::test_a_joiner_that_restarts_goes_on_from_its_durable_checkpoints",
     ),
     _engine(
         "replication/slot_transfer",
@@ -324,8 +325,8 @@ MUTANTS = [
     ),
     _engine(
         "replication/slot_transfer",
-        "Merge(slot, view.epoch, (), floor, bootstrap=True)",
-        "Merge(slot, view.epoch, (), bootstrap=True)",
+        "self._mover.finish(view, slot, floor=page.floor)",
+        "self._mover.finish(view, slot)",
         f"{PULLS}::test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them",
     ),
     _engine(
@@ -336,9 +337,9 @@ MUTANTS = [
     ),
     _engine(
         "replication/transfer_progress",
-        "mark is not None and msgspec.msgpack.decode(mark)[0] == change",
-        "mark is not None",
-        f"{GAINS}::test_a_mark_of_another_change_counts_for_nothing",
+        "raw is not None and _checkpoint.decode(raw).change == change",
+        "raw is not None",
+        f"{GAINS}::test_a_checkpoint_of_another_change_counts_for_nothing",
     ),
     _engine(
         "upkeep/slot_gc",

@@ -34,8 +34,8 @@ MUTANTS = [
     ),
     _links(
         "server",
-        "            self._service.see(request.hlc)\n",
-        "",
+        "            self._service.observe(frame.header.hlc)\n",
+        "            pass\n",
         f"{LINKS}::test_a_request_from_too_far_ahead_is_refused_and_moves_no_clock",
     ),
     _links(
@@ -46,7 +46,7 @@ MUTANTS = [
     ),
     _links(
         "peer",
-        "            self._see(reply.hlc)\n",
+        "            self._observe(frame.hlc)\n",
         "            pass\n",
         f"{LINKS}::test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on",
     ),
@@ -70,15 +70,33 @@ MUTANTS = [
     ),
     _links(
         "peer",
-        " or self._waiting_bytes >= WAITING_BYTES_MAX",
+        " or self._outbox.bytes >= WAITING_BYTES_MAX",
         "",
         f"{LINKS}::test_a_peer_that_takes_nothing_off_us_gets_no_more_than_so_many_bytes",
     ),
     _links(
         "frames",
-        "        if size >= MESSAGE_BYTES_FULL:\n",
-        "        if False:\n",
+        "if size >= MESSAGE_BYTES_FULL or end == len(sizes):",
+        "if end == len(sizes):",
         f"{FRAMES}::test_sixty_four_full_pages_leave_as_several_messages",
+    ),
+    _links(
+        "frames",
+        "self._frames and self._last_bytes < MESSAGE_BYTES_FULL",
+        "self._frames",
+        f"{FRAMES}::test_large_bodies_of_one_method_leave_as_several_messages",
+    ),
+    _links(
+        "frames",
+        "header.method == method and header.epoch == epoch",
+        "header.method == method",
+        f"{FRAMES}::test_neighbours_of_one_method_and_epoch_share_a_frame_and_its_longest_time",
+    ),
+    _links(
+        "frames",
+        "            frame.header.hlc = hlc\n",
+        "            pass\n",
+        f"{FRAMES}::test_a_frame_leaves_with_the_time_of_its_departure",
     ),
     _links(
         "mesh",

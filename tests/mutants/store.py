@@ -111,8 +111,8 @@ MUTANTS = [
     ),
     Mutant(  # the late rule
         file=f"{_STORE}/execution.py",
-        old="        deadline_rule=operation.deadline_rule,\n",
-        new="        deadline_rule=False,\n",
+        old="        kind=operation.kind,\n",
+        new="        kind=PutKind.WRITE_BACK,\n",
         killed_by=f"{_TESTS}/test_puts.py"
         "::test_a_put_past_its_deadline_is_late_but_a_write_back_is_not",
     ),
@@ -124,16 +124,16 @@ MUTANTS = [
     ),
     Mutant(  # G1 in recurring pulls
         file=f"{_STORE}/execution.py",
-        old="        return operation.bootstrap or hlc_of(version) > draft.floor(operation.slot)\n",
+        old="        return operation.full_transfer or hlc_of(version) > draft.floor(operation.slot)\n",
         new="        return True\n",
         killed_by=f"{_TESTS}/test_merge.py::test_a_recurring_pull_brings_no_purged_record_back",
     ),
     Mutant(  # a joiner with the floor first would ignore every old record
         file=f"{_STORE}/execution.py",
-        old="        return operation.bootstrap or hlc_of(version) > draft.floor(operation.slot)\n",
+        old="        return operation.full_transfer or hlc_of(version) > draft.floor(operation.slot)\n",
         new="        return hlc_of(version) > draft.floor(operation.slot)\n",
         killed_by=f"{_TESTS}/test_floors.py"
-        "::test_a_bootstrap_pull_goes_on_below_a_floor_that_is_there_already",
+        "::test_a_full_transfer_goes_on_below_a_floor_that_is_there_already",
     ),
     Mutant(  # floors never fall
         file=f"{_STORE}/execution.py",
@@ -141,10 +141,18 @@ MUTANTS = [
         new="",
         killed_by=f"{_TESTS}/test_floors.py::test_a_floor_never_falls_and_is_durable",
     ),
+    Mutant(  # the floor comes last, and comes
+        file=f"{_STORE}/execution.py",
+        within="finish_pull",
+        old="    _raise_floor(draft, operation.slot, operation.floor)\n",
+        new="",
+        killed_by=f"{_TESTS}/test_merge.py"
+        "::test_a_full_transfer_takes_old_records_and_then_the_floor",
+    ),
     Mutant(  # damaged records are not spread
         file=f"{_STORE}/execution.py",
-        old="        if slot_of_key(key) == operation.slot and _is_intact(raw)\n",
-        new="        if slot_of_key(key) == operation.slot\n",
+        old="        and _is_intact(entry.record)\n",
+        new="",
         killed_by=f"{_TESTS}/test_merge.py"
         "::test_a_damaged_record_is_never_stored_and_never_deletes",
     ),

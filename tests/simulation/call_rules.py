@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_node.links.frames import EMPTY, Body, Request
+from spine_node.links.frames import EMPTY, Body, CallFrame
 
 Serve = Callable[[], None]
 Answer = Callable[[str, Body], None]
@@ -23,8 +23,8 @@ class CallRule:
     to: str | None = None  # address of the node that is called; None: of any
     by: str | None = None  # of the one that calls
     times: float = math.inf
-    handle: Callable[[Request, Serve, Answer], None]
-    requests: list[Request] = field(default_factory=list)
+    handle: Callable[[CallFrame, Serve, Answer], None]
+    requests: list[CallFrame] = field(default_factory=list)
 
     def end(self) -> None:
         """Let all further calls pass."""
@@ -49,7 +49,7 @@ class CallRules:
     ) -> CallRule:
         """Answer with a status of the test's, at once and without asking the node."""
 
-        def handle(_request: Request, _serve: Serve, answer: Answer) -> None:
+        def handle(_request: CallFrame, _serve: Serve, answer: Answer) -> None:
             answer(status, body)
 
         return self._add(CallRule(method=method, to=to, by=by, times=times, handle=handle))
@@ -64,7 +64,7 @@ class CallRules:
     ) -> CallRule:
         """Let calls never arrive."""
 
-        def handle(_request: Request, _serve: Serve, _answer: Answer) -> None:
+        def handle(_request: CallFrame, _serve: Serve, _answer: Answer) -> None:
             """Do nothing."""
 
         return self._add(CallRule(method=method, to=to, by=by, times=times, handle=handle))
@@ -74,7 +74,7 @@ class CallRules:
     ) -> CallRule:
         """Let calls arrive later."""
 
-        def handle(_request: Request, serve: Serve, _answer: Answer) -> None:
+        def handle(_request: CallFrame, serve: Serve, _answer: Answer) -> None:
             self._later(seconds, serve)
 
         return self._add(CallRule(method=method, to=to, by=by, handle=handle))
@@ -82,19 +82,19 @@ class CallRules:
     def watch(self, method: str, *, to: str | None = None, by: str | None = None) -> CallRule:
         """Only keep the requests."""
 
-        def handle(_request: Request, serve: Serve, _answer: Answer) -> None:
+        def handle(_request: CallFrame, serve: Serve, _answer: Answer) -> None:
             serve()
 
         return self._add(CallRule(method=method, to=to, by=by, handle=handle))
 
     def apply(
-        self, source: str, target: str, request: Request, serve: Serve, answer: Answer
+        self, source: str, target: str, request: CallFrame, serve: Serve, answer: Answer
     ) -> None:
         """Let a call that has arrived be served, unless a rule says otherwise."""
         for rule in self._rules:
             if (
                 rule.times > 0
-                and rule.method == request.method
+                and rule.method == request.header.method
                 and rule.to in {None, target}
                 and rule.by in {None, source}
             ):

@@ -16,8 +16,8 @@ from simulation.call_rules import CallRules
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
-from spine_node.links.frames import EMPTY, Body, Reply, Request
-from spine_node.links.hello import Identity, check_greeting
+from spine_node.links.frames import EMPTY, Body, CallFrame, CallHeader, CallReply, ReplyFrame
+from spine_node.links.hello import LinkIdentity, check_greeting
 from spine_node.links.mesh import Mesh, MeshSettings
 from spine_node.links.peer import Dial, OnReply, PeerLink
 from spine_node.links.server import Calls, LinkServer
@@ -126,7 +126,7 @@ class VirtualLink(PeerLink):
         settings: MeshSettings,
         clock: Clock,
     ) -> None:
-        me = Identity(
+        me = LinkIdentity(
             cluster_id=settings.me.cluster_id,
             store_id=settings.me.store_id,
             boot=settings.me.boot,
@@ -134,7 +134,7 @@ class VirtualLink(PeerLink):
             expects=info.id,
         )
         dial = Dial(url=info.url, token="", tls=None)
-        super().__init__(dial, me, clock, settings.hlc, settings.see)
+        super().__init__(dial, me, clock, settings.hlc, settings.observe)
         self._network, self._source = network, source
         self._target: Process | None = None
         self._serving: Calls | None = None
@@ -168,21 +168,23 @@ class VirtualLink(PeerLink):
             return
         self._calls += 1
         self._pending[self._calls] = on_reply
-        request = Request(self._calls, method, epoch, self._hlc(), left_ms, body)
+        frame = CallFrame(CallHeader(method, epoch, self._hlc(), left_ms), self._calls, [body])
         source, target, serving = self._source, self._target, self._serving
 
         def answer(status: str, body: Body) -> None:
-            self._return(Reply(request.call, status, target.links.service.hlc(), body))
+            self._return(CallReply(frame.first, status, body))
 
         def arrive() -> None:
-            serve = partial(serving.start, request)
-            self._network.rules.apply(source.url, target.url, request, serve, answer)
+            serve = partial(serving.start, frame)
+            self._network.rules.apply(source.url, target.url, frame, serve, answer)
 
         self._network.send(source, target, arrive)
 
-    def _return(self, reply: Reply) -> None:
-        if self._target is not None:
-            self._network.send(self._target, self._source, lambda: self._answered(reply))
+    def _return(self, reply: CallReply) -> None:
+        target = self._target
+        if target is not None:
+            frame = ReplyFrame(target.links.service.hlc(), [reply])
+            self._network.send(target, self._source, lambda: self._answered(frame))
 
     def _greet_there(self, target: Process) -> str | None:
         there = target.links.service.me

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from simulation.clients import NAMESPACE, TIMEOUT_S, memory
 from simulation.cluster import SLOTS, Machine, SimulatedCluster
 from spine_core.errors import ProblemError
@@ -10,10 +12,11 @@ from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode, version_
 from spine_core.records.ids import slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Origin
 from spine_core.topology.document import Phase
-from spine_node.links.frames import Body, Request, pack
+from spine_node.links.frames import Body, CallFrame, CallHeader, encoder
 from spine_node.links.server import Calls
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
 from spine_node.store import checksum, key_of
@@ -85,6 +88,11 @@ def held(machine: Machine, key: str) -> Version | None:
     return None if raw is None else version_in(raw)
 
 
+def packed(body: object) -> Body:
+    """Encode a body of any layout."""
+    return msgspec.Raw(encoder.encode(body))
+
+
 def call(
     machine: Machine, method: str, body: object, *, epoch: int, hlc: int = 0
 ) -> list[tuple[str, Body]]:
@@ -93,8 +101,9 @@ def call(
     calls = Calls(
         machine.node.links.service, lambda reply: answers.append((reply.status, reply.body))
     )
-    request = Request(1, method, epoch, Hlc(hlc), 1000, pack(body))
-    machine.up.context.run(calls.start, request)
+    header = CallHeader(method, epoch, Hlc(hlc), 1000)
+    frame = CallFrame(header, 1, [packed(body)])
+    machine.up.context.run(calls.start, frame)
     return answers
 
 
@@ -120,7 +129,7 @@ def planted(key: str, version: Version) -> Put:
     """Return a put as one replica may have got it and the others not."""
     slot, place = place_of(key)
     raw = encode(Record(version=version, op=1, body=b"\x00\x00{}", flags=FLAG_TOMBSTONE), checksum)
-    return Put(place, slot, raw, version, 1, deadline_rule=False)
+    return Put(place, slot, raw, version, 1, kind=PutKind.WRITE_BACK)
 
 
 async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: int = 1) -> None:
@@ -130,7 +139,9 @@ async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: in
         slot, place = place_of(f"planted-{number}")
         version = make_version(Hlc(stamp + number), Origin(9))
         raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
-        await machine.node.store.submit(Put(place, slot, raw, version, epoch, deadline_rule=False))
+        await machine.node.store.submit(
+            Put(place, slot, raw, version, epoch, kind=PutKind.WRITE_BACK)
+        )
 
 
 def in_phase(cluster: SimulatedCluster, phase: Phase) -> bool:

@@ -23,8 +23,9 @@ from spine_core.records.encoding import encode, version_in
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
-from spine_core.scalars import Hlc, Origin, Slot
-from spine_node.links.frames import unpack
+from spine_core.replication.put_rules import PutKind
+from spine_core.scalars import HLC_ZERO, Hlc, Origin, Slot
+from spine_node.engine.cluster.replica import GET, PUT, GetCall, GetReply, PutCall
 from spine_node.store import checksum
 from spine_node.store.operations import Put
 
@@ -117,7 +118,7 @@ async def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(
     done = await write(a, "k", "x")
     await cluster.sleep(1.0)
     for rule in (*refused, *repeated):
-        versions = {version_in(unpack(request.body)[2]) for request in rule.requests}
+        versions = {version_in(PUT.request_in(frame.bodies[0]).record) for frame in rule.requests}
         assert versions == {done.record.version}
 
 
@@ -142,7 +143,7 @@ async def test_a_create_that_comes_too_late_is_stamped_anew(cluster: SimulatedCl
     slow = cluster.network.rules.delay("put", late_s, by=a.url)
     writing = a.up.create_task(write(a, None, "created", timeout_s=3 * late_s))
     await cluster.sleep(late_s - 0.5)
-    late = {version_in(unpack(request.body)[2]) for request in slow.requests}
+    late = {version_in(PUT.request_in(frame.bodies[0]).record) for frame in slow.requests}
     slow.end()
     await cluster.sleep(1.0)
     a.up.writer.resume()
@@ -224,15 +225,17 @@ async def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is
     a.clock.offset_ms = -3_600_000
     a.start()
     put = planted("late", stamped)
-    answer, _ = await answer_of(a, "put", [place, slot, put.raw, False], epoch=1)
-    assert answer == "late"
+    call = PutCall(place, Slot(slot), put.raw, PutKind.WRITE)
+    answer, body = await answer_of(a, "put", call, epoch=1)
+    assert (answer, PUT.reply_in(body).status) == ("ok", "late")
 
 
 async def test_a_copy_of_a_peer_is_answered_with_the_floor(cluster: SimulatedCluster) -> None:
     a = cluster.machines["a"]
     done = await write(a, "k", "x")
     slot, place = place_of("k")
-    answer, body = await answer_of(a, "get", [slot, [place, place[:2] + b"none"]], epoch=1)
-    (copy, missing), floor = unpack(body)
-    assert (answer, missing, floor) == ("ok", None, 0)
-    assert copy == encode(done.record, checksum)
+    answer, body = await answer_of(a, "get", GetCall(Slot(slot), place), epoch=1)
+    assert answer == "ok"
+    assert GET.reply_in(body) == GetReply(encode(done.record, checksum), HLC_ZERO)
+    answer, body = await answer_of(a, "get", GetCall(Slot(slot), place[:2] + b"none"), epoch=1)
+    assert (answer, GET.reply_in(body)) == ("ok", GetReply(None, HLC_ZERO))

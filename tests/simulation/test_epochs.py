@@ -12,10 +12,19 @@ from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record, encode
 from spine_core.records.versions import make_version
+from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase, StoreInfo
-from spine_node.links.frames import unpack
+from spine_node.engine.cluster.replica import GetCall, PutCall, document_in
+from spine_node.engine.replication.pull_server import (
+    FetchCall,
+    KeysCall,
+    PageCall,
+    SlotBuckets,
+    SlotsCall,
+)
+from spine_node.links.frames import EMPTY
 from spine_node.links.mesh import CallError
 from spine_node.search.messages import QueryCall, slots_to_bytes
 from spine_node.store import checksum
@@ -30,21 +39,21 @@ def next_document(cluster: SimulatedCluster) -> Document:
     return cluster.document.with_change("join", joining=(nobody,), now_ms=0)
 
 
-def put_body(cluster: SimulatedCluster, key: str) -> list[object]:
+def put_body(cluster: SimulatedCluster, key: str) -> PutCall:
     slot, place = place_of(key)
     version = make_version(cluster.machines["a"].node.hlc.now(), Origin(9))
     raw = encode(Record(version=version, op=1, body=b"\x00\x00{}"), checksum)
-    return [place, slot, raw, False]
+    return PutCall(place, Slot(slot), raw, PutKind.WRITE)
 
 
 BODIES: dict[str, Callable[[SimulatedCluster], object]] = {
     "put": lambda cluster: put_body(cluster, "k"),
-    "get": lambda _: [place_of("k")[0], [place_of("k")[1]]],
-    "roots": lambda _: [place_of("k")[0]],
-    "buckets": lambda _: [place_of("k")[0]],
-    "keys": lambda _: [[[place_of("k")[0], [0]]], None],
-    "fetch": lambda _: [place_of("k")[1]],
-    "page": lambda _: [place_of("k")[0], None],
+    "get": lambda _: GetCall(Slot(place_of("k")[0]), place_of("k")[1]),
+    "roots": lambda _: SlotsCall([Slot(place_of("k")[0])]),
+    "buckets": lambda _: SlotsCall([Slot(place_of("k")[0])]),
+    "keys": lambda _: KeysCall([SlotBuckets(Slot(place_of("k")[0]), [0])], None),
+    "fetch": lambda _: FetchCall([place_of("k")[1]]),
+    "page": lambda _: PageCall(Slot(place_of("k")[0]), None),
     "query": lambda _: listing(),
 }
 
@@ -57,7 +66,7 @@ async def test_a_request_of_an_older_epoch_is_answered_with_the_document(
     document = next_document(cluster)
     await a.up.ask(a.node.adopt(document.canonical()))
     answer, body = await answer_of(a, method, BODIES[method](cluster), epoch=1)
-    assert (answer, unpack(body)) == ("stale-epoch", document.canonical())
+    assert (answer, document_in(body)) == ("stale-epoch", document.canonical())
     assert held(a, "k") is None
 
 
@@ -81,7 +90,7 @@ async def test_a_node_without_a_document_gives_no_data(
     d.start()
     answer, body = await answer_of(d, method, BODIES[method](cluster), epoch=1)
     assert answer in {"need-document", "misdirected"}
-    assert unpack(body) is None
+    assert body == EMPTY
     for act in (write(d, "k", "x"), read(d, "k", Model.EVENTUAL)):
         with pytest.raises(ProblemError) as refused:
             await act
@@ -105,7 +114,7 @@ async def test_a_node_that_its_document_no_longer_names_gives_no_data(
         await process.ask(process.node.adopt(cluster.published[-1].canonical()))
     await cluster.until(lambda: at_epoch(cluster, 7), "d has heard of it")
     answer, body = await answer_of(d, "get", BODIES["get"](cluster), epoch=7)
-    assert (answer, unpack(body)) == ("misdirected", None)
+    assert (answer, body) == ("misdirected", EMPTY)
     answer, _ = await answer_of(d, "put", put_body(cluster, "k"), epoch=7)
     assert answer == "misdirected"
 
@@ -119,10 +128,13 @@ async def test_our_own_copy_is_not_read_under_an_older_epoch(cluster: SimulatedC
     a = cluster.machines["a"]
     view = a.node.membership.member_view()
     slot, place = place_of("k")
-    assert await a.up.ask(a.node.replicas.get(view, StoreNumber(1), slot, place, 1.0)) == (None, 0)
+    assert await a.up.ask(a.node.replicas.get(view, StoreNumber(1), Slot(slot), place, 1.0)) == (
+        None,
+        0,
+    )
     await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
     with pytest.raises(CallError):
-        await a.up.ask(a.node.replicas.get(view, StoreNumber(1), slot, place, 1.0))
+        await a.up.ask(a.node.replicas.get(view, StoreNumber(1), Slot(slot), place, 1.0))
     statuses: list[ReplicaStatus] = []
     a.node.replicas.copies(
         view,

@@ -9,17 +9,27 @@ from simulation.checks import is_settled
 from simulation.cluster import Machine, SimulatedCluster
 from simulation.network import SILENCE_S
 from simulation.runs import RECORDS, fill
-from simulation.steps import cut_off, damage, held, in_phase, place_of, plant, write
+from simulation.steps import (
+    answer_of,
+    cut_off,
+    damage,
+    held,
+    in_phase,
+    packed,
+    place_of,
+    plant,
+    write,
+)
 from spine_core.records.versions import hlc_from_ms, hlc_of
-from spine_core.replication.gossip import NodeState
 from spine_core.replication.pull_sources import displaced_by
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.replication.anti_entropy import ROUND_S
-from spine_node.links.frames import pack
+from spine_node.engine.replication.mover import PullReason
+from spine_node.engine.replication.transfer_progress import PullCheckpoint
 from spine_node.ports import WriteOutcome
-from spine_node.store.operations import Merge, RaiseFloor
+from spine_node.store.operations import MergePage, RaiseFloor
 
 
 def row(machine: Machine) -> dict[int, int]:
@@ -68,7 +78,7 @@ async def test_a_row_says_when_the_pull_began_not_when_it_ended(cluster: Simulat
     before = row(b)[1]
     slow = cluster.network.rules.delay("roots", 3.0, to=a.url)
     await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
-    assert row(b)[1] <= slow.requests[-1].hlc
+    assert row(b)[1] <= slow.requests[-1].header.hlc
 
 
 async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: SimulatedCluster) -> None:
@@ -78,12 +88,12 @@ async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: Simulated
     await plant(a, 20, age_ms=500)
     began = b.node.hlc.now()
     await b.up.ask(
-        b.node.anti_entropy.pull_slots(
+        b.node.anti_entropy._mover.pull(
             b.node.membership.member_view(),
             StoreNumber(1),
             [Slot(slot) for slot in range(64)],
             Hlc(began - hlc_from_ms(2000)),
-            reason="anti-entropy",
+            reason=PullReason.ANTI_ENTROPY,
         )
     )
     assert pulled._value.get() == 0
@@ -101,7 +111,7 @@ async def test_a_peer_that_answers_nonsense_ends_nothing(
     a, b, c = (cluster.machines[seat] for seat in "abc")
     await plant(a, 10)
     rules = cluster.network.rules
-    rules.refuse(method, to=a.url, status=ReplicaStatus.OK, body=pack(garbage))
+    rules.refuse(method, to=a.url, status=ReplicaStatus.OK, body=packed(garbage))
     await cluster.sleep(2 * ROUND_S)
     assert cluster.failures == []
     assert b.process is not None
@@ -109,28 +119,23 @@ async def test_a_peer_that_answers_nonsense_ends_nothing(
     await write(b, "k", "works")
 
 
-async def test_a_row_of_another_version_counts_as_none(cluster: SimulatedCluster) -> None:
-    a, b = cluster.machines["a"], cluster.machines["b"]
-    of_a = NodeState(
-        store=StoreNumber(1),
-        boot=a.node.store.identity.boot,
-        beat=10**6,
-        epoch=1,
-        status="ok",
-        data={"row": {1: ["yesterday"]}},  # more than one number per source
-    )
-    told = cluster.network.rules.refuse(
-        "gossip", to=a.url, status=ReplicaStatus.OK, body=pack([of_a])
-    )
-    await cluster.sleep(2 * ROUND_S)
-    assert told.requests
+METHODS = ["put", "get", "roots", "buckets", "keys", "fetch", "page", "gossip", "query", "topology"]
+OTHER_ROWS = [{"store": 1, "row": {1: ["yesterday"]}}, {}]  # more than one number per source
+
+
+async def test_a_peer_that_asks_nonsense_ends_nothing(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    for method in METHODS:
+        for garbage in (*GARBAGE, OTHER_ROWS):
+            answer, _ = await answer_of(a, method, garbage, epoch=1)
+            assert answer in {"ok", "error"}
     assert cluster.failures == []
-    assert b.node.stable.of(b.node.membership.member_view(), Slot(0)) == 0
+    await write(a, "k", "works")
 
 
 async def test_a_full_queue_of_the_writer_ends_nothing(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    full = b.up.writer.refuse(Merge)
+    full = b.up.writer.refuse(MergePage)
     await plant(a, 10)
     before = row(b)[1]
     await cluster.sleep(2 * ROUND_S)
@@ -165,11 +170,11 @@ async def joiner(cluster: SimulatedCluster) -> Machine:
 
 def pulled(machine: Machine) -> frozenset[int]:
     """Return the gained slots that a joiner reports as pulled."""
-    progress = machine.node.slot_transfer._gains.follow(machine.node.membership.view)
+    progress = machine.node.slot_transfer._transfers.follow(machine.node.membership.view)
     return frozenset(progress.pulled) if progress else frozenset()
 
 
-async def test_a_joiner_that_restarts_goes_on_from_its_durable_marks(
+async def test_a_joiner_that_restarts_goes_on_from_its_durable_checkpoints(
     cluster: SimulatedCluster,
 ) -> None:
     d = await joining_slowly(cluster)
@@ -193,10 +198,11 @@ def root_of(cluster: SimulatedCluster, slot: int) -> bytes:
     return root
 
 
-def sources_in_marks(machine: Machine, slots: frozenset[int]) -> dict[int, tuple[int, ...]]:
+def sources_in_checkpoints(machine: Machine, slots: frozenset[int]) -> dict[int, tuple[int, ...]]:
     """Return slot → the stores it was pulled from."""
-    marks = {slot: machine.node.store.pull_mark(slot) for slot in slots}
-    return {s: tuple(sorted(msgspec.msgpack.decode(mark)[1])) for s, mark in marks.items() if mark}
+    raws = {slot: machine.node.store.pull_checkpoint(slot) for slot in slots}
+    decode = msgspec.msgpack.Decoder(PullCheckpoint).decode
+    return {slot: tuple(sorted(decode(raw).sources)) for slot, raw in raws.items() if raw}
 
 
 async def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
@@ -207,7 +213,7 @@ async def test_each_gained_slot_is_pulled_from_the_store_it_displaces(
     gained = placement.gained()[StoreNumber(4)]
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
     expected = {slot: (displaced_by(placement, slot, StoreNumber(4)),) for slot in gained}
-    assert sources_in_marks(d, gained) == expected
+    assert sources_in_checkpoints(d, gained) == expected
 
 
 async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedCluster) -> None:
@@ -231,9 +237,9 @@ async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedC
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
     from_c = {slot for slot in gained if displaced_by(placement, slot, StoreNumber(4)) == 3}
     assert from_c
-    marks = sources_in_marks(d, gained)
-    assert {marks[slot] for slot in from_c} == {(1, 2)}
-    assert {marks[slot] for slot in gained - from_c} <= {(1,), (2,)}
+    sources = sources_in_checkpoints(d, gained)
+    assert {sources[slot] for slot in from_c} == {(1, 2)}
+    assert {sources[slot] for slot in gained - from_c} <= {(1,), (2,)}
     for number, done in enumerate(last):
         if place_of(f"last-{number}")[0] in from_c:
             assert held(d, f"last-{number}") == done.record.version
@@ -249,9 +255,9 @@ async def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
     placement = d.node.membership.member_view().placement
     gained = placement.gained()[StoreNumber(4)]
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
-    marks = sources_in_marks(d, gained)
+    sources = sources_in_checkpoints(d, gained)
     from_a = {slot for slot in gained if displaced_by(placement, slot, StoreNumber(4)) == 1}
-    assert (2, 3) in {marks[slot] for slot in from_a}
+    assert (2, 3) in {sources[slot] for slot in from_a}
     for slot in gained:
         assert d.node.store.root(slot) == cluster.machines["b"].node.store.root(slot) or (
             slot not in cluster.machines["b"].node.store.owned

@@ -15,13 +15,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from types import MappingProxyType
+from typing import NamedTuple
 
-from spine_core.scalars import StoreNumber
+from spine_core.scalars import Hlc, StoreNumber
 
 SUSPECT_AFTER_MS = 2_000  # four rounds of gossip without news
 DOWN_AFTER_MS = 5_000
 LIVE_PARTNERS = 2  # asked in each round
 SILENT_PARTNERS = 1  # one of the others, so that two halves of a healed network meet
+
+
+class Age(NamedTuple):
+    """How new a state of a store is; a higher age replaces a lower one."""
+
+    boot: int
+    beat: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +42,8 @@ class NodeState:
     epoch: int  # of the topology it has adopted
     status: str  # unjoined starting ok draining full skewed isolated retired
     in_flight: int = 0  # client requests
-    data: Mapping[str, object] = field(
-        default_factory=dict
-    )  # latencies, disk, clock offset, its row of pulls
+    # its row of the sync matrix: source → when its last complete pull from there began, as HLC
+    row: Mapping[StoreNumber, Hlc] = field(default_factory=dict)
 
 
 class Liveness(StrEnum):
@@ -79,16 +86,16 @@ class GossipView:
         assert _age(own) > _age(self._states[self._own])
         self._states[self._own] = own
 
-    def digests(self) -> dict[StoreNumber, tuple[int, int]]:
-        """Return store → (boot, beat) of all known states."""
+    def ages(self) -> dict[StoreNumber, Age]:
+        """Return store → age of all known states."""
         return {store: _age(state) for store, state in self._states.items()}
 
-    def missing(self, digests: Mapping[StoreNumber, tuple[int, int]]) -> tuple[NodeState, ...]:
-        """Return the states that are news to a node with these digests."""
+    def missing(self, known: Mapping[StoreNumber, Age]) -> tuple[NodeState, ...]:
+        """Return the states that are news to a node that knows states of these ages."""
         return tuple(
             state
             for store, state in self._states.items()
-            if store not in digests or digests[store] < _age(state)
+            if store not in known or known[store] < _age(state)
         )
 
     def merge(self, states: Iterable[NodeState], now_ms: int) -> tuple[NodeState, ...]:
@@ -147,5 +154,5 @@ class GossipView:
         }
 
 
-def _age(state: NodeState) -> tuple[int, int]:
-    return state.boot, state.beat
+def _age(state: NodeState) -> Age:
+    return Age(state.boot, state.beat)

@@ -8,9 +8,16 @@ from enum import StrEnum
 
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG, Version, hlc_from_ms, hlc_of, kind_of
-from spine_core.scalars import Hlc
 
 _MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
+
+
+class PutKind(StrEnum):
+    """Why a record is put on a replica."""
+
+    WRITE = "write"  # a client's write: refused when it comes late, or when room runs low
+    WRITE_BACK = "write-back"  # a read completes an older write, whenever that was made
+    REGION = "region"  # a copy of what another region has acknowledged
 
 
 class PutVerdict(StrEnum):
@@ -36,9 +43,9 @@ def judge_put(
     version: Version,
     held: Version | None,
     has_register: bool,
-    floor: Hlc,
-    now_hlc: Hlc,
-    deadline_rule: bool,
+    floor: int,
+    now_hlc: int,
+    kind: PutKind,
 ) -> PutVerdict:
     """Return the answer to a put of a weak `version`.
 
@@ -48,10 +55,10 @@ def judge_put(
         has_register: acceptor state exists, be it only a promise.
         floor: purge floor of the slot; at or below it "not held" may mean "purged".
         now_hlc: the clock of this replica.
-        deadline_rule: off for a write-back, which renews no write but completes an old one.
+        kind: only a client's write has a deadline; the others complete old ones.
     """
     hlc = hlc_of(version)
-    if deadline_rule and now_hlc > hlc + _MAX_WRITE:
+    if kind is PutKind.WRITE and now_hlc > hlc + _MAX_WRITE:
         return PutVerdict.LATE
     if has_register or (held is not None and kind_of(held) == STRONG):
         return PutVerdict.STRONG

@@ -23,30 +23,31 @@ from spine_core.records.versions import etag_of
 from spine_node.clock import Clock
 from spine_node.engine.cluster.configuration import LiveConfiguration
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.replica import Replica
+from spine_node.engine.cluster.replica import GET, PUT, Replica
 from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.timestamps import HlcAllocator
+from spine_node.engine.cluster.topology_service import TOPOLOGY, TopologyService
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.write import WriteCoordinator
 from spine_node.engine.query.list_coordinator import ListCoordinator
-from spine_node.engine.query.query_replicas import ClusterQueryReplicas
+from spine_node.engine.query.query_replicas import QUERY, ClusterQueryReplicas
 from spine_node.engine.replication.anti_entropy import AntiEntropy
-from spine_node.engine.replication.pull_server import Pages
+from spine_node.engine.replication.mover import Mover
+from spine_node.engine.replication.pull_server import PullServer
 from spine_node.engine.replication.slot_transfer import SlotTransfer
-from spine_node.engine.replication.throttle import Pace
+from spine_node.engine.replication.throttle import Throttle
 from spine_node.engine.replication.transfer_progress import TransferTracker
-from spine_node.engine.upkeep.gossip import GossipLoop
+from spine_node.engine.upkeep.gossip import GOSSIP, GossipLoop
 from spine_node.engine.upkeep.health import Health
 from spine_node.engine.upkeep.report import ReportBuilder
 from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
 from spine_node.engine.upkeep.timers import Upkeep
-from spine_node.links.frames import EMPTY, Request, pack, unpack
-from spine_node.links.hello import Identity
+from spine_node.links.hello import LinkIdentity
 from spine_node.links.mesh import Mesh, MeshSettings
-from spine_node.links.server import LinkServer, Outcome, Service
+from spine_node.links.server import LinkServer, Service
 from spine_node.links.tls import TlsContexts
 from spine_node.metrics import Metrics
 from spine_node.ports import (
@@ -96,7 +97,7 @@ class Node:
         self.registry = Metrics()
         self.hlc = HlcAllocator(store, hlc, clock)
         self.membership = Membership(store)
-        me = Identity(
+        me = LinkIdentity(
             cluster_id=lambda: self.membership.cluster_id,
             store_id=store.identity.store_id,
             boot=store.identity.boot,
@@ -114,13 +115,14 @@ class Node:
             metrics=self.registry,
         )
         self.stable = StableTimes()
-        self.pace = Pace(clock, bytes_per_s=options.pull_bytes_per_s, slots=PULL_SLOTS)
+        self.throttle = Throttle(clock, bytes_per_s=options.pull_bytes_per_s, slots=PULL_SLOTS)
         self.reads = ReadCoordinator(context, self.stable, lambda: self.configuration.now)
         self.writes = WriteCoordinator(context, self.reads, lambda: self.configuration.now)
         self.writes.strategy = options.strategy
-        gains = TransferTracker(store, clock)
-        self.anti_entropy = AntiEntropy(context, self.stable, gains, self.pace)
-        self.slot_transfer = SlotTransfer(context, self.anti_entropy, gains, self.pace)
+        transfers = TransferTracker(store, clock)
+        mover = Mover(context, self.throttle)
+        self.anti_entropy = AntiEntropy(context, mover, self.stable, transfers, self.throttle)
+        self.slot_transfer = SlotTransfer(context, mover, transfers, self.throttle)
         self.index = QueryIndex(store, options.index_file, physical_ms=clock.physical_ms)
         query_replicas = ClusterQueryReplicas(
             context, self.stable, self.reads, self.replica, self.index
@@ -135,24 +137,24 @@ class Node:
             anti_entropy=self.anti_entropy,
             stable=self.stable,
             index=self.index,
-            cleaning=SlotGarbageCollector(context, self.gossip, options.drop_after_s),
+            slot_gc=SlotGarbageCollector(context, self.gossip, options.drop_after_s),
             refreshers=[self.configuration.refresh, *([tls.refresh] if tls else [])],
         )
-        self.report_builder = self._reporting(gains)
+        self.report_builder = self._reporting(transfers)
         self.links = self._link_server(me, query_replicas)
         self.membership.listeners.append(self._entered)
 
-    def _mesh_settings(self, me: Identity) -> MeshSettings:
+    def _mesh_settings(self, me: LinkIdentity) -> MeshSettings:
         secrets, tls = self.options.secrets, self.options.tls
         return MeshSettings(
             me=me,
             token=lambda: secrets.link_tokens()[0],
             tls=lambda: tls.client if tls else None,
             hlc=self.hlc.now,
-            see=self.hlc.see,
+            observe=self.hlc.see,
         )
 
-    def _reporting(self, gains: TransferTracker) -> ReportBuilder:
+    def _reporting(self, transfers: TransferTracker) -> ReportBuilder:
         return ReportBuilder(
             seat=self.options.seat,
             version=self.options.version,
@@ -161,33 +163,30 @@ class Node:
             membership=self.membership,
             gossip=self.gossip,
             health=self.health,
-            gains=gains,
+            transfers=transfers,
             anti_entropy=self.anti_entropy,
-            pace=self.pace,
+            throttle=self.throttle,
             clock=self.clock,
         )
 
-    def _link_server(self, me: Identity, query_replicas: ClusterQueryReplicas) -> LinkServer:
-        pages = Pages(self.store, self.replica)
+    def _link_server(self, me: LinkIdentity, query_replicas: ClusterQueryReplicas) -> LinkServer:
         return LinkServer(
             Service(
                 me=me,
                 tokens=self.options.secrets.link_tokens,
                 hlc=self.hlc.now,
-                see=self.hlc.see,
+                observe=self.hlc.see,
                 mutual_tls=self.options.tls is not None,
-                handlers={
-                    "put": self.replica.put,
-                    "get": self.replica.get,
-                    "roots": pages.roots,
-                    "buckets": pages.buckets,
-                    "keys": pages.keys,
-                    "fetch": pages.fetch,
-                    "page": pages.page,
-                    "query": query_replicas.serve,
-                    "gossip": self.gossip.serve,
-                    "topology": self._serve_topology,
-                },
+                handlers=dict(
+                    [
+                        PUT.served(self.replica.put),
+                        GET.served_at_once(self.replica.get),
+                        TOPOLOGY.served(TopologyService(self.store, self.membership).serve),
+                        GOSSIP.served_at_once(self.gossip.serve),
+                        QUERY.served(query_replicas.serve),
+                        *PullServer(self.store, self.replica).methods(),
+                    ]
+                ),
             )
         )
 
@@ -286,7 +285,7 @@ class Node:
 
     def set_pace(self, *, bytes_per_s: int, slots: int) -> None:
         """Bound the pulls of this node."""
-        self.pace.bytes_per_s, self.pace.slots = bytes_per_s, slots
+        self.throttle.bytes_per_s, self.throttle.slots = bytes_per_s, slots
 
     async def drain(self, *, on: bool) -> int:
         """Turn client traffic away, or let it in again."""
@@ -319,14 +318,6 @@ class Node:
         return self.registry.text()
 
     # ---- background
-
-    async def _serve_topology(self, request: Request) -> Outcome:
-        """Serve `topology`: a document to adopt, or nil to be told ours."""
-        raw = unpack(request.body)
-        if raw is not None:
-            await self.membership.adopt(raw)
-        document = self.store.document
-        return ("ok", pack(document)) if document else ("need-document", EMPTY)
 
     def _entered(self, view: TopologyView) -> None:
         """A document has come into force."""

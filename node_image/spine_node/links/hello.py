@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import msgspec
 
 from spine_node.links.frames import WIRE_VERSION
+from spine_node.links.methods import Method
 
 
 class Greeting(msgspec.Struct, array_like=True, frozen=True):
-    """The body of `hello`, both ways."""
+    """What both ends of a link say first."""
 
     wire: int
     cluster_id: str  # empty while unjoined
@@ -22,8 +23,11 @@ class Greeting(msgspec.Struct, array_like=True, frozen=True):
     epoch: int
 
 
+HELLO = Method("hello", request=Greeting, reply=Greeting)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class LinkIdentity:
     """What this end says, and whom it expects at the other: None where anyone will do."""
 
     cluster_id: Callable[[], str | None]
@@ -39,7 +43,7 @@ class Identity:
         )
 
 
-def check_greeting(me: Identity, other: Greeting) -> str | None:
+def check_greeting(me: LinkIdentity, other: Greeting) -> str | None:
     """Return why the other end is not to be talked to, None when it is.
 
     An unjoined node belongs to no cluster yet, so it fits any; that is how it is taken in.

@@ -5,7 +5,7 @@ import dataclasses
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -13,19 +13,10 @@ from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.document import StoreInfo
 from spine_node.clock import Clock
-from spine_node.links.frames import Body, pack
-from spine_node.links.hello import Identity
+from spine_node.links.frames import Body
+from spine_node.links.hello import LinkIdentity
+from spine_node.links.methods import Method, ReplyT, RequestT
 from spine_node.links.peer import Dial, OnReply, PeerLink
-
-AnswerT = TypeVar("AnswerT")
-
-
-class Method(Generic[AnswerT]):
-    """A method of a peer, and the layout of its `ok`."""
-
-    def __init__(self, name: str, answer: type[AnswerT]) -> None:
-        self.name = name
-        self.decode = msgspec.msgpack.Decoder(answer).decode
 
 
 class CallError(Exception):
@@ -40,11 +31,11 @@ class CallError(Exception):
 class MeshSettings:
     """What all links of a node share."""
 
-    me: Identity
+    me: LinkIdentity
     token: Callable[[], str]
     tls: Callable[[], ssl.SSLContext | None]
     hlc: Callable[[], Hlc]
-    see: Callable[[Hlc], None]
+    observe: Callable[[Hlc], None]  # raises ClockSkewError
 
 
 class Mesh:
@@ -70,7 +61,7 @@ class Mesh:
         url = f"{'https' if tls else 'http'}://{info.url}"  # the document says host:port
         dial = Dial(url=url, token=s.token(), tls=tls)
         me = dataclasses.replace(s.me, expects=info.id)
-        return PeerLink(dial, me, self._clock, s.hlc, s.see)
+        return PeerLink(dial, me, self._clock, s.hlc, s.observe)
 
     def up(self) -> frozenset[StoreNumber]:
         """Return the stores whose link is greeted and open at this moment."""
@@ -81,29 +72,25 @@ class Mesh:
         entry = self._links.get(store)
         return entry is not None and entry[1].up
 
-    def refusals(self) -> dict[StoreNumber, str]:
-        """Return why links are not up, by store number."""
-        return {n: link.refusal for n, (_, link, _) in self._links.items() if link.refusal}
-
     def call(
-        self,
-        store: StoreNumber,
-        method: str,
-        epoch: int,
-        body: Body,
-        left_s: float,
+        self, store: StoreNumber, method: Method[Any, Any], epoch: int, body: Body, left_s: float,
         on_reply: OnReply,
-    ) -> None:
-        """Call one store; `on_reply(status, body)` runs once, at the latest when the link breaks."""
+    ) -> None:  # fmt: skip
+        """Send a packed request; `on_reply(status, body)` runs once, at the latest when the link breaks."""
         entry = self._links.get(store)
         if entry is None:
             on_reply(ReplicaStatus.UNREACHABLE, body)
             return
-        entry[1].call(method, epoch, body, max(0, round(left_s * 1000)), on_reply)
+        entry[1].call(method.name, epoch, body, max(0, round(left_s * 1000)), on_reply)
 
     async def ask(
-        self, store: StoreNumber, method: Method[AnswerT], epoch: int, body: Any, left_s: float
-    ) -> AnswerT:
+        self,
+        store: StoreNumber,
+        method: Method[RequestT, ReplyT],
+        epoch: int,
+        request: RequestT,
+        left_s: float,
+    ) -> ReplyT:
         """Call one store and wait for its `ok`.
 
         Raises:
@@ -116,8 +103,8 @@ class Mesh:
             if not answer.done():
                 answer.set_result((status, reply))
 
-        packed = pack(body)
-        self.call(store, method.name, epoch, packed, left_s, on_reply)
+        packed = method.pack(request)
+        self.call(store, method, epoch, packed, left_s, on_reply)
         try:
             async with asyncio.timeout(left_s):
                 status, reply = await answer
@@ -126,7 +113,7 @@ class Mesh:
         if status != ReplicaStatus.OK:
             raise CallError(store, status, reply)
         try:
-            return method.decode(reply)
+            return method.reply_in(reply)
         except msgspec.DecodeError:
             raise CallError(store, ReplicaStatus.ERROR, reply) from None
 

@@ -16,21 +16,21 @@ import msgspec
 
 from spine_core.errors import ClockSkewError
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc
+from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.clock import Clock
 from spine_node.links.frames import (
     EMPTY,
     MESSAGE_BYTES_MAX,
     Body,
-    Reply,
-    Request,
-    messages,
-    only,
-    pack,
+    CallReply,
+    Outbox,
+    ReplyFrame,
+    call_messages,
+    ids_of,
+    only_reply_in,
     replies_in,
-    unpack,
 )
-from spine_node.links.hello import Greeting, Identity, check_greeting
+from spine_node.links.hello import HELLO, LinkIdentity, check_greeting
 
 logger = logging.getLogger("spine.links")
 
@@ -62,15 +62,15 @@ class PeerLink:
     def __init__(
         self,
         dial: Dial,
-        me: Identity,
+        me: LinkIdentity,
         clock: Clock,
         hlc: Callable[[], Hlc],
-        see: Callable[[Hlc], None],
+        observe: Callable[[Hlc], None],
     ) -> None:
-        self._dial, self._me, self._clock, self._hlc, self._see = dial, me, clock, hlc, see
+        self._dial, self._me, self._clock = dial, me, clock
+        self._hlc, self._observe = hlc, observe
         self._pending: dict[int, OnReply] = {}
-        self._outbox: list[Request] = []
-        self._waiting_bytes = 0  # of the outbox
+        self._outbox = Outbox()
         self._wake = asyncio.Event()
         self._calls = 0
         self._flow: aiohttp.ClientWebSocketResponse | None = None
@@ -86,13 +86,12 @@ class PeerLink:
         if self._flow is None:
             on_reply(ReplicaStatus.UNREACHABLE, EMPTY)
             return
-        if len(self._pending) >= PENDING_MAX or self._waiting_bytes >= WAITING_BYTES_MAX:
+        if len(self._pending) >= PENDING_MAX or self._outbox.bytes >= WAITING_BYTES_MAX:
             on_reply(ReplicaStatus.BUSY, EMPTY)
             return
         self._calls += 1
         self._pending[self._calls] = on_reply
-        self._outbox.append(Request(self._calls, method, epoch, self._hlc(), left_ms, body))
-        self._waiting_bytes += len(body)
+        self._outbox.add(self._calls, method, epoch, left_ms, body)
         self._wake.set()
 
     async def run(self) -> None:
@@ -141,16 +140,17 @@ class PeerLink:
 
     async def _greet(self, flow: aiohttp.ClientWebSocketResponse) -> str | None:
         """Return why one end does not talk to the other, None when both do."""
-        hello = Request(0, "hello", self._me.epoch(), self._hlc(), 0, pack(self._me.greeting()))
-        for data in messages([hello]):
+        hello = Outbox()
+        hello.add(0, HELLO.name, self._me.epoch(), 0, HELLO.pack(self._me.greeting()))
+        for data in call_messages(hello.take(self._hlc())):
             await flow.send_bytes(data)
         received = await flow.receive()
         if received.type is not aiohttp.WSMsgType.BINARY:
             return "closed before it greeted"
-        reply = only(replies_in(received.data))
+        reply = only_reply_in(received.data)
         if reply.status != ReplicaStatus.OK:
             return reply.status
-        return check_greeting(self._me, msgspec.convert(unpack(reply.body), Greeting))
+        return check_greeting(self._me, HELLO.reply_in(reply.body))
 
     async def _serve(self, flow: aiohttp.ClientWebSocketResponse) -> None:
         self._flow = flow
@@ -159,8 +159,7 @@ class PeerLink:
             async for received in flow:
                 if received.type is not aiohttp.WSMsgType.BINARY:
                     return
-                for reply in replies_in(received.data):
-                    self._answered(reply)
+                self._answered(replies_in(received.data))
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
@@ -169,34 +168,33 @@ class PeerLink:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for data in messages(self._take()):
+            for data in call_messages(self._outbox.take(self._hlc())):
                 await flow.send_bytes(data)
 
-    def _take(self) -> list[Request]:
-        batch, self._outbox, self._waiting_bytes = self._outbox, [], 0
-        return batch
-
-    def _answered(self, reply: Reply) -> None:
-        on_reply = self._pending.pop(reply.call, None)
-        if on_reply is None:
-            return
+    def _answered(self, frame: ReplyFrame) -> None:
         try:
-            self._see(reply.hlc)
-        except ClockSkewError:  # refused, as any message of such a clock; the call was served
-            _tell(on_reply, ReplicaStatus.LOST, EMPTY)
-            return
-        # what a newer version may say beyond our table is no "ok" and no "no"
-        status = ReplicaStatus(reply.status) if reply.status in _ANSWERS else ReplicaStatus.ERROR
-        _tell(on_reply, status, reply.body)
+            self._observe(frame.hlc)
+        except ClockSkewError:  # refused, as any message of such a clock; the calls were served
+            lost = [CallReply(one.call, ReplicaStatus.LOST, EMPTY) for one in frame.replies]
+            frame = ReplyFrame(HLC_ZERO, lost)
+        for reply in frame.replies:
+            on_reply = self._pending.pop(reply.call, None)
+            if on_reply is not None:
+                _tell(on_reply, _status_of(reply), reply.body)
 
     def _end(self) -> None:
         self._flow = None
-        unsent = {request.call for request in self._take()}
+        unsent = ids_of(self._outbox.take(HLC_ZERO))
         pending, self._pending = self._pending, {}
         for call, on_reply in pending.items():
             _tell(
                 on_reply, ReplicaStatus.UNREACHABLE if call in unsent else ReplicaStatus.LOST, EMPTY
             )
+
+
+def _status_of(reply: CallReply) -> ReplicaStatus:
+    """Return the status; what a newer version may say beyond our table is no "ok" and no "no"."""
+    return ReplicaStatus(reply.status) if reply.status in _ANSWERS else ReplicaStatus.ERROR
 
 
 def _tell(on_reply: OnReply, status: ReplicaStatus, body: Body) -> None:

@@ -7,7 +7,7 @@ that are ready in one turn of the loop leave in one message.
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,32 +21,31 @@ from spine_node.links.frames import (
     EMPTY,
     MESSAGE_BYTES_MAX,
     Body,
-    Reply,
-    Request,
-    messages,
-    only,
-    pack,
-    requests_in,
-    unpack,
+    CallFrame,
+    CallHeader,
+    CallReply,
+    calls_in,
+    encoder,
+    only_call_in,
+    reply_messages,
 )
-from spine_node.links.hello import Greeting, Identity, check_greeting
+from spine_node.links.hello import HELLO, LinkIdentity, check_greeting
+from spine_node.links.methods import CallResult, Handler, RefusedCallError
 
 logger = logging.getLogger("spine.links")
 
 HEARTBEAT_S = 5.0
-Outcome = tuple[str, Body]  # a `ReplicaStatus` and the body that goes with it
-Handler = Callable[[Request], Outcome | Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """What a node serves to its peers: method → handler, and the clock that frames drag along."""
 
-    me: Identity
+    me: LinkIdentity
     tokens: Callable[[], tuple[str, ...]]  # accepted bearer credentials
     handlers: dict[str, Handler]
     hlc: Callable[[], Hlc]
-    see: Callable[[Hlc], None]  # raises ClockSkewError
+    observe: Callable[[Hlc], None]  # raises ClockSkewError
     mutual_tls: bool  # peers must show a certificate of our authority
 
 
@@ -90,30 +89,36 @@ class Calls:
     `reply` is called once for each, unless `cancel` comes first.
     """
 
-    def __init__(self, service: Service, reply: Callable[[Reply], None]) -> None:
+    def __init__(self, service: Service, reply: Callable[[CallReply], None]) -> None:
         self._service, self._reply = service, reply
-        self._running: set[asyncio.Future[Outcome]] = set()
+        self._running: set[asyncio.Future[CallResult]] = set()
 
-    def start(self, request: Request) -> None:
-        """Serve a call. Its time is seen first, or a handler could act in the past of its caller."""
-        handler = self._service.handlers.get(request.method)
+    def start(self, frame: CallFrame) -> None:
+        """Serve calls. Their time is seen first, or a handler could act in the past of its caller."""
+        refusal: CallResult | None = None
         try:
-            self._service.see(request.hlc)
-            if handler is None:
-                self._answer(
-                    request.call, (ReplicaStatus.ERROR, pack(f"no method {request.method}"))
-                )
-                return
-            outcome = handler(request)
+            self._service.observe(frame.header.hlc)
+        except ClockSkewError as error:
+            refusal = _failure(error)
+        handler = self._service.handlers.get(frame.header.method, _no_such_method)
+        for call, body in enumerate(frame.bodies, frame.first):
+            if refusal is None:
+                self._serve(call, frame.header, handler, body)
+            else:
+                self._answer(call, refusal)
+
+    def _serve(self, call: int, header: CallHeader, handler: Handler, body: Body) -> None:
+        try:
+            result = handler(header, body)
         except Exception as error:  # noqa: BLE001 - told to the caller and the log, by kind
-            self._answer(request.call, _failure(error))
+            self._answer(call, _failure(error))
             return
-        if isinstance(outcome, tuple):
-            self._answer(request.call, outcome)
+        if isinstance(result, tuple):
+            self._answer(call, result)
             return
-        work: asyncio.Future[Outcome] = asyncio.ensure_future(outcome)
+        work: asyncio.Future[CallResult] = asyncio.ensure_future(result)
         self._running.add(work)
-        work.add_done_callback(partial(self._finish, request.call))
+        work.add_done_callback(partial(self._finish, call))
 
     async def cancel(self) -> None:
         """End what is running; what it has put into the store's queue stays there."""
@@ -122,24 +127,31 @@ class Calls:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _finish(self, call: int, work: "asyncio.Future[Outcome]") -> None:
+    def _finish(self, call: int, work: "asyncio.Future[CallResult]") -> None:
         self._running.discard(work)
         if not work.cancelled():
             error = work.exception()
             self._answer(call, work.result() if error is None else _failure(error))
 
-    def _answer(self, call: int, outcome: Outcome) -> None:
-        status, body = outcome
-        self._reply(Reply(call, status, self._service.hlc(), body))
+    def _answer(self, call: int, result: CallResult) -> None:
+        status, body = result
+        self._reply(CallReply(call, status, body))
 
 
-def _failure(error: BaseException) -> Outcome:
+def _no_such_method(header: CallHeader, _body: Body) -> CallResult:
+    logger.warning("call_refused", extra={"why": f"no method {header.method}"})
+    return ReplicaStatus.ERROR, EMPTY
+
+
+def _failure(error: BaseException) -> CallResult:
     """Return the answer to a call that raised: expected failures by their code, bugs to the log."""
+    if isinstance(error, RefusedCallError):
+        return error.status, error.body
     if isinstance(error, ClockSkewError):
         return ReplicaStatus.CLOCK_SKEW, EMPTY
     if isinstance(error, ProblemError):
-        return ReplicaStatus.ERROR, pack(error.code)
-    if isinstance(error, SpineError):
+        return ReplicaStatus.ERROR, msgspec.Raw(encoder.encode(error.code))
+    if isinstance(error, SpineError | msgspec.DecodeError):
         logger.warning("call_refused", extra={"why": str(error)})
     else:
         logger.error("call_failed", exc_info=error)
@@ -152,7 +164,7 @@ class _Session:
     def __init__(self, service: Service, flow: web.WebSocketResponse) -> None:
         self._service, self._flow = service, flow
         self._calls = Calls(service, self._reply)
-        self._outbox: list[Reply] = []
+        self._outbox: list[CallReply] = []
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -163,8 +175,8 @@ class _Session:
             async for received in self._flow:
                 if received.type is not WSMsgType.BINARY:
                     break
-                for request in requests_in(received.data):
-                    self._calls.start(request)
+                for frame in calls_in(received.data):
+                    self._calls.start(frame)
         except msgspec.DecodeError as error:
             logger.warning("link_broken", extra={"why": str(error)})
         finally:
@@ -175,16 +187,15 @@ class _Session:
         received = await self._flow.receive()
         if received.type is not WSMsgType.BINARY:
             return False
-        hello = only(requests_in(received.data))
-        greeting = msgspec.convert(unpack(hello.body), Greeting)
-        refusal = check_greeting(self._service.me, greeting)
-        body = pack(self._service.me.greeting())
-        reply = Reply(0, refusal or ReplicaStatus.OK, self._service.hlc(), body)
-        for data in messages([reply]):
+        _header, hello = only_call_in(received.data)
+        refusal = check_greeting(self._service.me, HELLO.request_in(hello))
+        body = HELLO.pack_reply(self._service.me.greeting())
+        reply = CallReply(0, refusal or ReplicaStatus.OK, body)
+        for data in reply_messages(self._service.hlc(), [reply]):
             await self._flow.send_bytes(data)
         return refusal is None
 
-    def _reply(self, reply: Reply) -> None:
+    def _reply(self, reply: CallReply) -> None:
         self._outbox.append(reply)
         self._wake.set()
 
@@ -193,7 +204,7 @@ class _Session:
             await self._wake.wait()
             self._wake.clear()
             batch, self._outbox = self._outbox, []
-            for data in messages(batch):
+            for data in reply_messages(self._service.hlc(), batch):
                 await self._flow.send_bytes(data)
 
 

@@ -14,8 +14,8 @@ from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store.digests import DigestChange, bucket_of, change_of, fingerprint, is_buried
 from spine_node.store.feed import ROW_ENTRIES, append_hlc_of, pack_row
 from spine_node.store.layout import (
+    CHECKPOINT,
     FLOOR,
-    MARK,
     Table,
     Tables,
     Transaction,
@@ -125,9 +125,9 @@ class Draft:
         self.state.floors[slot] = self.effects.floors[slot] = hlc
         self._set(self._tables.slot, slot_prefix(slot) + FLOOR, pack_u64(hlc))
 
-    def set_mark(self, slot: int, mark: bytes | None) -> None:
-        """Set or forget the pull mark of a slot."""
-        self._set(self._tables.slot, slot_prefix(slot) + MARK, mark)
+    def set_pull_checkpoint(self, slot: int, checkpoint: bytes | None) -> None:
+        """Remember how far the pull of a slot has come, or forget it."""
+        self._set(self._tables.slot, slot_prefix(slot) + CHECKPOINT, checkpoint)
 
     def reserve(self, hlc: Hlc) -> None:
         """Raise the high-water mark."""

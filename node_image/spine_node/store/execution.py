@@ -11,7 +11,14 @@ from typing import Any, Literal, assert_never
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import FLAG_TOMBSTONE, decode, header_of, version_in
 from spine_core.records.versions import WEAK, hlc_of, kind_of
-from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.replication.put_rules import (
+    EpochVerdict,
+    PutKind,
+    PutVerdict,
+    judge_epoch,
+    judge_put,
+)
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc
 from spine_node.store.digests import is_buried
 from spine_node.store.draft import Draft
@@ -23,8 +30,8 @@ from spine_node.store.operations import (
     DropReply,
     DropSlot,
     EpochStatus,
-    MarkPull,
-    Merge,
+    FinishPull,
+    MergePage,
     MergeReply,
     Operation,
     Put,
@@ -43,10 +50,10 @@ _EPOCH_STATUS: Mapping[EpochVerdict, Literal["stale-epoch", "need-document"]] = 
     EpochVerdict.STALE_EPOCH: "stale-epoch",
     EpochVerdict.NEED_DOCUMENT: "need-document",
 }
-_OK = PutReply("ok")
-_LATE = PutReply("late")
-_STRONG = PutReply("strong")
-_FULL = PutReply("full")
+_OK = PutReply(ReplicaStatus.OK)
+_LATE = PutReply(ReplicaStatus.LATE)
+_STRONG = PutReply(ReplicaStatus.STRONG)
+_FULL = PutReply(ReplicaStatus.FULL)
 
 
 def execute(draft: Draft, operation: Operation) -> object:
@@ -58,7 +65,7 @@ def put(draft: Draft, operation: Put) -> PutReply:
     """Decide a weak put and apply it (protocol.md §5, the table of answers)."""
     refused = _refusal(draft, operation.slot, operation.epoch)
     if refused is not None:
-        return PutReply(refused)
+        return PutReply(ReplicaStatus(refused))
     key, version = operation.key, operation.version
     before = draft.held(key)
     held = None if before is None else version_in(before)
@@ -68,18 +75,18 @@ def put(draft: Draft, operation: Put) -> PutReply:
         has_register=draft.has_register(key),
         floor=draft.floor(operation.slot),
         now_hlc=draft.now_hlc,
-        deadline_rule=operation.deadline_rule,
+        kind=operation.kind,
     )
     match verdict:
         case PutVerdict.APPLY:
-            if not _has_space(draft, operation.raw, client=operation.deadline_rule):
+            if not _has_space(draft, operation.raw, client=operation.kind is PutKind.WRITE):
                 return _FULL
             draft.write(operation.slot, key, operation.raw, before)
             return _OK
         case PutVerdict.ALREADY:
             return _OK
         case PutVerdict.SUPERSEDED:
-            return PutReply("superseded", held)
+            return PutReply(ReplicaStatus.SUPERSEDED, held)
         case PutVerdict.STRONG:
             return _STRONG
         case PutVerdict.LATE:
@@ -88,17 +95,19 @@ def put(draft: Draft, operation: Put) -> PutReply:
             assert_never(verdict)
 
 
-def merge(draft: Draft, operation: Merge) -> MergeReply:
-    """Apply a pulled page by version; a bootstrap page takes even what lies below the floor."""
+def merge_page(draft: Draft, operation: MergePage) -> MergeReply:
+    """Apply a pulled page by version; one of a full transfer even below the floor."""
     refused = _refusal(draft, operation.slot, operation.epoch)
     if refused is not None:
         return MergeReply(refused)
-    if not operation.bootstrap:
-        _raise_floor(draft, operation.slot, operation.floor)
+    assert not (operation.full_transfer and operation.floor), "a full transfer adopts it last"
+    _raise_floor(draft, operation.slot, operation.floor)
     intact = [
-        (key, raw)
-        for key, raw in operation.entries
-        if slot_of_key(key) == operation.slot and _is_intact(raw)
+        (entry.key, entry.record)
+        for entry in operation.entries
+        if entry.record is not None
+        and slot_of_key(entry.key) == operation.slot
+        and _is_intact(entry.record)
     ]
     corrupt = len(operation.entries) - len(intact)
     applied = 0
@@ -110,11 +119,21 @@ def merge(draft: Draft, operation: Merge) -> MergeReply:
             return MergeReply("full", applied, corrupt)
         draft.write(operation.slot, key, raw, before)
         applied += 1
-    if operation.bootstrap:
-        _raise_floor(draft, operation.slot, operation.floor)
-    if operation.mark is not None:
-        draft.set_mark(operation.slot, operation.mark)
     return MergeReply("ok", applied, corrupt)
+
+
+def finish_pull(draft: Draft, operation: FinishPull) -> MergeReply:
+    """Adopt the floor behind a full transfer, and note how far it has come.
+
+    The floor comes last: a key that is missing and below the floor is treated as purged.
+    """
+    refused = _refusal(draft, operation.slot, operation.epoch)
+    if refused is not None:
+        return MergeReply(refused)
+    _raise_floor(draft, operation.slot, operation.floor)
+    if operation.checkpoint is not None:
+        draft.set_pull_checkpoint(operation.slot, operation.checkpoint)
+    return MergeReply("ok")
 
 
 def adopt(draft: Draft, operation: Adopt) -> AdoptReply:
@@ -142,7 +161,7 @@ def drop_slot(draft: Draft, operation: DropSlot) -> DropReply:
         return DropReply(_EPOCH_STATUS[verdict])
     if operation.slot in draft.state.owned:
         return DropReply("owned")
-    draft.set_mark(operation.slot, None)
+    draft.set_pull_checkpoint(operation.slot, None)
     rows = list(draft.records(operation.slot, DROP_PIECE))
     for key, raw in rows:
         draft.erase(operation.slot, key, raw)
@@ -153,11 +172,6 @@ def drop_slot(draft: Draft, operation: DropSlot) -> DropReply:
 def trim_feed(draft: Draft, operation: TrimFeed) -> int:
     """Remove old entries of the feed; return how many rows went."""
     return draft.trim_feed(operation.before_hlc, TRIM_PIECE)
-
-
-def mark_pull(draft: Draft, operation: MarkPull) -> None:
-    """Remember how far a pull has come."""
-    draft.set_mark(operation.slot, operation.mark)
 
 
 def reserve(draft: Draft, operation: Reserve) -> None:
@@ -191,7 +205,7 @@ def _is_intact(raw: bytes) -> bool:
     return True
 
 
-def _wins(draft: Draft, operation: Merge, raw: bytes, before: bytes | None) -> bool:
+def _wins(draft: Draft, operation: MergePage, raw: bytes, before: bytes | None) -> bool:
     """Return whether a pulled record is to be stored.
 
     A key that is not held may have been purged: at or below the floor it stays away (G1). The very
@@ -199,7 +213,7 @@ def _wins(draft: Draft, operation: Merge, raw: bytes, before: bytes | None) -> b
     """
     version = version_in(raw)
     if before is None:
-        return operation.bootstrap or hlc_of(version) > draft.floor(operation.slot)
+        return operation.full_transfer or hlc_of(version) > draft.floor(operation.slot)
     held = version_in(before)
     return held < version or (held == version and not _is_intact(before))
 
@@ -225,9 +239,9 @@ def _raise_floor(draft: Draft, slot: int, hlc: Hlc) -> int:
 
 _EXECUTE: Mapping[type, Callable[[Draft, Any], object]] = {
     Put: put,
-    Merge: merge,
+    MergePage: merge_page,
+    FinishPull: finish_pull,
     Adopt: adopt,
-    MarkPull: mark_pull,
     RaiseFloor: raise_floor,
     DropSlot: drop_slot,
     TrimFeed: trim_feed,

@@ -27,7 +27,7 @@ _SLOT = struct.Struct(">H")
 _U64 = struct.Struct(">Q")
 
 FLOOR = b"\x00"  # kinds of `slot` rows
-MARK = b"\x01"
+CHECKPOINT = b"\x01"
 
 
 Table: TypeAlias = lmdb._Database  # noqa: SLF001 - LMDB gives its handle no public name

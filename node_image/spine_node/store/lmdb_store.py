@@ -27,9 +27,9 @@ from spine_node.store.draft import Effects
 from spine_node.store.errors import StorageError, StorageFullError, StoreBusyError, StoreClosedError
 from spine_node.store.feed import FeedEntry, unpack_row
 from spine_node.store.layout import (
+    CHECKPOINT,
     DATA_FILE,
     MAP_BYTES,
-    MARK,
     Database,
     Tables,
     open_tables,
@@ -195,10 +195,10 @@ class Store:
         """Return (records, bytes) held of a slot, tombstones included."""
         return self._digests.size(slot)
 
-    def pull_mark(self, slot: int) -> bytes | None:
+    def pull_checkpoint(self, slot: int) -> bytes | None:
         """Return how far a pull of the slot has come."""
         with self._environment.begin(db=self._tables.slot) as txn:
-            return txn.get(slot_prefix(slot) + MARK)
+            return txn.get(slot_prefix(slot) + CHECKPOINT)
 
     def scan(
         self, slot: int, after: bytes | None, limit_records: int, limit_bytes: int

@@ -10,10 +10,11 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from spine_core.records.versions import Version
+from spine_core.replication.put_rules import PutKind
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
 
 EpochStatus = Literal["stale-epoch", "need-document", "misdirected"]
-PutStatus = Literal["ok", "superseded", "strong", "late", "full"] | EpochStatus
 
 ReplyT = TypeVar("ReplyT")
 
@@ -22,10 +23,10 @@ class Asked(msgspec.Struct, Generic[ReplyT], frozen=True):
     """An operation of the queue; the parameter is the type of its reply."""
 
 
-class PutReply(msgspec.Struct, frozen=True):
+class PutReply(msgspec.Struct, frozen=True, array_like=True):
     """What a replica says to a put; `version` is the newer one it holds when `superseded`."""
 
-    status: PutStatus
+    status: ReplicaStatus
     version: Version | None = None
 
 
@@ -48,32 +49,45 @@ class DropReply(msgspec.Struct, frozen=True):
 
 
 class Put(Asked[PutReply], frozen=True):
-    """Write one record weakly (protocol.md §5).
-
-    `deadline_rule` is on for clients' writes: they are refused when late, and first when disk is low.
-    """
+    """Write one record weakly (protocol.md §5)."""
 
     key: bytes
     slot: int
     raw: bytes
     version: Version
     epoch: int
-    deadline_rule: bool = True
+    kind: PutKind = PutKind.WRITE
 
 
-class Merge(Asked[MergeReply], frozen=True):
+class StoredEntry(msgspec.Struct, array_like=True, frozen=True):
+    """What a store holds under one key, read at one moment (protocol.md §4.3, R4)."""
+
+    key: bytes
+    record: bytes | None  # encoded; None: not held
+    register: bytes | None = None  # acceptor state; None: the record is weak
+
+
+class MergePage(Asked[MergeReply], frozen=True):
     """Apply a page of a pull by version.
 
-    `floor` is the source's and is adopted with the page, before its entries unless `bootstrap`: a
-    bootstrap pull applies everything and passes the floor with its last page only (else 0).
+    A page of a full transfer takes even what lies at or below the floor: here a missing key was
+    never purged. Any other page adopts the source's floor first, so that it brings nothing back.
     """
 
     slot: int
     epoch: int
-    entries: Sequence[tuple[bytes, bytes]]  # (key, raw)
-    floor: Hlc = HLC_ZERO
-    bootstrap: bool = False
-    mark: bytes | None = None  # durable with the page; None leaves the old one
+    entries: Sequence[StoredEntry]
+    floor: Hlc = HLC_ZERO  # of the source, for this very page
+    full_transfer: bool = False
+
+
+class FinishPull(Asked[MergeReply], frozen=True):
+    """End a full transfer of a slot, behind its pages in the queue."""
+
+    slot: int
+    epoch: int
+    floor: Hlc = HLC_ZERO  # of the source
+    checkpoint: bytes | None = None  # whose pull is complete; None leaves the old one
 
 
 class Adopt(Asked[AdoptReply], frozen=True):
@@ -87,13 +101,6 @@ class Adopt(Asked[AdoptReply], frozen=True):
     number: StoreNumber | None
     cluster_id: str
     owned: frozenset[int]
-
-
-class MarkPull(Asked[None], frozen=True):
-    """Remember how far a pull has come; None forgets it."""
-
-    slot: int
-    mark: bytes | None
 
 
 class RaiseFloor(Asked[int], frozen=True):

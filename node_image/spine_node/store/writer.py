@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.store.errors import (
     StorageError,
     StorageFullError,
@@ -21,7 +22,8 @@ from spine_node.store.errors import (
 )
 from spine_node.store.operations import (
     Asked,
-    Merge,
+    FinishPull,
+    MergePage,
     MergeReply,
     Operation,
     Put,
@@ -187,8 +189,8 @@ def _full(operation: Operation, error: StorageFullError) -> object:
     """Return the refusal of one operation of a batch that did not fit."""
     match operation:
         case Put():
-            return PutReply("full")
-        case Merge():
+            return PutReply(ReplicaStatus.FULL)
+        case MergePage() | FinishPull():
             return MergeReply("full")
         case _:
             return error

@@ -6,16 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from spine_core.errors import ClockSkewError
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.clock import Clock
-from spine_node.links.frames import EMPTY, Body, Request, pack, unpack
-from spine_node.links.hello import Identity
+from spine_node.links.frames import EMPTY, Body, CallHeader, encoder
+from spine_node.links.hello import LinkIdentity
+from spine_node.links.methods import CallResult, Handler
 from spine_node.links.peer import Dial, PeerLink
-from spine_node.links.server import Handler, LinkServer, Outcome, Service
+from spine_node.links.server import LinkServer, Service
 
 CLUSTER = "11111111-1111-4111-8111-111111111111"
 TOKEN = "0f" * 32
@@ -24,8 +26,8 @@ DRIFT = 1 << 16  # what the rig's clocks let through, as HLC
 
 def identity(
     store_id: str, cluster_id: str | None = CLUSTER, expects: str | None = None
-) -> Identity:
-    return Identity(
+) -> LinkIdentity:
+    return LinkIdentity(
         cluster_id=lambda: cluster_id,
         store_id=store_id,
         boot=1,
@@ -43,8 +45,18 @@ async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None
         await clock.sleep(0.002)
 
 
-async def echo(request: Request) -> Outcome:
-    return ReplicaStatus.OK, request.body
+async def echo(_header: CallHeader, body: Body) -> CallResult:
+    return ReplicaStatus.OK, body
+
+
+def pack(value: Any) -> Body:
+    """Encode a body of any layout."""
+    return msgspec.Raw(encoder.encode(value))
+
+
+def unpack(body: Body) -> Any:
+    """Decode a body of any layout."""
+    return msgspec.msgpack.decode(body)
 
 
 @dataclass
@@ -57,7 +69,7 @@ class End:
     def now(self) -> Hlc:
         return self.hlc
 
-    def see(self, hlc: Hlc) -> None:
+    def observe(self, hlc: Hlc) -> None:
         if hlc > self.hlc + DRIFT:
             raise ClockSkewError((hlc - self.hlc) >> 16)
         self.seen.append(hlc)
@@ -66,9 +78,9 @@ class End:
 class Serving:
     """A `LinkServer` on a port of loopback; `requests` are those that reached its handlers."""
 
-    def __init__(self, me: Identity | None = None, **handlers: Handler) -> None:
+    def __init__(self, me: LinkIdentity | None = None, **handlers: Handler) -> None:
         self.end = End()
-        self.requests: list[Request] = []
+        self.requests: list[tuple[CallHeader, Body]] = []
         self.links = LinkServer(
             Service(
                 me=me or identity("server"),
@@ -76,7 +88,7 @@ class Serving:
                 handlers={"echo": self._noting(echo)}
                 | {name: self._noting(handler) for name, handler in handlers.items()},
                 hlc=self.end.now,
-                see=self.end.see,
+                observe=self.end.observe,
                 mutual_tls=False,
             )
         )
@@ -84,9 +96,9 @@ class Serving:
         self._runner: web.ServerRunner | None = None
 
     def _noting(self, handler: Handler) -> Handler:
-        def noted(request: Request) -> Outcome | Awaitable[Outcome]:
-            self.requests.append(request)
-            return handler(request)
+        def noted(header: CallHeader, body: Body) -> CallResult | Awaitable[CallResult]:
+            self.requests.append((header, body))
+            return handler(header, body)
 
         return noted
 
@@ -106,7 +118,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(me: Identity | None = None, **handlers: Handler) -> AsyncIterator[Serving]:
+async def serving(me: LinkIdentity | None = None, **handlers: Handler) -> AsyncIterator[Serving]:
     server = Serving(me, **handlers)
     await server.start()
     try:
@@ -140,11 +152,11 @@ class Dialling:
 
 @asynccontextmanager
 async def dialling(
-    port: int, *, token: str = TOKEN, me: Identity | None = None, url: str | None = None
+    port: int, *, token: str = TOKEN, me: LinkIdentity | None = None, url: str | None = None
 ) -> AsyncIterator[Dialling]:
     end = End()
     dial = Dial(url=url or f"http://127.0.0.1:{port}", token=token, tls=None)
-    link = PeerLink(dial, me or identity("client", expects="server"), Clock(), end.now, end.see)
+    link = PeerLink(dial, me or identity("client", expects="server"), Clock(), end.now, end.observe)
     running = asyncio.create_task(link.run())
     try:
         yield Dialling(link, end)

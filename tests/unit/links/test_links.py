@@ -4,34 +4,43 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from spine_core.errors import ProblemError
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc
+from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.clock import Clock
-from spine_node.links.frames import EMPTY, Request, messages, pack, requests_in, unpack
-from spine_node.links.hello import Identity
+from spine_node.links.frames import (
+    EMPTY,
+    Body,
+    CallFrame,
+    CallHeader,
+    Outbox,
+    call_messages,
+    calls_in,
+)
+from spine_node.links.hello import LinkIdentity
+from spine_node.links.methods import CallResult, Method, RefusedCallError
 from spine_node.links.peer import PENDING_MAX, WAITING_BYTES_MAX
-from spine_node.links.server import Outcome
-from unit.links.rig import DRIFT, TOKEN, Dialling, dialling, identity, serving, until
+from unit.links.rig import DRIFT, TOKEN, Dialling, dialling, identity, pack, serving, unpack, until
 
 
-async def test_calls_of_one_turn_leave_in_one_message_and_are_answered_each() -> None:
-    messages_in: list[int] = []
+async def test_calls_of_one_turn_leave_in_one_frame_and_are_answered_each() -> None:
+    frames: list[CallFrame] = []
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
-        decode = requests_in
+        decode = calls_in
 
-        def counting(data: bytes) -> list[Request]:
-            messages_in.append(len(decode(data)))
+        def counting(data: bytes) -> list[CallFrame]:
+            frames.extend(decode(data))
             return decode(data)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("spine_node.links.server.requests_in", counting)
+            patch.setattr("spine_node.links.server.calls_in", counting)
             answers = await asyncio.gather(*(peer.ask("echo", number) for number in range(100)))
     assert answers == [(ReplicaStatus.OK, number) for number in range(100)]
-    assert messages_in == [100]
+    assert [len(frame.bodies) for frame in frames] == [100]
 
 
 async def test_more_bytes_than_a_message_may_hold_pass_both_ways() -> None:
@@ -50,8 +59,8 @@ async def test_a_call_without_a_link_is_unreachable() -> None:
 
 
 async def test_a_call_that_was_sent_is_lost_when_the_link_breaks() -> None:
-    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+    held: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _header, _body: held) as server, dialling(server.port) as peer:
         await peer.up()
         asked = asyncio.create_task(peer.ask("hold", 1))
         await until(lambda: len(server.requests) == 1)
@@ -107,7 +116,7 @@ async def test_a_credential_beyond_ascii_is_a_401_like_any_other() -> None:
     ],
 )
 async def test_an_address_that_is_used_again_by_another_store_is_not_talked_to(
-    server: Identity, why: str
+    server: LinkIdentity, why: str
 ) -> None:
     async with serving(server) as served, dialling(served.port) as peer:
         await until(lambda: peer.link.refusal is not None)
@@ -151,13 +160,13 @@ async def test_a_node_that_waits_for_its_first_document_is_talked_to() -> None:
 
 
 async def test_a_peer_that_hangs_fills_no_memory_without_end() -> None:
-    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    held: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
     answers: list[ReplicaStatus] = []
 
     def note(status: ReplicaStatus, _: object) -> None:
         answers.append(status)
 
-    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+    async with serving(hold=lambda _header, _body: held) as server, dialling(server.port) as peer:
         await peer.up()
         for _ in range(PENDING_MAX + 3):
             peer.call("hold", None, note)
@@ -179,8 +188,8 @@ async def test_a_peer_that_takes_nothing_off_us_gets_no_more_than_so_many_bytes(
 
 
 async def test_one_slow_call_holds_up_no_other() -> None:
-    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+    held: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _header, _body: held) as server, dialling(server.port) as peer:
         await peer.up()
         slow = asyncio.create_task(peer.ask("hold", 1))
         assert await peer.ask("echo", 2) == (ReplicaStatus.OK, 2)
@@ -191,10 +200,10 @@ async def test_one_slow_call_holds_up_no_other() -> None:
 async def test_a_handler_that_fails_answers_and_the_link_lives_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(_: Request) -> Outcome:
+    def broken(_header: CallHeader, _body: Body) -> CallResult:
         raise KeyError("bug")
 
-    async def refusing(_: Request) -> Outcome:
+    async def refusing(_header: CallHeader, _body: Body) -> CallResult:
         raise ProblemError("epoch-conflict", "another document")
 
     async with serving(broken=broken, refusing=refusing) as server, dialling(server.port) as peer:
@@ -240,7 +249,7 @@ async def test_an_answer_from_too_far_ahead_is_lost_and_the_link_lives_on() -> N
 
 
 async def test_a_status_of_a_newer_version_is_neither_ok_nor_no() -> None:
-    def newer(_: Request) -> Outcome:
+    def newer(_header: CallHeader, _body: Body) -> CallResult:
         return "moved-to-mars", EMPTY
 
     async with serving(newer=newer) as server, dialling(server.port) as peer:
@@ -278,8 +287,8 @@ async def test_a_greeting_that_is_none_closes_the_link_quietly(
 
 
 async def test_garbage_on_a_greeted_link_ends_it_and_what_waits_is_lost() -> None:
-    held: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    async with serving(hold=lambda _: held) as server, dialling(server.port) as peer:
+    held: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
+    async with serving(hold=lambda _header, _body: held) as server, dialling(server.port) as peer:
         await peer.up()
         waiting = asyncio.create_task(peer.ask("hold", 1))
         await until(lambda: len(server.requests) == 1)
@@ -298,7 +307,63 @@ async def test_two_frames_for_one_call_answer_it_once() -> None:
         await peer.up()
         answers: list[object] = []
         peer.call("echo", 1, lambda _, body: answers.append(unpack(body)))
-        for data in messages([Request(1, "echo", 3, Hlc(0), 0, pack(2))]):
+        again = Outbox()
+        again.add(1, "echo", 3, 0, pack(2))
+        for data in call_messages(again.take(HLC_ZERO)):
             await _flow_of(peer).send_bytes(data)
         assert await peer.ask("echo", 3) == (ReplicaStatus.OK, 3)
         assert answers in ([1], [2])
+
+
+class Sum(msgspec.Struct, array_like=True, frozen=True):
+    """What is added up; `third` came with a later version."""
+
+    first: int
+    second: int
+    third: int = 0
+
+
+ADD = Method("add", request=Sum, reply=int)
+
+
+async def test_both_sides_of_a_method_read_what_the_other_wrote(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def add(numbers: Sum, header: CallHeader) -> int:
+        if numbers.first > header.epoch:
+            raise RefusedCallError(ReplicaStatus.FULL, pack(header.epoch))
+        return numbers.first + numbers.second + numbers.third
+
+    async def add_later(numbers: Sum, header: CallHeader) -> int:
+        return add(numbers, header)
+
+    for name, handler in (ADD.served_at_once(add), ADD.served(add_later)):
+        async with serving(None, **{name: handler}) as server, dialling(server.port) as peer:
+            await peer.up()
+            assert await peer.ask("add", Sum(1, 2)) == (ReplicaStatus.OK, 3)
+            assert await peer.ask("add", [1, 2]) == (ReplicaStatus.OK, 3)
+            assert await peer.ask("add", [1, 2, 0, "newer"]) == (ReplicaStatus.OK, 3)
+            assert await peer.ask("add", Sum(4, 0)) == (ReplicaStatus.FULL, 3)
+            caplog.clear()
+            assert await peer.ask("add", ["one", "two"]) == (ReplicaStatus.ERROR, None)
+            assert "call_refused" in caplog.text
+            assert "call_failed" not in caplog.text
+
+
+async def test_calls_of_a_frame_are_refused_or_served_each_by_itself() -> None:
+    def odd(_header: CallHeader, body: Body) -> CallResult:
+        if unpack(body) % 2 == 0:
+            raise RefusedCallError(ReplicaStatus.BUSY)
+        return ReplicaStatus.OK, body
+
+    async with serving(odd=odd) as server, dialling(server.port) as peer:
+        await peer.up()
+        answers = await asyncio.gather(*(peer.ask("odd", number) for number in range(4)))
+        headers = {id(header) for header, _ in server.requests}
+    assert answers == [
+        (ReplicaStatus.BUSY, None),
+        (ReplicaStatus.OK, 1),
+        (ReplicaStatus.BUSY, None),
+        (ReplicaStatus.OK, 3),
+    ]
+    assert len(headers) == 1, "they came in one frame"

@@ -14,6 +14,7 @@ from spine_core.records.filters import canonical, parse_filter
 from spine_core.records.hlc import HybridClock
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.search.index import QueryIndex
 from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
@@ -60,7 +61,9 @@ class IndexHarness:
         """Store a record durably."""
         slot = slot_of(namespace, memory_id, SLOTS)
         key = key_of(slot, namespace, memory_id)
-        reply = await self.store.submit(Put(key, slot, raw, version, EPOCH, deadline_rule=False))
+        reply = await self.store.submit(
+            Put(key, slot, raw, version, EPOCH, kind=PutKind.WRITE_BACK)
+        )
         assert reply.status in {"ok", "superseded"}
 
     async def write(

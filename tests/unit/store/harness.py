@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.store import Store, StorePorts, checksum, key_of, open_store
 from spine_node.store.layout import MAP_BYTES
-from spine_node.store.operations import Adopt, Barrier, Operation, Put
+from spine_node.store.operations import Adopt, Barrier, Operation, Put, StoredEntry
 from spine_node.store.space import Disk, FileSystem
 
 NOW_MS = 1_700_000_000_000
@@ -56,10 +57,10 @@ def put(
     *,
     raw: bytes | None = None,
     epoch: int = EPOCH,
-    deadline_rule: bool = True,
+    kind: PutKind = PutKind.WRITE,
 ) -> Put:
     raw = record(version, name.encode()) if raw is None else raw
-    return Put(key(slot, name), slot, raw, version, epoch, deadline_rule)
+    return Put(key(slot, name), slot, raw, version, epoch, kind)
 
 
 class WriterGate:
@@ -150,3 +151,8 @@ def rows(store: Store) -> dict[bytes, bytes]:
     return {
         key: raw for slot in range(SLOTS) for key, raw in store.scan(slot, None, 10_000, 1 << 30)[0]
     }
+
+
+def stored(records: Iterable[tuple[bytes, bytes]]) -> list[StoredEntry]:
+    """Return (key, record) pairs as a pull carries them."""
+    return [StoredEntry(key_, raw) for key_, raw in records]

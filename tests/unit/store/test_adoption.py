@@ -1,6 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import StoreNumber
 from spine_node.store import Store
 from spine_node.store.operations import Adopt, DropReply, DropSlot, PutReply
@@ -79,7 +80,7 @@ async def test_epochs_only_grow_and_never_fork(store: Store, document: Adopt, an
         DOCUMENT.document,
         DOCUMENT.owned,
     )
-    assert await store.submit(put(3, at(0))) == PutReply("ok")
+    assert await store.submit(put(3, at(0))) == PutReply(ReplicaStatus.OK)
 
 
 async def test_a_document_that_does_not_name_the_store_keeps_its_number(store: Store) -> None:

@@ -1,8 +1,8 @@
 from spine_core.scalars import Hlc
 from spine_node.store import Store
 from spine_node.store.feed import ROW_ENTRIES
-from spine_node.store.operations import Barrier, Merge, Operation, RaiseFloor, Reserve, TrimFeed
-from unit.store.harness import NOW_MS, StoreHarness, at, hlc, key, put
+from spine_node.store.operations import Barrier, MergePage, Operation, RaiseFloor, Reserve, TrimFeed
+from unit.store.harness import NOW_MS, StoreHarness, at, hlc, key, put, stored
 
 
 async def test_every_change_is_one_entry_without_gaps(harness: StoreHarness, store: Store) -> None:
@@ -27,7 +27,7 @@ async def test_a_reader_may_stop_and_go_on_anywhere(harness: StoreHarness, store
 async def test_one_commit_of_more_than_a_row_holds_stays_in_order(store: Store) -> None:
     count = 2 * ROW_ENTRIES + 1
     page = [(put(1, at(0), f"n{i:05}").key, put(1, at(0), f"n{i:05}").raw) for i in range(count)]
-    await store.submit(Merge(1, 3, page))
+    await store.submit(MergePage(1, 3, stored(page)))
     entries = store.feed_since(0, 10_000)
     assert [entry.seq for entry in entries] == list(range(1, count + 1))
     assert [entry.key for entry in entries] == [key for key, _ in page]
@@ -80,7 +80,7 @@ async def test_a_feed_beyond_its_share_of_the_quota_is_trimmed_whatever_its_age(
     store = await harness.adopted()
     for i in range(20):
         page = [(p.key, p.raw) for p in (put(1, at(i), f"{j:0100}") for j in range(50))]
-        await store.submit(Merge(1, 3, page))
+        await store.submit(MergePage(1, 3, stored(page)))
     assert store.feed_tail() == 1
     assert await store.submit(TrimFeed(Hlc(0))) > 0
     assert await store.submit(TrimFeed(Hlc(0))) == 0

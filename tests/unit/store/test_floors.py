@@ -1,6 +1,6 @@
 from spine_core.records.versions import STRONG
 from spine_node.store import Store
-from spine_node.store.operations import Merge, RaiseFloor
+from spine_node.store.operations import MergePage, RaiseFloor
 from unit.store.harness import (
     EPOCH,
     NOW_MS,
@@ -12,6 +12,7 @@ from unit.store.harness import (
     put,
     record,
     rows,
+    stored,
     tombstone,
 )
 
@@ -25,7 +26,7 @@ async def fill(store: Store) -> None:
         (key(1, "expires-later"), record(at(1), expires_ms=NOW_MS + 11)),
         (key(1, "strong-grave"), tombstone(at(10, kind=STRONG))),
     ]
-    assert (await store.submit(Merge(1, EPOCH, page))).applied == len(page)
+    assert (await store.submit(MergePage(1, EPOCH, stored(page)))).applied == len(page)
 
 
 async def test_raising_the_floor_removes_what_every_replica_has_buried(store: Store) -> None:
@@ -50,10 +51,10 @@ async def test_a_floor_never_falls_and_is_durable(harness: StoreHarness) -> None
     await store.close()
 
 
-async def test_a_bootstrap_pull_goes_on_below_a_floor_that_is_there_already(store: Store) -> None:
+async def test_a_full_transfer_goes_on_below_a_floor_that_is_there_already(store: Store) -> None:
     await store.submit(RaiseFloor(1, hlc(10)))
     page = [(key(1, "old"), record(at(3)))]
-    assert (await store.submit(Merge(1, EPOCH, page, bootstrap=True))).applied == 1
+    assert (await store.submit(MergePage(1, EPOCH, stored(page), full_transfer=True))).applied == 1
     assert set(rows(store)) == {key(1, "old")}
 
 
@@ -63,10 +64,10 @@ async def test_two_replicas_agree_whatever_one_of_them_has_purged_already(
     store = await harness.adopted()
     for name in ("live", "strong-grave"):
         raw = record(at(1)) if name == "live" else tombstone(at(10, kind=STRONG))
-        await store.submit(Merge(1, EPOCH, [(key(1, name), raw)]))
+        await store.submit(MergePage(1, EPOCH, stored([(key(1, name), raw)])))
     await store.submit(RaiseFloor(1, hlc(10)))
     kept = store.root(1)  # the strong tombstone is still here, and is in no digest
-    await store.submit(Merge(2, EPOCH, [(key(2, "live"), record(at(1)))]))
+    await store.submit(MergePage(2, EPOCH, stored([(key(2, "live"), record(at(1)))])))
     assert key(1, "strong-grave") in rows(store)
     await store.close(clean=False)
     store = harness.open()

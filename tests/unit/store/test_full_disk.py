@@ -4,6 +4,8 @@ import threading
 import lmdb
 import pytest
 
+from spine_core.replication.put_rules import PutKind
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import StoreNumber
 from spine_node.store import (
     StorageError,
@@ -16,7 +18,7 @@ from spine_node.store.operations import (
     Adopt,
     Barrier,
     DropSlot,
-    Merge,
+    MergePage,
     MergeReply,
     Put,
     PutReply,
@@ -32,6 +34,7 @@ from unit.store.harness import (
     put,
     record,
     rows,
+    stored,
     tombstone,
 )
 
@@ -39,13 +42,13 @@ BODY = b"x" * 2000
 NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, StoreNumber(1), "cluster", frozenset({2}))
 
 
-def large(slot: int, number: int, *, deadline_rule: bool = True) -> Put:
+def large(slot: int, number: int, *, kind: PutKind = PutKind.WRITE) -> Put:
     return put(
         slot,
         at(number),
         f"n{number:04}",
         raw=record(at(number), BODY),
-        deadline_rule=deadline_rule,
+        kind=kind,
     )
 
 
@@ -58,17 +61,21 @@ async def test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not(
         store,
         [
             put(1, at(1), "one"),
-            Merge(1, EPOCH, [(key(1, "two"), record(at(1)))]),
+            MergePage(1, EPOCH, stored([(key(1, "two"), record(at(1)))])),
             RaiseFloor(2, hlc(5)),
             NEXT,
         ],
         disk=lmdb.MapFullError("no room"),
     )
-    assert replies[:2] == [PutReply("full"), MergeReply("full")]
+    assert replies[:2] == [PutReply(ReplicaStatus.FULL), MergeReply("full")]
     assert [type(reply) for reply in replies[2:]] == [StorageFullError, StorageFullError]
     assert (rows(store), picture(store), store.feed_head(), store.epoch, store.floor(2)) == before
-    assert await store.submit(put(1, at(1), "one")) == PutReply("ok")  # still the old epoch
-    assert await store.submit(put(2, at(1), "two")) == PutReply("ok")  # and the old floor
+    assert await store.submit(put(1, at(1), "one")) == PutReply(
+        ReplicaStatus.OK
+    )  # still the old epoch
+    assert await store.submit(put(2, at(1), "two")) == PutReply(
+        ReplicaStatus.OK
+    )  # and the old floor
     assert store.feed_head() == 3
 
 
@@ -95,20 +102,22 @@ async def test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_neve
     harness.quota_bytes = 1 << 20
     store = await harness.adopted()
     statuses = [(await store.submit(large(1, number))).status for number in range(600)]
-    client = statuses.index("full")
+    client = statuses.index(ReplicaStatus.FULL)
     assert set(statuses[client:]) == {"full"}
-    assert await store.submit(large(1, client, deadline_rule=False)) == PutReply("ok")
+    assert await store.submit(large(1, client, kind=PutKind.WRITE_BACK)) == PutReply(
+        ReplicaStatus.OK
+    )
     number = client + 1
-    while (await store.submit(large(1, number, deadline_rule=False))).status == "ok":
+    while (await store.submit(large(1, number, kind=PutKind.WRITE_BACK))).status == "ok":
         number += 1
     assert number < 600
     page = [(key(1, f"n{number:04}"), record(at(number), BODY))]
-    assert await store.submit(Merge(1, EPOCH, page, mark=b"mark")) == MergeReply("full")
-    assert store.pull_mark(1) is None
+    assert await store.submit(MergePage(1, EPOCH, stored(page))) == MergeReply("full")
+    assert store.get(page[0][0]) is None
     grave = tombstone(at(999))
-    assert await store.submit(put(1, at(999), "n0000", raw=grave)) == PutReply("ok")
+    assert await store.submit(put(1, at(999), "n0000", raw=grave)) == PutReply(ReplicaStatus.OK)
     assert store.get(key(1, "n0000")) == grave
-    assert await store.submit(put(1, at(1), "n0001")) == PutReply("ok")  # held already
+    assert await store.submit(put(1, at(1), "n0001")) == PutReply(ReplicaStatus.OK)  # held already
     await store.close()
 
 
@@ -120,7 +129,7 @@ async def test_a_dropped_slot_makes_room(harness: StoreHarness) -> None:
         number += 1
     assert await store.submit(NEXT) == "ok"
     assert not (await store.submit(DropSlot(1, EPOCH + 1))).more
-    assert await store.submit(put(2, at(1), epoch=EPOCH + 1)) == PutReply("ok")
+    assert await store.submit(put(2, at(1), epoch=EPOCH + 1)) == PutReply(ReplicaStatus.OK)
     await store.close()
 
 
@@ -140,7 +149,7 @@ async def test_a_disk_that_hangs_fills_no_memory_without_end(
             store.submit(large(1, 99))
         harness.gate.release()
         await busy
-        assert await asyncio.gather(*puts) == [PutReply("ok")] * waiting
+        assert await asyncio.gather(*puts) == [PutReply(ReplicaStatus.OK)] * waiting
     await store.close()
 
 

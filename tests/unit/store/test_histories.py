@@ -14,10 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from spine_core.records.encoding import FLAG_TOMBSTONE, header_of
 from spine_core.records.versions import Version, hlc_of
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc
 from spine_node.store import StorageFullError
 from spine_node.store.digests import Digests, change_of
-from spine_node.store.operations import Merge, Operation, PutReply, RaiseFloor
+from spine_node.store.operations import MergePage, Operation, PutReply, RaiseFloor
 from unit.store.harness import (
     EPOCH,
     SLOTS,
@@ -29,6 +30,7 @@ from unit.store.harness import (
     put,
     record,
     rows,
+    stored,
     tombstone,
 )
 
@@ -51,12 +53,12 @@ class Model:
     def put(self, slot: int, where: bytes, version: Version, raw: bytes) -> PutReply:
         held = self.held.get(where)
         if held is None and hlc_of(version) <= self.floors.get(slot, 0):
-            return PutReply("late")
+            return PutReply(ReplicaStatus.LATE)
         if held is not None and header_of(held).version > version:
-            return PutReply("superseded", header_of(held).version)
+            return PutReply(ReplicaStatus.SUPERSEDED, header_of(held).version)
         if held is None or header_of(held).version < version:
             self.write(where, version, raw)
-        return PutReply("ok")
+        return PutReply(ReplicaStatus.OK)
 
     def merge(self, slot: int, where: bytes, version: Version, raw: bytes) -> None:
         held = self.held.get(where)
@@ -116,7 +118,7 @@ class Histories(RuleBasedStateMachine):
             raw = tombstone(version) if dead else record(version, b"%d" % ms)
             entries.append((key(slot, name), raw))
             self.model.merge(slot, key(slot, name), version, raw)
-        assert self.run(self._submit(Merge(slot, EPOCH, entries))).status == "ok"
+        assert self.run(self._submit(MergePage(slot, EPOCH, stored(entries)))).status == "ok"
 
     @rule(slot=slots, ms=times)
     def raise_floor(self, slot: int, ms: int) -> None:
@@ -129,7 +131,7 @@ class Histories(RuleBasedStateMachine):
         replies = self.run(
             self.harness.in_one_batch(self.store, batch, disk=lmdb.MapFullError("full"))
         )
-        assert replies[0] == PutReply("full")
+        assert replies[0] == PutReply(ReplicaStatus.FULL)
         assert isinstance(replies[1], StorageFullError)
 
     @rule(clean=st.booleans())

@@ -7,8 +7,20 @@ import pytest
 from spine_core.records.hlc import HybridClock
 from spine_node.store import StoreFormatError, StoreLockedError, open_store
 from spine_node.store.layout import FORMAT, open_tables, pack_u64
-from spine_node.store.operations import Merge, Reserve
-from unit.store.harness import EPOCH, NOW_MS, StoreHarness, at, hlc, key, picture, put, record, rows
+from spine_node.store.operations import MergePage, Reserve
+from unit.store.harness import (
+    EPOCH,
+    NOW_MS,
+    StoreHarness,
+    at,
+    hlc,
+    key,
+    picture,
+    put,
+    record,
+    rows,
+    stored,
+)
 
 
 async def test_a_directory_keeps_its_identity_and_counts_its_boots(harness: StoreHarness) -> None:
@@ -108,7 +120,7 @@ async def test_the_clock_starts_above_everything_issued_or_stored(harness: Store
     await store.close(clean=False)
     store = harness.open()
     assert store.hlc_high_water == harness.clock.last == hlc(70)
-    await store.submit(Merge(1, EPOCH, [(key(1), record(at(500, store=2)))]))
+    await store.submit(MergePage(1, EPOCH, stored([(key(1), record(at(500, store=2)))])))
     await store.close(clean=False)
     store = harness.open()
     assert store.hlc_high_water == hlc(500)

@@ -14,6 +14,8 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from spine_core.replication.put_rules import PutKind
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.store import StorageFullError, Store, StoreClosedError
 from spine_node.store.operations import Barrier, Put, PutReply
 from spine_node.store.space import GROWTH_BYTES, Cause, FileSystem, Space
@@ -44,9 +46,9 @@ async def fill(store: Store) -> set[bytes]:
     for number in range(2000):
         operation = large(number)
         reply = await store.submit(operation)
-        if reply == PutReply("full"):
+        if reply == PutReply(ReplicaStatus.FULL):
             return held
-        assert reply == PutReply("ok")
+        assert reply == PutReply(ReplicaStatus.OK)
         held.add(operation.key)
     raise AssertionError("never full")
 
@@ -73,7 +75,7 @@ async def test_writes_refused_by_a_full_disk_are_taken_again_when_it_has_space(
         assert is_full(store)
     await looked_again(store)
     assert not is_full(store)
-    assert await store.submit(large(1999)) == PutReply("ok")
+    assert await store.submit(large(1999)) == PutReply(ReplicaStatus.OK)
     await store.close()
     again = harness.open()
     assert again.identity.was_clean
@@ -154,7 +156,7 @@ async def test_a_short_write_is_written_again_at_once_if_space_has_come_back(
     replies = await harness.in_one_batch(
         store, [put(1, at(1)), put(2, at(1))], disk=failure(errno.EIO)
     )
-    assert replies == [PutReply("ok"), PutReply("ok")]
+    assert replies == [PutReply(ReplicaStatus.OK), PutReply(ReplicaStatus.OK)]
     assert (disk.asked, store.feed_head()) == ([(errno.EIO, GROWTH_BYTES)], 2)
     await store.close()
 
@@ -180,15 +182,17 @@ async def test_a_disk_filled_by_others_turns_clients_away_and_takes_them_again(
     disk.left = Space.LOW
     await looked_again(store)
     assert is_full(store)
-    assert await store.submit(put(1, at(1))) == PutReply("full")
-    assert await store.submit(put(1, at(1), deadline_rule=False)) == PutReply("ok")
-    assert await store.submit(put(1, at(2), raw=tombstone(at(2)))) == PutReply("ok")
+    assert await store.submit(put(1, at(1))) == PutReply(ReplicaStatus.FULL)
+    assert await store.submit(put(1, at(1), kind=PutKind.WRITE_BACK)) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(2), raw=tombstone(at(2)))) == PutReply(ReplicaStatus.OK)
     disk.left = Space.OUT
-    assert await store.submit(put(2, at(1), deadline_rule=False)) == PutReply("full")
+    assert await store.submit(put(2, at(1), kind=PutKind.WRITE_BACK)) == PutReply(
+        ReplicaStatus.FULL
+    )
     disk.left = Space.FREE
     await looked_again(store)
     assert not is_full(store)
-    assert await store.submit(put(1, at(3))) == PutReply("ok")
+    assert await store.submit(put(1, at(3))) == PutReply(ReplicaStatus.OK)
     await store.close()
 
 

@@ -1,78 +1,115 @@
 """This node as a replica: serves puts and reads of its own store, to peers and to itself.
 
-Bodies (protocol.md §16):
-`put` [key, slot, record, is write-back] → newer version held, with `superseded`; else nothing.
-`get` [slot, [key, …]] → [[record or nil, …], floor].
-A request of a newer epoch is answered `need-document`, one of an older epoch `stale-epoch` with our
-document (R1); for puts the writer decides that, in the transaction that would apply them.
+Epoch equality (R1): a request of a newer epoch is answered `need-document`, one of an older epoch
+`stale-epoch` with our document. For puts the writer decides that, in the transaction that would
+apply them; for reads no `await` stands between the check and the read.
 """
 
 import asyncio
 
+import msgspec
+
 from spine_core.records.encoding import version_in
-from spine_core.replication.put_rules import EpochVerdict, judge_epoch
+from spine_core.replication.put_rules import EpochVerdict, PutKind, judge_epoch
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc
+from spine_core.scalars import Hlc, Slot
 from spine_node.engine.cluster.topology_view import Membership
-from spine_node.links.frames import EMPTY, Request, pack, unpack
-from spine_node.links.mesh import Method
-from spine_node.links.server import Outcome
+from spine_node.links.frames import Body, CallHeader, encoder
+from spine_node.links.methods import Method, RefusedCallError
 from spine_node.store import StorageError, Store
 from spine_node.store.operations import Put, PutReply
 
-GET = Method("get", tuple[list[bytes | None], Hlc])
+
+class PutCall(msgspec.Struct, array_like=True, frozen=True):
+    """One record for one replica."""
+
+    key: bytes  # of the store
+    slot: Slot
+    record: bytes  # encoded
+    kind: PutKind
+
+
+class GetCall(msgspec.Struct, array_like=True, frozen=True):
+    """One key to read."""
+
+    slot: Slot
+    key: bytes
+
+
+class GetReply(msgspec.Struct, array_like=True, frozen=True):
+    """What the store holds under the key, and the floor of its slot."""
+
+    record: bytes | None
+    floor: Hlc
+
+
+PUT = Method("put", request=PutCall, reply=PutReply)
+GET = Method("get", request=GetCall, reply=GetReply)
+
+
+class StaleEpoch(msgspec.Struct, array_like=True, frozen=True):
+    """What comes with `stale-epoch`: the document in force at the replica."""
+
+    document: bytes | None
+
+
+_stale = msgspec.msgpack.Decoder(StaleEpoch)
+_REFUSED_FOR_EPOCH = {ReplicaStatus.NEED_DOCUMENT, ReplicaStatus.MISDIRECTED}
 
 
 class Replica:
-    """The `put`, `get` and `read` of one store."""
+    """The `put` and `get` of one store."""
 
     def __init__(self, store: Store, membership: Membership) -> None:
         self._store, self._membership = store, membership
 
-    def put_local(
-        self, key: bytes, slot: int, raw: bytes, *, epoch: int, write_back: bool
-    ) -> asyncio.Future[PutReply]:
+    def put_local(self, call: PutCall, epoch: int) -> asyncio.Future[PutReply]:
         """Queue a put of ours; the future ends when it is durable or refused."""
-        return self._store.submit(
-            Put(key, slot, raw, version_in(raw), epoch, deadline_rule=not write_back)
-        )
+        version = version_in(call.record)
+        return self._store.submit(Put(call.key, call.slot, call.record, version, epoch, call.kind))
 
-    async def put(self, request: Request) -> Outcome:
+    async def put(self, call: PutCall, header: CallHeader) -> PutReply:
         """Serve `put`."""
-        key, slot, raw, write_back = unpack(request.body)
         try:
-            waiting = self.put_local(key, slot, raw, epoch=request.epoch, write_back=write_back)
+            waiting = self.put_local(call, header.epoch)
         except StorageError:  # too many wait, or the disk failed: nothing was queued
-            return ReplicaStatus.BUSY, EMPTY
+            raise RefusedCallError(ReplicaStatus.BUSY) from None
         reply = await waiting
-        if reply.status == ReplicaStatus.STALE_EPOCH.value:
-            return self.stale()
-        return reply.status, pack(reply.version) if reply.version else EMPTY
+        if reply.status is ReplicaStatus.STALE_EPOCH:
+            raise self._stale()
+        if reply.status in _REFUSED_FOR_EPOCH:
+            raise RefusedCallError(reply.status)
+        return reply
 
-    def get(self, request: Request) -> Outcome:
+    def get(self, call: GetCall, header: CallHeader) -> GetReply:
         """Serve `get`: no await between the epoch check and the read (R1)."""
-        refusal = self.refuse(request.epoch)
-        if refusal:
-            return refusal
-        slot, keys = unpack(request.body)
-        return ReplicaStatus.OK, pack(
-            [[self._store.get(key) for key in keys], self._store.floor(slot)]
-        )
+        self.check_epoch(header.epoch)
+        return GetReply(self._store.get(call.key), self._store.floor(call.slot))
 
-    def refuse(self, epoch: int) -> Outcome | None:
-        """Refuse a request of another epoch, or any while no document names us (R1, R9)."""
+    def check_epoch(self, epoch: int) -> None:
+        """Refuse a request of another epoch, or any while no document names us (R1, R9).
+
+        Raises:
+            RefusedCallError: the answer to it.
+        """
         view = self._membership.view
         if view is None or view.number is None:
-            return ReplicaStatus.MISDIRECTED, EMPTY
+            raise RefusedCallError(ReplicaStatus.MISDIRECTED)
         verdict = judge_epoch(epoch, view.epoch)
-        if verdict is EpochVerdict.OK:
-            return None
-        return (
-            self.stale()
-            if verdict is EpochVerdict.STALE_EPOCH
-            else (ReplicaStatus.NEED_DOCUMENT, EMPTY)
-        )
+        if verdict is EpochVerdict.STALE_EPOCH:
+            raise self._stale()
+        if verdict is EpochVerdict.NEED_DOCUMENT:
+            raise RefusedCallError(ReplicaStatus.NEED_DOCUMENT)
 
-    def stale(self) -> Outcome:
-        """Answer `stale-epoch`, with the document that the caller lacks."""
-        return ReplicaStatus.STALE_EPOCH, pack(self._store.document)
+    def _stale(self) -> RefusedCallError:
+        """Return the refusal `stale-epoch`, with the document that the caller lacks."""
+        document = msgspec.Raw(encoder.encode(StaleEpoch(self._store.document)))
+        return RefusedCallError(ReplicaStatus.STALE_EPOCH, document)
+
+
+def document_in(body: Body) -> bytes | None:
+    """Return the document that came with `stale-epoch`; None where there is none."""
+    try:
+        return _stale.decode(body).document
+    except msgspec.DecodeError:
+        return None

@@ -5,7 +5,8 @@ Also where epochs meet: a peer that is behind gets our document, one that is ahe
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,10 +16,12 @@ from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.clock import Clock
-from spine_node.engine.cluster.replica import GET, Replica
+from spine_node.engine.cluster.replica import GET, PUT, GetCall, PutCall, Replica, document_in
+from spine_node.engine.cluster.topology_service import TOPOLOGY, TopologyCall
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
-from spine_node.links.frames import Body, pack, unpack
-from spine_node.links.mesh import AnswerT, CallError, Mesh, Method
+from spine_node.links.frames import EMPTY, Body
+from spine_node.links.mesh import CallError, Mesh
+from spine_node.links.methods import Method, ReplyT, RequestT
 from spine_node.store import StorageError, Store, checksum
 from spine_node.store.operations import PutReply
 
@@ -54,30 +57,27 @@ class ReplicaClient:
         ] = {}  # store → moving mean of its answers to `get`
 
     def put(
-        self, view: TopologyView, stores: Iterable[StoreNumber], put: tuple[bytes, int, bytes, bool],
-        left_s: float, on_put: OnPut,
-    ) -> None:  # fmt: skip
+        self,
+        view: TopologyView,
+        stores: Iterable[StoreNumber],
+        put: PutCall,
+        left_s: float,
+        on_put: OnPut,
+    ) -> None:
         """Send one put to all stores at once; `on_put(store, answer, newer)` runs once for each."""
         body: Body | None = None
         for store in stores:
             if store == view.number:
                 self._put_here(view, store, put, on_put)
                 continue
-            body = body or pack(put)
+            body = body or PUT.pack(put)
             self._put_there(view, store, body, left_s, on_put)
 
     def _put_here(
-        self,
-        view: TopologyView,
-        store: StoreNumber,
-        put: tuple[bytes, int, bytes, bool],
-        on_put: OnPut,
+        self, view: TopologyView, store: StoreNumber, put: PutCall, on_put: OnPut
     ) -> None:
-        key, slot, raw, write_back = put
         try:
-            future = self._replica.put_local(
-                key, slot, raw, epoch=view.epoch, write_back=write_back
-            )
+            future = self._replica.put_local(put, view.epoch)
         except StorageError:  # too many wait, or the disk failed: nothing was queued
             on_put(store, ReplicaStatus.BUSY, ABSENT)
             return
@@ -87,22 +87,29 @@ class ReplicaClient:
                 on_put(store, ReplicaStatus.ERROR, ABSENT)
                 return
             reply: PutReply = future.result()
-            on_put(store, ReplicaStatus(reply.status), reply.version or ABSENT)
+            on_put(store, reply.status, reply.version or ABSENT)
 
         future.add_done_callback(done)
 
     def _put_there(
         self, view: TopologyView, store: StoreNumber, body: Body, left_s: float, on_put: OnPut
     ) -> None:
-        def on_reply(answer: ReplicaStatus, reply: Body) -> None:
-            self._exchange_documents(store, answer, reply)
-            held = unpack(reply) if answer is ReplicaStatus.SUPERSEDED else ABSENT
-            on_put(store, answer, held)
+        def on_reply(status: ReplicaStatus, body: Body) -> None:
+            if status is not ReplicaStatus.OK:
+                self._exchange_documents(store, status, body)
+                on_put(store, status, ABSENT)
+                return
+            try:
+                reply = PUT.reply_in(body)
+            except msgspec.DecodeError:
+                on_put(store, ReplicaStatus.ERROR, ABSENT)
+                return
+            on_put(store, reply.status, reply.version or ABSENT)
 
-        self._mesh.call(store, "put", view.epoch, body, left_s, on_reply)
+        self._mesh.call(store, PUT, view.epoch, body, left_s, on_reply)
 
     async def get(
-        self, view: TopologyView, store: StoreNumber, slot: int, key: bytes, left_s: float
+        self, view: TopologyView, store: StoreNumber, slot: Slot, key: bytes, left_s: float
     ) -> tuple[Copy | None, Hlc]:
         """Read one key of one store: (its copy, the slot's floor there).
 
@@ -112,14 +119,12 @@ class ReplicaClient:
         """
         if store == view.number:
             if view is not self._membership.view:
-                raise CallError(store, ReplicaStatus.STALE_EPOCH, pack(None))
+                raise CallError(store, ReplicaStatus.STALE_EPOCH, EMPTY)
             raw, floor = self._store.get(key), self._store.floor(slot)
         else:
             began = self._clock.now()
-            raws, floor = await self.ask(view, store, GET, [slot, [key]], left_s)
-            if len(raws) != 1:
-                raise CallError(store, ReplicaStatus.ERROR, pack(None))
-            raw = raws[0]
+            reply = await self.ask(view, store, GET, GetCall(slot, key), left_s)
+            raw, floor = reply.record, reply.floor
             self._note(store, self._clock.now() - began)
         return self._copy_in(store, raw), floor
 
@@ -128,23 +133,23 @@ class ReplicaClient:
             return None if raw is None else Copy(raw, decode(raw, checksum))
         except CorruptRecordError as error:
             logger.error("record_corrupt", extra={"store": store, "why": str(error)})
-            raise CallError(store, ReplicaStatus.ERROR, pack(None)) from error
+            raise CallError(store, ReplicaStatus.ERROR, EMPTY) from error
 
     async def ask(
         self,
         view: TopologyView,
         store: StoreNumber,
-        method: Method[AnswerT],
-        body: Any,
+        method: Method[RequestT, ReplyT],
+        request: RequestT,
         left_s: float,
-    ) -> AnswerT:
+    ) -> ReplyT:
         """Call a peer under the epoch of a view.
 
         Raises:
             CallError: no `ok`; a newer or older document was passed on before it was raised.
         """
         try:
-            return await self._mesh.ask(store, method, view.epoch, body, left_s)
+            return await self._mesh.ask(store, method, view.epoch, request, left_s)
         except CallError as error:
             self._exchange_documents(store, error.status, error.body)
             raise
@@ -160,7 +165,7 @@ class ReplicaClient:
         body: Body | None = None
         for store in stores:
             if store != view.number:
-                body = body or pack([slot, [key]])
+                body = body or GET.pack(GetCall(slot, key))
                 self._copy_there(view, store, body, left_s, on_copy)
         if view.number is not None and view.number in stores:  # the others work meanwhile
             if view is self._membership.view:
@@ -179,14 +184,14 @@ class ReplicaClient:
                 on_copy(store, status, ABSENT, None)
                 return
             try:
-                (raw,), _ = GET.decode(reply)
-            except (msgspec.DecodeError, ValueError):
+                raw = GET.reply_in(reply).record
+            except msgspec.DecodeError:
                 on_copy(store, ReplicaStatus.ERROR, ABSENT, None)
                 return
             self._note(store, self._clock.now() - began)
             self._tell_copy(store, raw, on_copy)
 
-        self._mesh.call(store, "get", view.epoch, body, left_s, on_reply)
+        self._mesh.call(store, GET, view.epoch, body, left_s, on_reply)
 
     def _tell_copy(self, store: StoreNumber, raw: bytes | None, on_copy: OnCopy) -> None:
         try:
@@ -199,7 +204,7 @@ class ReplicaClient:
     def _exchange_documents(self, store: StoreNumber, status: str, body: Body) -> None:
         """Take the newer document that came with a refusal, or send ours to who lacks it."""
         if status == ReplicaStatus.STALE_EPOCH:
-            self._membership.offer(unpack(body))
+            self._membership.offer(document_in(body))
         elif status == ReplicaStatus.NEED_DOCUMENT:
             self.push_document(store)
 
@@ -207,9 +212,9 @@ class ReplicaClient:
         """Send our document to a peer that lacks it; nobody waits for the answer."""
         view = self._membership.view
         if view is not None:
-            body = pack(view.document.canonical())
+            body = TOPOLOGY.pack(TopologyCall(view.document.canonical()))
             self._mesh.call(
-                store, "topology", view.epoch, body, DOCUMENT_TIMEOUT_S, lambda _status, _body: None
+                store, TOPOLOGY, view.epoch, body, DOCUMENT_TIMEOUT_S, lambda _status, _body: None
             )
 
     def fetch_document(self, store: StoreNumber) -> None:
@@ -217,11 +222,11 @@ class ReplicaClient:
 
         def on_reply(answer: ReplicaStatus, reply: Body) -> None:
             if answer is ReplicaStatus.OK:
-                self._membership.offer(unpack(reply))
+                with suppress(msgspec.DecodeError):
+                    self._membership.offer(TOPOLOGY.reply_in(reply).document)
 
-        self._mesh.call(
-            store, "topology", self._membership.epoch, pack(None), DOCUMENT_TIMEOUT_S, on_reply
-        )
+        body = TOPOLOGY.pack(TopologyCall(None))
+        self._mesh.call(store, TOPOLOGY, self._membership.epoch, body, DOCUMENT_TIMEOUT_S, on_reply)
 
     def order(self, stores: Iterable[StoreNumber], mine: StoreNumber | None) -> list[StoreNumber]:
         """Return stores in the order to ask them: ours, then those that are up, quickest first."""

@@ -18,6 +18,7 @@ from spine_core.records.encoding import Record, split_body
 from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
+from spine_core.replication.put_rules import PutKind
 from spine_core.replication.read_tally import (
     Found,
     QuorumRead,
@@ -31,6 +32,7 @@ from spine_core.replication.write_tally import Verdict
 from spine_core.scalars import Slot, StoreNumber
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
+from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.replica_client import Copy
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import TopologyView
@@ -176,7 +178,7 @@ class ReadCoordinator:
         """Bring the newest copy to a write quorum before it is shown."""
         left_s = target.deadline - self._clock.now()
         tally = WriteBackTally(view.placement, target.slot, holders)
-        put = (target.key, target.slot, raw, True)
+        put = PutCall(target.key, target.slot, raw, PutKind.WRITE_BACK)
         send = partial(self._replicas.put, view, tally.asked(), put, left_s)
         if await collect(tally, send, left_s) is not Verdict.ACKNOWLEDGED:
             raise AttemptFailedError(_too_few())

@@ -32,11 +32,13 @@ from spine_core.records.ids import (
 )
 from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
+from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import Verdict, WriteTally
 from spine_core.scalars import Slot, StoreNumber
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
+from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.links.mesh import CallError
@@ -288,7 +290,7 @@ class WriteCoordinator:
 
         left_s = pending.deadline - self._clock.now()
         if left_s > 0:
-            put = (pending.key, pending.slot, raw, False)
+            put = PutCall(pending.key, pending.slot, raw, PutKind.WRITE)
             self._replicas.put(view, tally.asked(), put, left_s, on_put)
         else:
             for store in tally.asked():

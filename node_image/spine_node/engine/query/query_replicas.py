@@ -1,30 +1,22 @@
-"""The cluster as the coordinator of lists sees it, and the method `query` that it calls on others.
-
-Bodies: `query` `QueryCall` → `QueryPage` (spine_node.search.messages).
-"""
+"""The cluster as the coordinator of lists sees it, and the method `query` that it calls on others."""
 
 from collections.abc import Sequence
 
-import msgspec
-
 from spine_core.errors import ProblemError
 from spine_core.records.encoding import Record
-from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import Replica
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.coordinator.read import ReadCoordinator
-from spine_node.links.frames import Request, pack
-from spine_node.links.mesh import CallError, Method
-from spine_node.links.server import Outcome
+from spine_node.links.frames import CallHeader
+from spine_node.links.mesh import CallError
+from spine_node.links.methods import Method
 from spine_node.search.index import QueryIndex
 from spine_node.search.messages import QueryCall, QueryPage
 
-QUERY = Method("query", QueryPage)
-
-_call = msgspec.msgpack.Decoder(QueryCall)
+QUERY = Method("query", request=QueryCall, reply=QueryPage)
 
 
 class ClusterQueryReplicas:
@@ -79,15 +71,13 @@ class ClusterQueryReplicas:
         """Return the latest acknowledged version of a record."""
         return await self._reading.quorum(namespace, memory_id, deadline)
 
-    async def serve(self, request: Request) -> Outcome:
+    async def serve(self, call: QueryCall, header: CallHeader) -> QueryPage:
         """Serve `query`.
 
         The epoch is checked before the index is brought to the feed's head, and again behind the
         page: an adoption in between may have dropped the slots that it was gathered from.
         """
-        refusal = self._replica.refuse(request.epoch)
-        if refusal:
-            return refusal
-        deadline = self._clock.now() + request.left_ms / 1000
-        page = await self._index.answer(_call.decode(request.body), deadline)
-        return self._replica.refuse(request.epoch) or (ReplicaStatus.OK, pack(page))
+        self._replica.check_epoch(header.epoch)
+        page = await self._index.answer(call, self._clock.now() + header.left_ms / 1000)
+        self._replica.check_epoch(header.epoch)
+        return page

@@ -6,47 +6,41 @@ our row of the sync matrix to the time before it began. A round that is cut shor
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from spine_core.records.encoding import version_in
-from spine_core.records.versions import Version, hlc_from_ms, hlc_of
+from spine_core.records.versions import hlc_from_ms
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import TopologyView
-from spine_node.engine.replication.pull_server import BUCKETS, FETCH, KEYS, ROOTS
-from spine_node.engine.replication.throttle import Pace
+from spine_node.engine.replication.mover import CALL_TIMEOUT_S, Mover, PullCutError, PullReason
+from spine_node.engine.replication.pull_server import ROOTS, SlotsCall
+from spine_node.engine.replication.throttle import Throttle
 from spine_node.engine.replication.transfer_progress import TransferTracker
 from spine_node.links.mesh import CallError
-from spine_node.store import StorageError, split_key
-from spine_node.store.operations import Merge
+from spine_node.store import StorageError
 
 logger = logging.getLogger("spine.engine")
 
 ROUND_S = 10.0
 RETRY_S = 1.0  # after a round in which a peer was out of reach
-CALL_TIMEOUT_S = 10.0  # of one call of a round: pages are large and disks busy
 YOUNG_MS = 2000  # a version younger than this is still on its way by itself
 SLOTS_AT_ONCE = 256  # whose buckets and keys one call asks for
-FETCH_KEYS_MAX = 200  # asked for in one call; the peer sends as many as fill a page
-ANTI_ENTROPY, CHANGE = "anti-entropy", "change"  # why records are pulled, in metrics
-
-
-class PullCutError(Exception):
-    """A pull cannot be ended, as when the epoch moved on. Nothing follows."""
-
-
-class DamagedError(PullCutError):
-    """The source holds a record that fails its checksum."""
 
 
 class AntiEntropy:
     """The recurring pulls of one node."""
 
     def __init__(
-        self, context: Context, stable: StableTimes, gains: TransferTracker, pace: Pace
+        self,
+        context: Context,
+        mover: Mover,
+        stable: StableTimes,
+        transfers: TransferTracker,
+        throttle: Throttle,
     ) -> None:
-        self._stable, self._gains, self._pace = stable, gains, pace
+        self._mover, self._stable = mover, stable
+        self._transfers, self._throttle = transfers, throttle
         self._store, self._membership = context.store, context.membership
         self._replicas, self._hlc = context.replicas, context.hlc
         self._clock, self._metrics = context.clock, context.metrics
@@ -70,7 +64,7 @@ class AntiEntropy:
             return True
         self._begin_epoch(view)
         began = self._hlc.tick()
-        left_out = self._left_to_the_change(view)
+        left_out = self._left_to_the_transfer(view)
         shared = self._shared(view)
         complete = [await self._pull(view, peer, slots, left_out) for peer, slots in shared.items()]
         self._note(view, view.number, began)  # alone, our own clock is the whole matrix
@@ -100,10 +94,10 @@ class AntiEntropy:
                     shared.setdefault(store, []).append(slot)
         return shared
 
-    def _left_to_the_change(self, view: TopologyView) -> frozenset[Slot]:
-        """Return gained slots that `joining` will pull at its pace; when it is suspended, none."""
-        progress = self._gains.follow(view)
-        return frozenset() if progress is None or self._pace.suspended else progress.left
+    def _left_to_the_transfer(self, view: TopologyView) -> frozenset[Slot]:
+        """Return gained slots that `SlotTransfer` will pull as a whole; none while it is suspended."""
+        progress = self._transfers.follow(view)
+        return frozenset() if progress is None or self._throttle.suspended else progress.pending
 
     async def _pull(
         self, view: TopologyView, peer: StoreNumber, shared: list[Slot], left_out: frozenset[Slot]
@@ -115,7 +109,7 @@ class AntiEntropy:
             for at in range(0, len(differing), SLOTS_AT_ONCE):
                 before = Hlc(self._hlc.now() - hlc_from_ms(YOUNG_MS))
                 chunk = differing[at : at + SLOTS_AT_ONCE]
-                await self.pull_slots(view, peer, chunk, before, reason=ANTI_ENTROPY)
+                await self._mover.pull(view, peer, chunk, before, reason=PullReason.ANTI_ENTROPY)
         except (CallError, PullCutError, StorageError) as error:
             logger.info("pull_cut", extra={"peer": peer, "why": str(error)})
             return False
@@ -135,88 +129,9 @@ class AntiEntropy:
     async def _differing(
         self, view: TopologyView, peer: StoreNumber, slots: list[Slot]
     ) -> list[Slot]:
-        roots = await self._replicas.ask(view, peer, ROOTS, slots, CALL_TIMEOUT_S)
+        call = SlotsCall(slots)
+        roots = (await self._replicas.ask(view, peer, ROOTS, call, CALL_TIMEOUT_S)).roots
         if len(roots) != len(slots):
             raise PullCutError("roots of other slots than were asked for")
         pairs = zip(slots, roots, strict=True)
-        return [slot for slot, (root, *_) in pairs if root != self._store.root(slot)]
-
-    async def pull_slots(
-        self, view: TopologyView, peer: StoreNumber, slots: list[Slot], before: Hlc, *, reason: str
-    ) -> int:
-        """Pull what a peer holds newer than we do, of versions stamped before an HLC.
-
-        What is younger is on its way by itself. `slots` ascend. Returns how many records were newer
-        than ours.
-
-        Raises:
-            CallError: the peer did not answer.
-            PullCutError: the store refused what came.
-        """
-        theirs = await self._replicas.ask(view, peer, BUCKETS, slots, CALL_TIMEOUT_S)
-        if len(theirs) != len(slots):
-            raise PullCutError("digests of other slots than were asked for")
-        wanted = []
-        for slot, digests in zip(slots, theirs, strict=True):
-            mine = self._store.digest(slot)
-            buckets = [b for b, d in enumerate(digests) if int.from_bytes(d, "big") != mine[b]]
-            wanted.append((slot, buckets))
-        applied, after = 0, None
-        while True:
-            body = [wanted, after]
-            versions, after = await self._replicas.ask(view, peer, KEYS, body, CALL_TIMEOUT_S)
-            keys = [key for key, version in versions if self._lacks(key, version, before)]
-            applied += await self._fetch(view, peer, keys, reason=reason)
-            if after is None:
-                return applied
-
-    def _lacks(self, key: bytes, version: Version, before: Hlc) -> bool:
-        mine = self._store.get(key)
-        newer = mine is None or version_in(mine) < version
-        return newer and hlc_of(version) < before
-
-    async def _fetch(
-        self, view: TopologyView, peer: StoreNumber, keys: list[bytes], *, reason: str
-    ) -> int:
-        applied = 0
-        while keys:
-            asked = keys[:FETCH_KEYS_MAX]
-            raws = await self._replicas.ask(view, peer, FETCH, asked, CALL_TIMEOUT_S)
-            if not raws:
-                raise PullCutError("nothing was sent")
-            pairs = zip(keys, raws, strict=False)  # as many as filled a page
-            found = [(key, raw) for key, raw in pairs if raw is not None]
-            applied += await self.merge(view, found, reason=reason)
-            keys = keys[len(raws) :]
-        return applied
-
-    async def merge(
-        self, view: TopologyView, records: Sequence[tuple[bytes, bytes]], *, reason: str
-    ) -> int:
-        """Merge pulled records by version, durably; return how many were newer than ours.
-
-        Raises:
-            PullCutError: the store refused them: another epoch, a full disk.
-            DamagedError: a checksum was wrong.
-        """
-        size = sum(len(raw) for _, raw in records)
-        await self._pace.spend(size)
-        by_slot: dict[int, list[tuple[bytes, bytes]]] = {}
-        for key, raw in records:
-            by_slot.setdefault(split_key(key)[0], []).append((key, raw))
-        bootstrap = reason == CHANGE
-        replies = await asyncio.gather(
-            *(
-                self._store.submit(Merge(slot, view.epoch, entries, bootstrap=bootstrap))
-                for slot, entries in by_slot.items()
-            )
-        )
-        for reply in replies:
-            if reply.status != "ok":
-                raise PullCutError(reply.status)
-            if reply.corrupt:
-                raise DamagedError(f"{reply.corrupt} records fail their checksum")
-        applied = sum(reply.applied for reply in replies)
-        self._metrics.pull_records.labels(reason).inc(applied)
-        self._metrics.pull_bytes.labels(reason).inc(size)
-        return applied
+        return [slot for slot, theirs in pairs if theirs.root != self._store.root(slot)]

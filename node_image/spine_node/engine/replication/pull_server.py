@@ -1,114 +1,195 @@
-"""The serving half of `pull`: what a peer may read of our slots (protocol.md §9.1).
+"""The serving half of pulls: what a peer may read of our slots (protocol.md §9.1).
 
 Every answer comes from behind a no-op in our writer queue, so all that this store has acknowledged
-is in it. Bodies:
-`roots` [slot, …] → [[root, floor, bytes], …]                root: 16 bytes; bytes: of its records
-`buckets` [slot, …] → [[digest, …], …]                       64 × 16 bytes for each slot
-`keys` [[[slot, [bucket, …]], …], after] → [[[key, version], …], next or nil]   slots ascending
-`fetch` [key, …] → [record or nil, …]                        for the first keys, at least one
-`page` [slot, after] → [[[key, record], …], next or nil, floor]   one page of a whole slot
+is in it.
 """
 
+import msgspec
+
 from spine_core.records.versions import Version
-from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc
+from spine_core.scalars import Hlc, Slot
 from spine_node.engine.cluster.replica import Replica
-from spine_node.links.frames import Request, pack, unpack
-from spine_node.links.mesh import Method
-from spine_node.links.server import Outcome
+from spine_node.links.frames import CallHeader
+from spine_node.links.methods import Handler, Method
 from spine_node.store import Store
 from spine_node.store.layout import slot_of_key
-from spine_node.store.operations import Barrier, Reserve
+from spine_node.store.operations import Barrier, Reserve, StoredEntry
 
 PAGE_RECORDS_MAX = 500
 PAGE_BYTES_MAX = 1024 * 1024
 KEYS_MAX = 20_000  # key and version pairs in one answer
 
-Entries = list[tuple[bytes, bytes]]  # key, record
-Versions = list[tuple[bytes, Version]]
-ROOTS = Method("roots", list[tuple[bytes, int, int]])
-BUCKETS = Method("buckets", list[list[bytes]])
-KEYS = Method("keys", tuple[Versions, bytes | None])
-FETCH = Method("fetch", list[bytes | None])
-PAGE = Method("page", tuple[Entries, bytes | None, Hlc])
+
+class SlotsCall(msgspec.Struct, array_like=True, frozen=True):
+    """Slots, ascending. The answer has one item for each, in this order."""
+
+    slots: list[Slot]
 
 
-class Pages:
-    """Serves the methods of pull."""
+class SlotRoot(msgspec.Struct, array_like=True, frozen=True):
+    """What a store holds of a slot, in short."""
+
+    root: bytes  # 16: the digest of the slot
+    floor: Hlc
+    bytes: int  # of its records
+
+
+class RootsReply(msgspec.Struct, array_like=True, frozen=True):
+    """One item for each slot that was asked for."""
+
+    roots: list[SlotRoot]
+
+
+class BucketsReply(msgspec.Struct, array_like=True, frozen=True):
+    """The digests of the buckets of each slot, 64 of 16 bytes."""
+
+    digests: list[list[bytes]]
+
+
+class SlotBuckets(msgspec.Struct, array_like=True, frozen=True):
+    """Some buckets of a slot."""
+
+    slot: Slot
+    buckets: list[int]
+
+
+class KeysCall(msgspec.Struct, array_like=True, frozen=True):
+    """The buckets to list, slots ascending, from the first key behind `after`."""
+
+    wanted: list[SlotBuckets]
+    after: bytes | None
+
+
+class KeyVersion(msgspec.Struct, array_like=True, frozen=True):
+    """A key that is held, and the version under it."""
+
+    key: bytes
+    version: Version
+
+
+class KeysReply(msgspec.Struct, array_like=True, frozen=True):
+    """A piece of the list; `after` is where the next one begins, None at the end."""
+
+    versions: list[KeyVersion]
+    after: bytes | None
+
+
+class FetchCall(msgspec.Struct, array_like=True, frozen=True):
+    """Keys to read, in any order."""
+
+    keys: list[bytes]
+
+
+class FetchReply(msgspec.Struct, array_like=True, frozen=True):
+    """The first of the keys asked for, at least one, as many as fill a page."""
+
+    entries: list[StoredEntry]
+
+
+class PageCall(msgspec.Struct, array_like=True, frozen=True):
+    """A whole slot to read page by page, from the first key behind `after`."""
+
+    slot: Slot
+    after: bytes | None
+
+
+class PageReply(msgspec.Struct, array_like=True, frozen=True):
+    """One page; `after` is where the next one begins, None at the end."""
+
+    entries: list[StoredEntry]
+    after: bytes | None
+    floor: Hlc  # of the slot at the source
+
+
+ROOTS = Method("roots", request=SlotsCall, reply=RootsReply)
+BUCKETS = Method("buckets", request=SlotsCall, reply=BucketsReply)
+KEYS = Method("keys", request=KeysCall, reply=KeysReply)
+FETCH = Method("fetch", request=FetchCall, reply=FetchReply)
+PAGE = Method("page", request=PageCall, reply=PageReply)
+
+
+class PullServer:
+    """Serves the methods of pulls."""
 
     def __init__(self, store: Store, replica: Replica) -> None:
         self._store, self._replica = store, replica
 
-    async def roots(self, request: Request) -> Outcome:
+    def methods(self) -> tuple[tuple[str, Handler], ...]:
+        """Return the name and the handler of each method."""
+        return (
+            ROOTS.served(self.roots),
+            BUCKETS.served(self.buckets),
+            KEYS.served(self.keys),
+            FETCH.served(self.fetch),
+            PAGE.served(self.page),
+        )
+
+    async def roots(self, call: SlotsCall, header: CallHeader) -> RootsReply:
         """Serve `roots`.
 
         A pull begins here, and the caller will hold that whatever was stamped long before it comes
         too late for us from now on. So its time is made durable: we do not forget it, whatever our
         clock says after a restart.
         """
-        await self._store.submit(Reserve(request.hlc))
-        refusal = await self._behind_the_queue(request)
-        if refusal:
-            return refusal
+        await self._store.submit(Reserve(header.hlc))
+        await self._behind_the_queue(header)
         store = self._store
-        answer = [
-            [store.root(slot), store.floor(slot), store.slot_stats(slot)[1]]
-            for slot in unpack(request.body)
-        ]
-        return ReplicaStatus.OK, pack(answer)
+        return RootsReply(
+            [
+                SlotRoot(store.root(slot), store.floor(slot), store.slot_stats(slot)[1])
+                for slot in call.slots
+            ]
+        )
 
-    async def buckets(self, request: Request) -> Outcome:
+    async def buckets(self, call: SlotsCall, header: CallHeader) -> BucketsReply:
         """Serve `buckets`."""
-        refusal = await self._behind_the_queue(request)
-        if refusal:
-            return refusal
-        digests = [
-            [digest.to_bytes(16, "big") for digest in self._store.digest(slot)]
-            for slot in unpack(request.body)
-        ]
-        return ReplicaStatus.OK, pack(digests)
+        await self._behind_the_queue(header)
+        return BucketsReply(
+            [
+                [digest.to_bytes(16, "big") for digest in self._store.digest(slot)]
+                for slot in call.slots
+            ]
+        )
 
-    async def keys(self, request: Request) -> Outcome:
+    async def keys(self, call: KeysCall, header: CallHeader) -> KeysReply:
         """Serve `keys`."""
-        refusal = await self._behind_the_queue(request)
-        if refusal:
-            return refusal
-        wanted, after = unpack(request.body)
-        begin = -1 if after is None else slot_of_key(after)
-        found: Versions = []
-        for slot, buckets in wanted:
-            if slot < begin:
+        await self._behind_the_queue(header)
+        begin = -1 if call.after is None else slot_of_key(call.after)
+        found: list[KeyVersion] = []
+        for wanted in call.wanted:
+            if wanted.slot < begin:
                 continue
-            behind = after if slot == begin else None
-            left = KEYS_MAX - len(found)
-            found += self._store.scan_versions(slot, frozenset(buckets), behind, left)
+            behind = call.after if wanted.slot == begin else None
+            room = KEYS_MAX - len(found)
+            versions = self._store.scan_versions(
+                wanted.slot, frozenset(wanted.buckets), behind, room
+            )
+            found += (KeyVersion(key, version) for key, version in versions)
             if len(found) == KEYS_MAX:
-                return ReplicaStatus.OK, pack([found, found[-1][0]])
-        return ReplicaStatus.OK, pack([found, None])
+                return KeysReply(found, found[-1].key)
+        return KeysReply(found, None)
 
-    async def fetch(self, request: Request) -> Outcome:
+    async def fetch(self, call: FetchCall, header: CallHeader) -> FetchReply:
         """Serve `fetch`."""
-        refusal = await self._behind_the_queue(request)
-        if refusal:
-            return refusal
-        found: list[bytes | None] = []
+        await self._behind_the_queue(header)
+        found: list[StoredEntry] = []
         size = 0
-        for key in unpack(request.body):
-            found.append(self._store.get(key))
-            size += len(found[-1] or b"")
+        for key in call.keys:
+            record = self._store.get(key)
+            found.append(StoredEntry(key, record))
+            size += len(record or b"")
             if size >= PAGE_BYTES_MAX:
                 break
-        return ReplicaStatus.OK, pack(found)
+        return FetchReply(found)
 
-    async def page(self, request: Request) -> Outcome:
+    async def page(self, call: PageCall, header: CallHeader) -> PageReply:
         """Serve `page`."""
-        refusal = await self._behind_the_queue(request)
-        if refusal:
-            return refusal
-        slot, after = unpack(request.body)
-        records, following = self._store.scan(slot, after, PAGE_RECORDS_MAX, PAGE_BYTES_MAX)
-        return ReplicaStatus.OK, pack([records, following, self._store.floor(slot)])
+        await self._behind_the_queue(header)
+        records, after = self._store.scan(call.slot, call.after, PAGE_RECORDS_MAX, PAGE_BYTES_MAX)
+        entries = [StoredEntry(key, record) for key, record in records]
+        return PageReply(entries, after, self._store.floor(call.slot))
 
-    async def _behind_the_queue(self, request: Request) -> Outcome | None:
+    async def _behind_the_queue(self, header: CallHeader) -> None:
+        """Wait for all that was acknowledged before, and refuse a call of another epoch."""
         await self._store.submit(Barrier())
-        return self._replica.refuse(request.epoch)
+        self._replica.check_epoch(header.epoch)

@@ -7,7 +7,7 @@ LOOK_S = 1.0  # a waiting pull looks so often whether the bound has changed
 TICK_S = 0.001  # and no oftener: a shorter wait may be none at all
 
 
-class Pace:
+class Throttle:
     """Bounds the pulls of a node: `bytes_per_s`, and how many `slots` of a change at once."""
 
     def __init__(self, clock: Clock, *, bytes_per_s: int, slots: int) -> None:

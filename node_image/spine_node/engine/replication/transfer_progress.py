@@ -1,16 +1,27 @@
 """The slots that the running change gives to this store, and which of them it has pulled.
 
-A slot's mark is durable and names the change, so a restart goes on where it was.
+The checkpoint of a slot is durable and names the change, so a restart goes on where it was.
 """
 
 from dataclasses import dataclass
 
 import msgspec
 
-from spine_core.scalars import Slot
+from spine_core.scalars import Slot, StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.store import Store
+
+
+class PullCheckpoint(msgspec.Struct, array_like=True, frozen=True):
+    """A slot is here as a whole: durable once its pull is complete."""
+
+    change: str
+    sources: tuple[StoreNumber, ...]  # stores it was pulled from
+    root: bytes  # its digest then, for people
+
+
+_checkpoint = msgspec.msgpack.Decoder(PullCheckpoint)
 
 
 @dataclass(slots=True)
@@ -25,7 +36,7 @@ class TransferProgress:
     moved_at: float  # when a slot was last completed, in seconds of the loop
 
     @property
-    def left(self) -> frozenset[Slot]:
+    def pending(self) -> frozenset[Slot]:
         """The slots still to be pulled."""
         return self.gained - self.pulled
 
@@ -44,10 +55,10 @@ class TransferTracker:
             self._progress = None
         elif self._progress is None or self._progress.change != change.id:
             gained = view.placement.gained().get(view.number, frozenset())
-            pulled = {slot for slot in gained if self._marked(slot, change.id)}
+            pulled = {slot for slot in gained if self._is_pulled(slot, change.id)}
             self._progress = TransferProgress(change.id, gained, pulled, 0, 0, self._clock.now())
         return self._progress
 
-    def _marked(self, slot: int, change: str) -> bool:
-        mark = self._store.pull_mark(slot)
-        return mark is not None and msgspec.msgpack.decode(mark)[0] == change
+    def _is_pulled(self, slot: int, change: str) -> bool:
+        raw = self._store.pull_checkpoint(slot)
+        return raw is not None and _checkpoint.decode(raw).change == change

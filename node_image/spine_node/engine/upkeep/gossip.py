@@ -1,9 +1,7 @@
 """Tells peers about this node and hears about them (protocol.md §11).
 
 Gossip carries beats, epochs and rows of the sync matrix. It never decides ownership: a higher epoch
-heard of only makes this node fetch the document, a lower one makes it send its own. Body of
-`gossip`: [state, {store: [boot, beat]}], the caller's own state and what it knows → the states
-that are news to the caller.
+heard of only makes this node fetch the document, a lower one makes it send its own.
 """
 
 import logging
@@ -13,32 +11,47 @@ from typing import Any
 
 import msgspec
 
-from spine_core.replication.gossip import GossipView, Liveness, NodeState
+from spine_core.replication.gossip import Age, GossipView, Liveness, NodeState
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc, StoreNumber
+from spine_core.scalars import StoreNumber
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.engine.replication.anti_entropy import AntiEntropy
 from spine_node.engine.upkeep.health import Health
-from spine_node.links.frames import Request, pack, unpack
-from spine_node.links.mesh import CallError, Method
-from spine_node.links.server import Outcome
+from spine_node.links.frames import CallHeader
+from spine_node.links.mesh import CallError
+from spine_node.links.methods import Method, RefusedCallError
 
 logger = logging.getLogger("spine.engine")
 
 ROUND_S = 0.5
 CALL_TIMEOUT_S = 1.0
-GOSSIP = Method("gossip", list[NodeState])
+
+
+class GossipCall(msgspec.Struct, array_like=True, frozen=True):
+    """The caller's own state, and how new what it knows of each store is."""
+
+    state: NodeState
+    known: dict[StoreNumber, Age]
+
+
+class GossipReply(msgspec.Struct, array_like=True, frozen=True):
+    """The states that are news to the caller."""
+
+    states: list[NodeState]
+
+
+GOSSIP = Method("gossip", request=GossipCall, reply=GossipReply)
 
 
 class GossipLoop:
     """Keeps the gossip view of one node, from the moment a document names it."""
 
     def __init__(
-        self, context: Context, stable: StableTimes, pulling: AntiEntropy, health: Health
+        self, context: Context, stable: StableTimes, anti_entropy: AntiEntropy, health: Health
     ) -> None:
-        self._stable, self._pulling, self._health = stable, pulling, health
+        self._stable, self._anti_entropy, self._health = stable, anti_entropy, health
         self._membership, self._replicas = context.membership, context.replicas
         self._clock, self._metrics = context.clock, context.metrics
         self._boot = context.store.identity.boot
@@ -55,14 +68,12 @@ class GossipLoop:
                 await self._round(view, self._view_of(view))
             await self._clock.sleep(self._clock.jittered(ROUND_S))
 
-    def serve(self, request: Request) -> Outcome:
+    def serve(self, call: GossipCall, _header: CallHeader) -> GossipReply:
         """Serve `gossip`."""
         if self._known is None:
-            return ReplicaStatus.MISDIRECTED, pack(None)
-        state, digests = unpack(request.body)
-        caller = msgspec.convert(state, NodeState)
-        self._merge([caller], said_by=caller.store)
-        return ReplicaStatus.OK, pack(self._known.missing(_digests_in(digests)))
+            raise RefusedCallError(ReplicaStatus.MISDIRECTED)
+        self._merge([call.state], said_by=call.state.store)
+        return GossipReply(list(self._known.missing(call.known)))
 
     def status(self, store: StoreNumber) -> str:
         """Return how a peer is: what it says of itself while it is heard, else suspect or down."""
@@ -113,7 +124,7 @@ class GossipLoop:
             epoch=view.epoch,
             status=self._health.status(),
             in_flight=self._health.in_flight,
-            data={"row": self._pulling.row()},
+            row=self._anti_entropy.row(),
         )
         if self._known is None or view.number not in self._known.states:
             self._known = GossipView(own, started_ms=self._now_ms())
@@ -127,14 +138,14 @@ class GossipLoop:
         own = known.states[view.number]
         partners = known.partners(view.document.members(), self._now_ms(), self._random)
         for store in partners:
-            body = [own, known.digests()]
+            call = GossipCall(own, known.ages())
             try:
-                states = await self._replicas.ask(view, store, GOSSIP, body, CALL_TIMEOUT_S)
+                reply = await self._replicas.ask(view, store, GOSSIP, call, CALL_TIMEOUT_S)
             except CallError as error:
                 if error.status == ReplicaStatus.MISDIRECTED:  # it waits for its first document
                     self._replicas.push_document(store)
                 continue
-            self._merge(states, said_by=store)
+            self._merge(reply.states, said_by=store)
 
     def _merge(self, states: Iterable[NodeState], *, said_by: int) -> None:
         """Take news in. Only what a store says of itself shows its disk: others repeat old news."""
@@ -145,7 +156,7 @@ class GossipLoop:
                 self._metrics.boot_rollbacks.inc()
                 logger.error("peer_rolled_back", extra={"store": state.store, "boot": state.boot})
         for state in self._known.merge(states, self._now_ms()):
-            self._stable.put_row(state.store, state.epoch, _row_of(state))
+            self._stable.put_row(state.store, state.epoch, state.row)
             self._compare_epochs(state)
 
     def _compare_epochs(self, state: NodeState) -> None:
@@ -156,15 +167,3 @@ class GossipLoop:
 
     def _now_ms(self) -> int:
         return round(self._clock.now() * 1000)
-
-
-def _row_of(state: NodeState) -> dict[StoreNumber, Hlc]:
-    """Return a peer's row of the sync matrix, empty when it is laid out otherwise."""
-    try:
-        return msgspec.convert(state.data.get("row"), dict[StoreNumber, Hlc])
-    except msgspec.ValidationError:
-        return {}
-
-
-def _digests_in(values: Any) -> dict[StoreNumber, tuple[int, int]]:
-    return msgspec.convert(values, dict[StoreNumber, tuple[int, int]])

@@ -13,7 +13,7 @@ from spine_node.clock import Clock
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
 from spine_node.engine.replication.anti_entropy import AntiEntropy
-from spine_node.engine.replication.throttle import Pace
+from spine_node.engine.replication.throttle import Throttle
 from spine_node.engine.replication.transfer_progress import TransferProgress, TransferTracker
 from spine_node.engine.upkeep.gossip import GossipLoop
 from spine_node.engine.upkeep.health import Health
@@ -33,9 +33,9 @@ class ReportBuilder:
     membership: Membership
     gossip: GossipLoop
     health: Health
-    gains: TransferTracker
+    transfers: TransferTracker
     anti_entropy: AntiEntropy
-    pace: Pace
+    throttle: Throttle
     clock: Clock
 
     def report(self, configuration: Configuration, *, slots: bool) -> dict[str, Any]:
@@ -54,13 +54,13 @@ class ReportBuilder:
             "epoch": view.epoch if view else None,
             "digest": view.digest if view else None,
             "config_digest": configuration.digest(),
-            "change": self._change(view, self.gains.follow(view)),
+            "change": self._change(view, self.transfers.follow(view)),
             "pulls": {
                 str(source): round(age, 1) for source, age in self.anti_entropy.ages_s().items()
             },
             "peers": self.gossip.peers(),
             "disk": {"used": self.used_bytes(), "quota": self.quota_bytes},
-            "pace": {"bytes_per_s": self.pace.bytes_per_s, "slots": self.pace.slots},
+            "pace": {"bytes_per_s": self.throttle.bytes_per_s, "slots": self.throttle.slots},
             "jobs": [],
         }
         if slots:

@@ -11,7 +11,7 @@ from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import TopologyView
-from spine_node.engine.replication.pull_server import ROOTS
+from spine_node.engine.replication.pull_server import ROOTS, SlotsCall
 from spine_node.engine.upkeep.gossip import GossipLoop
 from spine_node.links.mesh import CallError
 
@@ -67,11 +67,12 @@ class SlotGarbageCollector:
                 by_store.setdefault(store, []).append(slot)
         for store, asked in by_store.items():
             try:
-                answers = await self._replicas.ask(view, store, ROOTS, asked, CALL_TIMEOUT_S)
+                call = SlotsCall(asked)
+                reply = await self._replicas.ask(view, store, ROOTS, call, CALL_TIMEOUT_S)
             except CallError:
                 return []
-            if len(answers) != len(asked):
+            if len(reply.roots) != len(asked):
                 return []
-            for slot, (root, *_rest) in zip(asked, answers, strict=True):
-                roots[slot].add(root)
+            for slot, theirs in zip(asked, reply.roots, strict=True):
+                roots[slot].add(theirs.root)
         return [slot for slot, seen in roots.items() if len(seen) == 1]

@@ -33,7 +33,7 @@ class Upkeep:
     anti_entropy: AntiEntropy
     stable: StableTimes
     index: QueryIndex
-    cleaning: SlotGarbageCollector
+    slot_gc: SlotGarbageCollector
     refreshers: list[Callable[[], None]] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -60,7 +60,7 @@ class Upkeep:
 
     async def _clean(self) -> None:
         while True:
-            await self.context.clock.sleep(max(LOOK_S, min(CLEAN_S, self.cleaning.drop_after_s)))
+            await self.context.clock.sleep(max(LOOK_S, min(CLEAN_S, self.slot_gc.drop_after_s)))
             try:
                 await self._clean_once()
             except (StorageError, IndexUnreadableError) as error:
@@ -71,7 +71,7 @@ class Upkeep:
         before = hlc_from_ms(max(0, self.context.clock.physical_ms() - FEED_KEPT_MS))
         while await self.context.store.submit(TrimFeed(before)):
             pass
-        if await self.cleaning.run_once():
+        if await self.slot_gc.run_once():
             await self.index.sweep()
 
     def _measure(self) -> None:

@@ -9,18 +9,19 @@ from models.clusters import stores
 from spine_core.replication.gossip import (
     DOWN_AFTER_MS,
     SUSPECT_AFTER_MS,
+    Age,
     GossipView,
     Liveness,
     NodeState,
 )
-from spine_core.scalars import StoreNumber
+from spine_core.scalars import Hlc, StoreNumber
 
 
 def state(store: int, *, boot: int = 1, beat: int = 0) -> NodeState:
     # Of one (boot, beat) there is one state: its author numbers them.
-    return NodeState(
-        store=StoreNumber(store), boot=boot, beat=beat, epoch=boot, status="ok", data={"beat": beat}
-    )
+    number = StoreNumber(store)
+    row = {number: Hlc(beat)}
+    return NodeState(store=number, boot=boot, beat=beat, epoch=boot, status="ok", row=row)
 
 
 def view(store: int = 1) -> GossipView:
@@ -50,11 +51,11 @@ def test_one_exchange_makes_two_views_equal(here: list[NodeState], there: list[N
     one, two = view(8), view(9)
     one.merge(here, 0)
     two.merge(there, 0)
-    asked = two.digests()
-    one.merge(two.missing(one.digests()), 0)
+    asked = two.ages()
+    one.merge(two.missing(one.ages()), 0)
     two.merge(one.missing(asked), 0)
     assert one.states == two.states
-    assert one.missing(two.digests()) == ()
+    assert one.missing(two.ages()) == ()
 
 
 def test_only_news_is_reported() -> None:
@@ -73,7 +74,7 @@ def test_nobody_else_speaks_for_this_node() -> None:
 def test_a_new_own_state_is_news_to_others() -> None:
     here = view(1)
     here.announce(state(1, beat=1))
-    assert here.missing({StoreNumber(1): (1, 0)}) == (state(1, beat=1),)
+    assert here.missing({StoreNumber(1): Age(1, 0)}) == (state(1, beat=1),)
     with pytest.raises(AssertionError):
         here.announce(state(1, beat=1))
 

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import PRUNED_REV, STRONG, Version, hlc_from_ms, make_version
-from spine_core.replication.put_rules import EpochVerdict, PutVerdict, judge_epoch, judge_put
+from spine_core.replication.put_rules import (
+    EpochVerdict,
+    PutKind,
+    PutVerdict,
+    judge_epoch,
+    judge_put,
+)
 from spine_core.scalars import Hlc, Origin
 
 T0 = hlc_from_ms(1_000_000)
@@ -25,7 +31,7 @@ def judge(
     has_register: bool = False,
     floor: int = 0,
     now_hlc: int = T0,
-    deadline_rule: bool = True,
+    kind: PutKind = PutKind.WRITE,
 ) -> PutVerdict:
     return judge_put(
         version=version,
@@ -33,7 +39,7 @@ def judge(
         has_register=has_register,
         floor=Hlc(floor),
         now_hlc=Hlc(now_hlc),
-        deadline_rule=deadline_rule,
+        kind=kind,
     )
 
 
@@ -80,8 +86,8 @@ def test_a_record_at_or_below_the_purge_floor_cannot_come_back(
     version: Version, floor: int
 ) -> None:
     late = int.from_bytes(version[1:9], "big") <= floor
-    for deadline_rule in (True, False):
-        verdict = judge(version, None, floor=floor, deadline_rule=deadline_rule)
+    for kind in PutKind:
+        verdict = judge(version, None, floor=floor, kind=kind)
         assert verdict is (PutVerdict.LATE if late else PutVerdict.APPLY)
 
 
@@ -91,9 +97,10 @@ def test_a_put_is_first_applied_within_five_seconds_of_its_stamp_or_nowhere() ->
     assert judge(version, None, now_hlc=T0 + MAX_WRITE + 1) is PutVerdict.LATE
 
 
-def test_a_write_back_has_no_deadline() -> None:
+@pytest.mark.parametrize("kind", [PutKind.WRITE_BACK, PutKind.REGION])
+def test_a_copy_of_an_older_write_has_no_deadline(kind: PutKind) -> None:
     version = make_version(T0, Origin(1))
-    late = judge(version, None, now_hlc=T0 + MAX_WRITE + 1, deadline_rule=False)
+    late = judge(version, None, now_hlc=T0 + MAX_WRITE + 1, kind=kind)
     assert late is PutVerdict.APPLY
 
 

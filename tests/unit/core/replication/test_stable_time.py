@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.versions import hlc_from_ms, make_version
-from spine_core.replication.put_rules import PutVerdict, judge_put
+from spine_core.replication.put_rules import PutKind, PutVerdict, judge_put
 from spine_core.replication.stable_time import stable_time
 from spine_core.scalars import Hlc, Origin, StoreNumber
 
@@ -92,7 +92,7 @@ class StableTimeModel:
             has_register=False,
             floor=Hlc(0),
             now_hlc=self.clock(store),
-            deadline_rule=True,
+            kind=PutKind.WRITE,
         )
         if verdict is PutVerdict.APPLY:
             self.held[store].add(hlc)

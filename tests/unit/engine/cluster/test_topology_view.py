@@ -13,9 +13,9 @@ from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus
 from spine_node.store import Store
-from spine_node.store.operations import Merge
+from spine_node.store.operations import FinishPull, MergePage
 from unit.engine.rig import OTHER, document_for, joining_store
-from unit.store.harness import StoreHarness, key, record
+from unit.store.harness import StoreHarness, key, record, stored
 
 OLD = make_version(hlc_from_ms(1000), Origin(1))
 
@@ -30,8 +30,9 @@ async def refused(membership: Membership, document: Document | bytes) -> str:
 
 async def give_records(store: Store, slots: AbstractSet[int], epoch: int) -> None:
     for slot in slots:
-        merge = Merge(slot, epoch, [(key(slot), record(OLD))], bootstrap=True, mark=b"mark")
-        assert (await store.submit(merge)).status == "ok"
+        page = stored([(key(slot), record(OLD))])
+        for operation in (MergePage(slot, epoch, page), FinishPull(slot, epoch, checkpoint=b"all")):
+            assert (await store.submit(operation)).status == "ok"
 
 
 def held(store: Store, slots: AbstractSet[int]) -> set[int]:
@@ -187,7 +188,7 @@ async def test_a_joiner_that_is_no_longer_named_drops_what_it_pulled(store: Stor
     assert held(store, gained) == gained
     await membership.adopt(prepare.reverted(now_ms=1).canonical())
     assert held(store, gained) == set()
-    assert all(store.pull_mark(slot) is None for slot in gained)
+    assert all(store.pull_checkpoint(slot) is None for slot in gained)
     assert membership.standing is MemberStatus.RETIRED
 
 

@@ -11,6 +11,7 @@ from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import HLC_ZERO, Hlc, Slot, StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.context import Context
+from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.replica_client import Copy, OnCopy, OnPut, ReplicaClient
 from spine_node.engine.cluster.timestamps import HlcAllocator
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
@@ -66,11 +67,10 @@ class ScriptedReplicas(ReplicaClient):
                 on_copy(store, ReplicaStatus.OK, held.version if held else ABSENT, held)
 
     def put(
-        self, view: TopologyView, stores: Iterable[StoreNumber],
-        put: tuple[bytes, int, bytes, bool], left_s: float, on_put: OnPut,
+        self, view: TopologyView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,
+        on_put: OnPut,
     ) -> None:  # fmt: skip
-        key, slot, *_ = put
-        _check(view, slot, key, left_s)
+        _check(view, put.slot, put.key, left_s)
         for store in stores:
             if self.put_status is ReplicaStatus.OK:
                 self.written_back.append(store)

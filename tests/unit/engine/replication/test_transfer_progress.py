@@ -6,11 +6,11 @@ from spine_core.scalars import StoreNumber
 from spine_node.engine.cluster.topology_view import Membership
 from spine_node.engine.replication.transfer_progress import TransferTracker
 from spine_node.store import Store
-from spine_node.store.operations import MarkPull
+from spine_node.store.operations import FinishPull
 from unit.engine.rig import OTHER, ManualClock, document_for, joining_store
 
 
-async def test_a_mark_of_another_change_counts_for_nothing(
+async def test_a_checkpoint_of_another_change_counts_for_nothing(
     store: Store, clock: ManualClock
 ) -> None:
     membership = Membership(store)
@@ -18,13 +18,17 @@ async def test_a_mark_of_another_change_counts_for_nothing(
     view = await membership.adopt(prepare.canonical())
     gained = sorted(view.placement.gained()[StoreNumber(4)])
     assert prepare.change is not None
-    marks = {gained[0]: prepare.change.id, gained[1]: "c-99"}
-    for slot, change in marks.items():
-        await store.submit(MarkPull(slot, msgspec.msgpack.encode((change, (1,), bytes(16)))))
+    checkpoints = {gained[0]: prepare.change.id, gained[1]: "c-99"}
+    for slot, change in checkpoints.items():
+        await store.submit(
+            FinishPull(
+                slot, view.epoch, checkpoint=msgspec.msgpack.encode((change, (1,), bytes(16)))
+            )
+        )
     progress = TransferTracker(store, clock).follow(view)
     assert progress is not None
     assert progress.pulled == {gained[0]}
-    assert progress.left == frozenset(gained[1:])
+    assert progress.pending == frozenset(gained[1:])
 
 
 async def test_without_a_part_in_a_change_there_is_no_progress(
