@@ -8,45 +8,54 @@ from typing import Any, Self, Unpack
 
 from memory_spine import operations
 from memory_spine.aiohttp_transport import AiohttpTransport
+from memory_spine.arguments import Identifier
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.batch import Batch
 from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, ConsistencyModel, Options
 from memory_spine.core import Core
 from memory_spine.drafts import MemoryFields
 from memory_spine.effects import (
-    Answer,
     AsyncTransport,
     Done,
+    Open,
     Operation,
+    Outcome,
     Request,
     Result,
     Sleep,
+    mismatch,
     resume,
 )
 from memory_spine.environment import sleep_async
 from memory_spine.errors import ConnectionFailed
 from memory_spine.models import Cluster, Identity, Memory, Page
+from memory_spine.network import NetworkOptions
 from memory_spine.paging import ListQuery, Order, Scope
-from memory_spine.tls import tls_context
 
 
 async def run(operation: Operation[Result], transport: AsyncTransport) -> Result:
     """Drive one operation to its end."""
-    outcome: Answer | ConnectionFailed | None = None
+    outcome: Outcome | ConnectionFailed | None = None
     while not isinstance(effect := resume(operation, outcome), Done):
         if isinstance(effect, Sleep):
             await sleep_async(effect.seconds)
             outcome = None
         else:
-            outcome = await _send(effect, transport)
+            outcome = await _outcome(effect, transport)
     return effect.value
 
 
-async def _send(request: Request, transport: AsyncTransport) -> Answer | ConnectionFailed:
+async def _outcome(effect: Request | Open, transport: AsyncTransport) -> Outcome | ConnectionFailed:
+    request = effect.request if isinstance(effect, Open) else effect
     try:
-        return await transport.send(request)
+        opens = isinstance(effect, Open)
+        outcome = await (transport.open(request) if opens else transport.send(request))
     except ConnectionFailed as failure:
         return failure
+    if (foreign := mismatch(request, outcome)) is None:
+        return outcome
+    await transport.close()  # who knows whose answers the connections hold
+    return foreign
 
 
 class AsyncPager:
@@ -81,8 +90,8 @@ class AsyncMemories:
         self,
         content: str = "",
         *,
-        partition_by: str | None = None,
-        key: str | None = None,
+        partition_by: Identifier | None = None,
+        key: Identifier | None = None,
         **fields: Unpack[MemoryFields],
     ) -> Memory:
         """Store a new memory under an id that the server issues; it is on W disks when this returns.
@@ -96,18 +105,18 @@ class AsyncMemories:
 
     async def put(
         self,
-        memory: str | Memory,
+        memory: Identifier | Memory,
         /,
         content: str = "",
         *,
-        key: str | None = None,
+        key: Identifier | None = None,
         **fields: Unpack[MemoryFields],
     ) -> Memory:
         """Store a memory under this id, or a changed `Memory`, whatever stood there."""
         operation = operations.put(self._core, memory, content, fields, key=key)
         return await run(operation, self._transport)
 
-    async def get(self, memory_id: str, /, *, include: Sequence[str] = ()) -> Memory:
+    async def get(self, memory_id: Identifier, /, *, include: Sequence[str] = ()) -> Memory:
         """Return one memory; `include=["embedding"]` adds its vector.
 
         Raises:
@@ -115,11 +124,13 @@ class AsyncMemories:
         """
         return await run(operations.get(self._core, memory_id, include), self._transport)
 
-    async def get_or_none(self, memory_id: str, /, *, include: Sequence[str] = ()) -> Memory | None:
+    async def get_or_none(
+        self, memory_id: Identifier, /, *, include: Sequence[str] = ()
+    ) -> Memory | None:
         """Return one memory, None when there is none."""
         return await run(operations.get_or_none(self._core, memory_id, include), self._transport)
 
-    async def delete(self, memory_id: str, /, *, key: str | None = None) -> None:
+    async def delete(self, memory_id: Identifier, /, *, key: Identifier | None = None) -> None:
         """Delete one memory; that there was none is no failure."""
         await run(operations.delete(self._core, memory_id, key=key), self._transport)
 
@@ -146,18 +157,27 @@ class AsyncMemories:
         return AsyncPager(query, self._transport)
 
     @asynccontextmanager
-    async def batch(self, *, key: str | None = None) -> AsyncIterator[Batch]:
-        """Collect operations in the block and send them together at its end; see `Batch.result`.
+    async def batch(
+        self, *, key: Identifier | None = None, check: bool = True
+    ) -> AsyncIterator[Batch]:
+        """Collect operations in the block and send them at its end; see `Batch.result`.
 
-        Nothing is sent when the block raises.
+        Nothing is sent when the block raises. More than one request takes are sent in several, each
+        with the client's `timeout`. `check=False` leaves it to you to look at the results.
+
+        Raises:
+            BatchFailed: an operation failed; it holds the result of each.
         """
-        batch = Batch()
+        batch = Batch(self._core, key)
         yield batch
-        await run(batch.send(self._core, key), self._transport)
+        await run(batch.send(check=check), self._transport)
 
 
 class AsyncSpine(BaseClient):
     """A client of one cluster.
+
+    It can be copied and pickled: its options travel, the key among them, and what its session knows;
+    its connections and counts do not. A forked process opens connections of its own.
 
     Args:
         url: base URL of a node, or several for failover; else SPINE_URL, else this machine.
@@ -165,9 +185,11 @@ class AsyncSpine(BaseClient):
         namespace: of `memories`; else SPINE_NAMESPACE.
         consistency: model of every request; None leaves it to the namespace.
         session: token of another client, to see what it wrote and saw.
-        timeout: seconds a call may take, all its attempts together.
+        timeout: seconds a call may take: connecting, sending, receiving, all attempts together.
         attempts: how often one call is tried.
         ca_file: certificates to trust for https; else SPINE_CA_FILE, else those of the system.
+        proxy: URL of an HTTP proxy, or "environment" for what HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+            say; else SPINE_PROXY, else none, whatever those variables say.
         transport: carries the requests in place of aiohttp.
 
     Raises:
@@ -185,6 +207,7 @@ class AsyncSpine(BaseClient):
         timeout: float = TIMEOUT_S,
         attempts: int = ATTEMPTS,
         ca_file: str | None = None,
+        proxy: str | None = None,
         transport: AsyncTransport | None = None,
     ) -> None:
         options = Options(
@@ -196,7 +219,7 @@ class AsyncSpine(BaseClient):
         )
         self._core = core_of(url, options, session, os.environ)
         if transport is None:
-            transport = AiohttpTransport(tls_context(ca_file, os.environ))
+            transport = AiohttpTransport(NetworkOptions.of(ca_file, proxy, os.environ))
         self._transport = transport
 
     @property

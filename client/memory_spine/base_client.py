@@ -1,16 +1,16 @@
 """What `Spine` and `AsyncSpine` share: options, sessions and counts. Nothing here does I/O."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Self
 
+from memory_spine import arguments
 from memory_spine.config import ConsistencyModel, Options, urls_of
 from memory_spine.core import Core
 from memory_spine.retry import Endpoints
 from memory_spine.session import Session
-from memory_spine.stats import AnswerInfo, Stats, Trace
+from memory_spine.stats import AnswerInfo, LastAnswer, Stats
 
 
 class BaseClient:
@@ -41,10 +41,11 @@ class BaseClient:
 
         With several threads or tasks, the last of any of them; take a view for each to tell apart.
         """
-        return self._core.trace.last
+        return self._core.last_answer.info
 
     def ns(self, namespace: str) -> Self:
         """Return a view of another namespace on the same connections and session."""
+        arguments.identifier(namespace, "namespace")
         return self._view(options=replace(self._core.options, namespace=namespace))
 
     def with_options(
@@ -92,13 +93,14 @@ class BaseClient:
         endpoints: Endpoints | None = None,
         session: Session | None = None,
     ) -> Self:
-        view = copy.copy(self)
-        view._core = replace(  # noqa: SLF001 - a copy of ourselves
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._core = replace(
             self._core,
             options=options,
             endpoints=endpoints or self._core.endpoints,
             session=session or self._core.session,
-            trace=Trace(),
+            last_answer=LastAnswer(),
         )
         return view
 
@@ -113,7 +115,9 @@ def core_of(
     full = replace(
         options,
         api_key=environ.get("SPINE_API_KEY") if options.api_key is None else options.api_key,
-        namespace=options.namespace or environ.get("SPINE_NAMESPACE") or None,
+        namespace=environ.get("SPINE_NAMESPACE") or None
+        if options.namespace is None
+        else options.namespace,
     )
     endpoints = Endpoints(urls_of(url, environ))
     return Core(options=full, endpoints=endpoints, session=Session(session))

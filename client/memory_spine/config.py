@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
+from memory_spine import arguments
 from memory_spine.errors import ConfigError
 
 ConsistencyModel: TypeAlias = Literal["strong", "causal", "read-your-writes", "eventual"]
@@ -26,13 +27,16 @@ class Options:
     attempts: int = ATTEMPTS
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout < float("inf"):
+        if not arguments.number(self.timeout, "timeout") > 0:
             raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout}")
-        if self.attempts < 1:
+        if arguments.whole(self.attempts, "attempts") < 1:
             raise ConfigError(f"attempts must be at least 1, not {self.attempts}")
-        if self.consistency not in {None, *get_args(ConsistencyModel)}:
-            models = ", ".join(get_args(ConsistencyModel))
-            raise ConfigError(f"consistency is one of {models}, not {self.consistency!r}")
+        if self.namespace is not None:
+            arguments.identifier(self.namespace, "namespace")
+        if self.consistency is not None:
+            arguments.one_of(self.consistency, "consistency", get_args(ConsistencyModel))
+        if not (self.api_key is None or isinstance(self.api_key, str) or callable(self.api_key)):
+            raise TypeError("api_key must be a text, or a function that returns one")
 
 
 def urls_of(url: str | Sequence[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -42,11 +46,14 @@ def urls_of(url: str | Sequence[str] | None, environ: Mapping[str, str]) -> tupl
         ConfigError: one is no http or https address.
     """
     given = environ.get("SPINE_URL") or DEFAULT_URL if url is None else url
-    texts = given.split(",") if isinstance(given, str) else given
+    texts = given.split(",") if isinstance(given, str) else arguments.texts(given, "url")
+    if not texts:
+        raise ConfigError("url names no node; write http://HOST:8788")
     urls = tuple(dict.fromkeys(text.strip().rstrip("/") for text in texts))
     for text in urls:
         if not _is_base_url(text):
-            raise ConfigError(f"{text!r} is no address of a node; write http://HOST:8788")
+            hint = ", an IPv6 address in brackets" if text.count(":") > 2 else ""
+            raise ConfigError(f"{text!r} is no address of a node; write http://HOST:8788{hint}")
     return urls
 
 

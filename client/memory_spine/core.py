@@ -4,21 +4,36 @@ Rules
 - Every write carries an idempotency key, the same in all its attempts, so every call may be retried.
 - Once one attempt of a write may have been applied, a later clean refusal does not unsay it:
   `may_have_been_applied` stays true.
-- The time left is shared evenly among the attempts left, and the node is told to answer a tenth
-  earlier than we stop listening, so that its verdict arrives.
+- The time of a call is the time of all its attempts together. An attempt has an even share of what is
+  left for its answer to *begin*, so that a node which is gone leaves time for another; an answer that
+  has begun may take all of it, because fetching a slow answer again makes it slower still. The node is
+  told to answer a tenth earlier than we stop listening, so that its verdict arrives.
+- An answer to another request, or about another memory, is a failure: a connection that somebody else
+  uses as well must not make one memory look like another.
 
 Source: api.md §3.2 and §6.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from memory_spine import arguments
+from memory_spine.arguments import Identifier
 from memory_spine.config import Options
-from memory_spine.effects import Answer, Operation, Request, Sleep
+from memory_spine.effects import (
+    REQUEST_ID,
+    Answer,
+    Open,
+    Operation,
+    Outcome,
+    Request,
+    Sleep,
+    Stream,
+)
 from memory_spine.environment import Environment
 from memory_spine.errors import (
     ConfigError,
@@ -28,15 +43,16 @@ from memory_spine.errors import (
     error_of,
 )
 from memory_spine.keys import ENTROPY_BYTES, ulid
-from memory_spine.models import MergedToken, decode
+from memory_spine.models import Memory, MergedToken, decode
 from memory_spine.retry import Endpoints, RetryBudget, backoff_s
 from memory_spine.session import MERGE_POLL_S, TOKENS_MAX, Session
-from memory_spine.stats import AnswerInfo, Meter, Trace
+from memory_spine.stats import AnswerInfo, LastAnswer, Meter
 
 Decoded = TypeVar("Decoded")
 
 _ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
 _TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
+_REQUEST_ID_BYTES = 8
 _TOLD_MS = range(10, 30_000)  # what the server accepts as Spine-Timeout-Ms
 
 
@@ -49,12 +65,14 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     write: bool = False
-    key: str | None = None  # idempotency key of the caller's; None: a fresh one for a write
+    key: Identifier | None = None  # idempotency key of the caller's; None: a fresh one for a write
+    memory_id: str | None = None  # the memory that the answer must be about
+    stream: bool = False  # its answer comes in parts
 
 
 @dataclass(frozen=True, slots=True)
 class CallState:
-    """A call on its way: what all its attempts share."""
+    """What all attempts of one call share."""
 
     call: Call
     session: Session
@@ -72,7 +90,7 @@ class Core:
     session: Session = field(default_factory=Session)
     budget: RetryBudget = field(default_factory=RetryBudget)
     meter: Meter = field(default_factory=Meter)
-    trace: Trace = field(default_factory=Trace)
+    last_answer: LastAnswer = field(default_factory=LastAnswer)
     environment: Environment = field(default_factory=Environment)
 
     def fetch(self, call: Call, model: type[Decoded]) -> Operation[Decoded]:
@@ -86,17 +104,55 @@ class Core:
         Raises:
             SpineError: the last failure, when trying again is pointless or not allowed any more.
         """
+        outcome = yield from self._call(call)
+        assert isinstance(outcome, Answer), "only a stream is opened"
+        return outcome
+
+    def open(self, call: Call) -> Operation[Stream[Any]]:
+        """Make the call; return its answer as a stream, for the driver's loop to read.
+
+        Raises:
+            SpineError: as `call`.
+        """
+        outcome = yield from self._call(replace(call, stream=True))
+        assert isinstance(outcome, Stream), "a success comes as a stream"
+        return outcome
+
+    def _call(self, call: Call) -> Operation[Outcome]:
         session = self.session.active()
         deadline_s = self.environment.monotonic_s() + self.options.timeout
         while len(session.tokens) > TOKENS_MAX:
+            yield from self._merge_first(session, deadline_s)
+        state = self._call_state(call, session, session.tokens, deadline_s)
+        outcome = yield from self._attempts(state)
+        if len(session.tokens) > TOKENS_MAX:
+            yield from self._merge_after(session, deadline_s)
+        return outcome
+
+    def _merge_first(self, session: Session, deadline_s: float) -> Operation[None]:
+        with session.claim_merge() as tokens:
+            if tokens:
+                yield from self._merge(session, tokens, deadline_s)
+            elif self.environment.monotonic_s() < deadline_s:
+                yield Sleep(MERGE_POLL_S)
+            else:
+                reason = "the tokens of the session were not merged in time"
+                raise ConnectionFailed(str(self.endpoints), reason, sent=False)
+
+    def _merge_after(self, session: Session, deadline_s: float) -> Operation[None]:
+        """Merge what parallel calls have learned, so that the session's token stays short.
+
+        A failure is left to the next call: this one has its answer. Whoever merges looks again after
+        giving up the claim, so no token is left to nobody.
+        """
+        while len(session.tokens) > TOKENS_MAX:
             with session.claim_merge() as tokens:
-                if tokens:
+                if not tokens:
+                    return
+                try:
                     yield from self._merge(session, tokens, deadline_s)
-                else:
-                    yield Sleep(MERGE_POLL_S)
-        return (
-            yield from self._attempts(self._call_state(call, session, session.tokens, deadline_s))
-        )
+                except SpineError:
+                    return
 
     def _merge(
         self, session: Session, tokens: tuple[str, ...], deadline_s: float
@@ -104,6 +160,7 @@ class Core:
         body = msgspec.json.encode({"tokens": tokens})
         call = Call(method="POST", path="/v1/session:merge", body=body)
         answer = yield from self._attempts(self._call_state(call, Session(), (), deadline_s))
+        assert isinstance(answer, Answer), "only a stream is opened"
         session.learn(tokens, self._decoded(answer, call, MergedToken).token)
 
     def _call_state(
@@ -111,40 +168,39 @@ class Core:
     ) -> CallState:
         return CallState(call, session, sent, self._headers(call, sent), deadline_s)
 
-    def _attempts(self, state: CallState) -> Operation[Answer]:
-        tried, indeterminate = 0, False  # has an attempt of this write been applied?
+    def _attempts(self, state: CallState) -> Operation[Outcome]:
+        tried, indeterminate = 0, False  # has an attempt of this write perhaps been applied?
         self.budget.deposit()
         self.meter.count("requests")
         while True:
             tried += 1
             url = self.endpoints.pick(self.environment.monotonic_s())
-            answer = yield from self._attempt(state, url, self.options.attempts - tried + 1)
-            if isinstance(answer, Answer):
-                return answer
-            indeterminate = indeterminate or (state.call.write and answer.may_have_been_applied)
-            answer.may_have_been_applied = indeterminate
-            pause_s = self._pause_s(answer, url, tried, state.deadline_s)
+            outcome = yield from self._attempt(state, url, self.options.attempts - tried + 1)
+            if not isinstance(outcome, SpineError):
+                return outcome
+            indeterminate = indeterminate or (state.call.write and outcome.may_have_been_applied)
+            outcome.may_have_been_applied = indeterminate
+            pause_s = self._pause_s(outcome, url, tried, state.deadline_s)
             if pause_s is None:
                 if indeterminate:
                     self.meter.count("indeterminate")
-                raise answer
+                raise outcome
             if tried == 1:
                 self.meter.count("retried")
             yield Sleep(pause_s)
 
-    def _attempt(self, state: CallState, url: str, left: int) -> Operation[Answer | SpineError]:
-        time_left_s = state.deadline_s - self.environment.monotonic_s()
-        request = self._request(state, url, max(time_left_s / left, _ATTEMPT_MIN_S))
+    def _attempt(self, state: CallState, url: str, left: int) -> Operation[Outcome | SpineError]:
+        request = self._request(state, url, left)
         self.meter.count("attempts")
         try:
-            answer = yield request
+            outcome = yield Open(request) if state.call.stream else request
         except ConnectionFailed as failure:
             return failure
-        assert answer is not None, "a request is answered"
-        self.trace.last = AnswerInfo.of(url, answer.status, answer.headers)
-        if token := answer.headers.get("spine-session"):
+        assert outcome is not None, "a request is answered"
+        self.last_answer.info = AnswerInfo.of(url, outcome.status, outcome.headers)
+        if token := outcome.headers.get("spine-session"):
             state.session.learn(state.sent, token)
-        return failure_of(url, answer) or answer
+        return outcome if isinstance(outcome, Stream) else failure_of(url, outcome) or outcome
 
     def _pause_s(
         self, failure: SpineError, url: str, tried: int, deadline_s: float
@@ -155,7 +211,7 @@ class Core:
         self.meter.count("attempts_failed")
         now_s = self.environment.monotonic_s()
         if isinstance(failure, ConnectionFailed) or failure.status == 503:
-            self.endpoints.rest(url, now_s)
+            self.endpoints.avoid(url, now_s)
         pause_s = backoff_s(tried, self.environment.uniform)
         if self.endpoints.pick(now_s) == url:  # another node need not be waited for
             pause_s = max(pause_s, failure.retry_after_ms / 1000)
@@ -172,34 +228,42 @@ class Core:
         if tokens:
             headers["Spine-Session"] = header_value("session", ",".join(tokens))
         if call.write:
-            fresh = ulid(self.environment.unix_ms(), self.environment.entropy(ENTROPY_BYTES))
-            headers["Idempotency-Key"] = header_value("key", call.key or fresh)
+            key = arguments.optional_identifier(call.key, "key")
+            if key is None:
+                key = ulid(self.environment.unix_ms(), self.environment.entropy(ENTROPY_BYTES))
+            headers["Idempotency-Key"] = header_value("key", key)
         return headers
 
-    def _request(self, state: CallState, url: str, timeout_s: float) -> Request:
+    def _request(self, state: CallState, url: str, left: int) -> Request:
         call, key = state.call, self.options.api_key
+        time_left_s = state.deadline_s - self.environment.monotonic_s()
+        first_byte_s = max(time_left_s / left, _ATTEMPT_MIN_S)
         secret = header_value("api_key", ((key() if callable(key) else key) or "").strip())
-        told_ms = min(max(int(timeout_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
+        told_ms = min(max(int(first_byte_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
         return Request(
             method=call.method,
             url=f"{url}{call.path}{query}",
             headers={
                 **state.headers,
+                REQUEST_ID: self.environment.entropy(_REQUEST_ID_BYTES).hex(),
                 "Spine-Timeout-Ms": str(told_ms),
                 **({"Authorization": f"Bearer {secret}"} if secret else {}),
             },
             body=call.body,
-            timeout_s=timeout_s,
+            timeout_s=max(time_left_s, _ATTEMPT_MIN_S),
+            first_byte_s=first_byte_s,
         )
 
     def _decoded(self, answer: Answer, call: Call, model: type[Decoded]) -> Decoded:
         try:
-            return decode(answer.body, model)
+            decoded = decode(answer.body, model)
         except msgspec.DecodeError as cause:
-            failure = UnexpectedAnswer(call.path, answer.status, str(cause))
-            failure.may_have_been_applied = call.write
-            raise failure from cause
+            raise _unexpected(answer, call, str(cause)) from cause
+        if isinstance(decoded, Memory) and call.memory_id not in {None, decoded.id}:
+            reason = f"about the memory {decoded.id!r} in place of {call.memory_id!r}"
+            raise _unexpected(answer, call, reason)
+        return decoded
 
     def memories_path(self) -> str:
         """Return the path of the memories of this view's namespace.
@@ -212,6 +276,12 @@ class Core:
                 "no namespace: set SPINE_NAMESPACE, or give namespace= (on the command line -n)"
             )
         return f"/v1/ns/{path_segment(self.options.namespace)}/memories"
+
+
+def _unexpected(answer: Answer, call: Call, reason: str) -> UnexpectedAnswer:
+    failure = UnexpectedAnswer(call.path, answer.status, reason)
+    failure.may_have_been_applied = call.write
+    return failure
 
 
 def path_segment(text: str) -> str:

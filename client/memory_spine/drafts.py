@@ -1,70 +1,84 @@
 """What a caller writes: the fields of a memory as keyword arguments, and the JSON object they become."""
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypedDict
 
-from memory_spine.errors import ConfigError
-from memory_spine.models import Memory, without_none
+from memory_spine import arguments
+from memory_spine.arguments import Identifier
+from memory_spine.models import Embedding, Memory
 
 
 class MemoryFields(TypedDict, total=False):
-    """The optional fields of a memory; what is left out has the server's default."""
+    """The optional fields of a memory; what is left out or None has the server's default."""
 
-    metadata: Mapping[str, Any]
-    tags: Sequence[str]  # the first is the primary tag; some tags ask for a consistency model
-    agent_id: str | None
-    user_id: str | None
-    thread_id: str | None
-    importance: float  # 0..1, default 0.5
-    pinned: bool
-    ttl: int | None  # seconds
-    embedding: Mapping[str, Any] | None  # {"vector": [...], "model": "..."}
-    derived_from: Sequence[str]  # ids in the same namespace
+    metadata: Mapping[str, Any] | None  # or an object with fields, such as a dataclass
+    tags: Sequence[str] | None  # the first is the primary tag; some ask for a consistency model
+    agent_id: Identifier | None
+    user_id: Identifier | None
+    thread_id: Identifier | None
+    importance: float | None  # 0..1, default 0.5
+    pinned: bool | None
+    ttl: float | timedelta | None  # seconds, rounded up
+    embedding: Mapping[str, Any] | Embedding | None  # {"vector": [...], "model": "..."}
+    derived_from: Iterable[Identifier] | None  # ids in the same namespace
 
 
-def draft_of(content: str, fields: MemoryFields) -> dict[str, Any]:
+_CHECKS: Mapping[str, Callable[[object, str], Any]] = {
+    "metadata": arguments.fields,
+    "tags": arguments.texts,
+    "agent_id": arguments.identifier,
+    "user_id": arguments.identifier,
+    "thread_id": arguments.identifier,
+    "importance": arguments.number,
+    "pinned": arguments.flag,
+    "ttl": arguments.seconds,
+    "embedding": arguments.vector,
+    "derived_from": arguments.identifiers,
+}
+
+
+def draft_of(
+    content: str, fields: MemoryFields, partition_by: Identifier | None = None
+) -> dict[str, Any]:
     """Return the body of a write.
 
     Raises:
-        TypeError: an unknown field, or one text where a sequence of texts belongs.
-        ConfigError: a number in the metadata that JSON does not know.
+        TypeError: an unknown field, or a value of the wrong kind.
+        ConfigError: a value that cannot be stored as it is.
     """
-    if unknown := fields.keys() - MemoryFields.__annotations__.keys():
+    if unknown := fields.keys() - _CHECKS.keys():
         raise TypeError(f"a memory has no field {', '.join(sorted(unknown))}")
-    for name in ("tags", "derived_from"):
-        if isinstance(fields.get(name), str):
-            raise TypeError(f"{name} must be a sequence of texts, not one text")
-    draft: dict[str, Any] = {"content": content, **fields}
-    draft["ttl_seconds"] = draft.pop("ttl", None)
-    return _checked(without_none(draft))
+    draft: dict[str, Any] = {"content": arguments.text(content, "content")}
+    for name, value in fields.items():
+        if value is not None:
+            draft["ttl_seconds" if name == "ttl" else name] = _CHECKS[name](value, name)
+    if partition_by is not None:
+        draft["partition_by"] = arguments.identifier(partition_by, "partition_by")
+    return draft
 
 
-def replacement_of(memory: str | Memory, content: str, fields: MemoryFields) -> dict[str, Any]:
-    """Return the body that replaces a memory: its fields as given, or a whole `Memory` given back.
+def replacement_of(
+    memory: Identifier | Memory, content: str, fields: MemoryFields
+) -> tuple[str, dict[str, Any]]:
+    """Return id and body that replace a memory: its fields as given, or a whole `Memory` given back.
 
     Raises:
         TypeError, ConfigError: as `draft_of`; or fields besides a whole `Memory`.
     """
-    if isinstance(memory, str):
-        return draft_of(content, fields)
+    if not isinstance(memory, Memory):
+        return arguments.identifier(memory, "memory"), draft_of(content, fields)
     if content or fields:
         raise TypeError(
             "give a whole Memory or its fields, not both; Memory.replace changes fields"
         )
-    return _checked(memory.to_dict())
+    return arguments.identifier(memory.id, "memory.id"), _given_back(memory)
 
 
-def _checked(draft: dict[str, Any]) -> dict[str, Any]:
-    if not _is_finite(draft.get("metadata")):
-        raise ConfigError("metadata holds NaN or infinity, which JSON cannot tell")
-    return draft
-
-
-def _is_finite(value: object) -> bool:
-    """Whether every number inside can be told in JSON; the encoder would make the others null."""
-    if isinstance(value, Mapping):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or isfinite(value)
+def _given_back(memory: Memory) -> dict[str, Any]:
+    """Return a memory as the body of a PUT: the caller's fields checked, the server's as they came."""
+    given: dict[str, Any] = {
+        name: getattr(memory, "ttl_seconds" if name == "ttl" else name) for name in _CHECKS
+    }
+    draft = draft_of(memory.content, given)  # type: ignore[arg-type]
+    return {**memory.server_fields(), **draft}

@@ -1,17 +1,22 @@
 """The effects of an operation: send this request, or sleep. The operation does neither itself.
 
 Every operation of the client is a generator of type `Operation`: it yields `Request` (and is sent the
-`Answer`, or is thrown `ConnectionFailed`) or `Sleep`, and returns a value. The two drivers, one that
-blocks and one that awaits, are the only code that acts. A test drives an operation with a list of answers.
+`Answer`, or is thrown `ConnectionFailed`), `Open` (and is sent a `Stream`) or `Sleep`, and returns a
+value. The two drivers, one that blocks and one that awaits, are the only code that acts. A test drives
+an operation with a list of answers.
+
+What comes in parts leaves the generators: an operation returns the opened `Stream`, and its driver's
+loop hands each chunk to pure code. Then no operation has to be told apart as sync or async.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from memory_spine.errors import SpineError
+from memory_spine.errors import ConnectionFailed, SpineError
 
 Result = TypeVar("Result")
+Chunks = TypeVar("Chunks", bound=Iterator[bytes] | AsyncIterator[bytes])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,8 @@ class Request:
     url: str  # absolute and already escaped; a transport must not normalise it
     headers: Mapping[str, str] = field(repr=False)  # they hold the key
     body: bytes | None = field(default=None, repr=False)
-    timeout_s: float  # a transport gives up after this long
+    timeout_s: float  # a transport gives up after this long, however much has come
+    first_byte_s: float | None = None  # and after this long without any answer; None: timeout_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,26 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream(Generic[Chunks]):
+    """An answer that comes in parts.
+
+    The iterator ends with the answer, raises `ConnectionFailed` when nothing came for the request's
+    `timeout_s`, and gives up the connection when it is closed.
+    """
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    chunks: Chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send this request and take its answer in parts; an answer that is no success comes whole."""
+
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +74,19 @@ class Done(Generic[Result]):
     value: Result
 
 
-Operation: TypeAlias = Generator[Request | Sleep, Answer | None, Result]
+Effect: TypeAlias = Request | Open | Sleep
+Outcome: TypeAlias = Answer | Stream[Any]  # of a request, of an opened stream
+Operation: TypeAlias = Generator[Effect, Outcome | None, Result]
 
 
 def resume(
-    operation: Operation[Result], outcome: Answer | SpineError | None
-) -> Request | Sleep | Done[Result]:
+    operation: Operation[Result], outcome: Outcome | SpineError | None
+) -> Effect | Done[Result]:
     """Tell an operation what happened (None: it begins, or has slept); return what it wants now."""
     try:
-        return (
-            operation.throw(outcome) if isinstance(outcome, SpineError) else operation.send(outcome)
-        )
+        if isinstance(outcome, SpineError):
+            return operation.throw(outcome)
+        return operation.send(outcome)
     except StopIteration as end:
         return Done(end.value)
 
@@ -70,7 +98,14 @@ class Transport(Protocol):
         """Return the answer of any status; follow no redirect and retry nothing.
 
         Raises:
-            ConnectionFailed: no whole answer came within `request.timeout_s`.
+            ConnectionFailed: no whole answer came in the request's time.
+        """
+
+    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+        """Return a success as a stream, any other status as a whole answer.
+
+        Raises:
+            ConnectionFailed: no answer began in the request's time.
         """
 
     def close(self) -> None:
@@ -84,8 +119,31 @@ class AsyncTransport(Protocol):
         """Return the answer of any status; follow no redirect and retry nothing.
 
         Raises:
-            ConnectionFailed: no whole answer came within `request.timeout_s`.
+            ConnectionFailed: no whole answer came in the request's time.
+        """
+
+    async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
+        """Return a success as a stream, any other status as a whole answer.
+
+        Raises:
+            ConnectionFailed: no answer began in the request's time.
         """
 
     async def close(self) -> None:
         """Give up the connections. May be called twice."""
+
+
+REQUEST_ID = "Spine-Request-Id"
+
+
+def mismatch(request: Request, outcome: Outcome) -> ConnectionFailed | None:
+    """Return the failure that an answer to another request is; None when it is this one's.
+
+    A node repeats the id that a request carries. Another id means that something else reads or
+    writes the same connection: nothing of what came may be believed.
+    """
+    sent = request.headers.get(REQUEST_ID)
+    echoed = outcome.headers.get(REQUEST_ID.lower(), sent)
+    if echoed == sent:
+        return None
+    return ConnectionFailed(request.url, "the answer to another request came", sent=True)

@@ -20,6 +20,10 @@ class Environment:
     uniform: Callable[[float, float], float] = random.uniform
     entropy: Callable[[int], bytes] = os.urandom
 
+    def __reduce__(self) -> tuple[type["Environment"], tuple[()]]:
+        """A copy has the clocks of the process it is in."""
+        return Environment, ()
+
 
 def sleep(seconds: float) -> None:
     """Block the calling thread."""

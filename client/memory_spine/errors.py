@@ -8,11 +8,14 @@ Source: RFC 9457 for the document, api.md §3.2 for the codes.
 # ruff: noqa: N818 - a class is named like its code, and callers read `except NotFound`
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from memory_spine.models import BatchResult
 
 
 class SpineError(Exception):
-    """Anything this client raises on purpose.
+    """Anything this client raises on purpose. It can be copied and pickled with all it holds.
 
     `may_have_been_applied` is true when a write failed without proof that no attempt of it took
     effect. Sending it again with the same `key` is then safe.
@@ -22,6 +25,17 @@ class SpineError(Exception):
     retryable: bool = False  # the same request may succeed later
     retry_after_ms: int = 0  # not before so long from now
     may_have_been_applied: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The inherited one calls the class with `args`, which are the message and not the
+        # parameters: unpickling fails, and `multiprocessing.Pool` then waits forever.
+        return _restored, (type(self), self.args, self.__dict__.copy())
+
+
+def _restored(kind: type[SpineError], args: tuple[Any, ...], state: dict[str, Any]) -> SpineError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(SpineError):
@@ -48,6 +62,26 @@ class UnexpectedAnswer(SpineError):
         self.status = status
         self.retryable = status in {429, 502, 503, 504}
         self.may_have_been_applied = status < 300 or status >= 500
+
+
+class NotSent(SpineError):
+    """This operation of a batch was not sent, because an earlier request of the batch failed."""
+
+
+class BatchFailed(SpineError):
+    """Operations of a batch failed; `result` tells what became of each, in their order.
+
+    The operations without an `error` have been applied.
+    """
+
+    def __init__(self, result: "BatchResult") -> None:
+        errors = [item.error for item in result.results if item.error is not None]
+        super().__init__(f"{len(errors)} of {len(result.results)} operations failed: {errors[0]}")
+        self.result = result
+        self.status = errors[0].status
+        self.retryable = all(error.retryable for error in errors)
+        self.retry_after_ms = max(error.retry_after_ms for error in errors)
+        self.may_have_been_applied = any(error.may_have_been_applied for error in errors)
 
 
 class ProblemError(SpineError):

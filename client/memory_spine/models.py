@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from memory_spine.errors import ProblemError, error_of
+from memory_spine.errors import SpineError, error_of
 
 Decoded = TypeVar("Decoded")
 
@@ -50,8 +50,14 @@ class Memory:
         return f'"{self.version}"'
 
     def replace(self, **changes: Any) -> "Memory":
-        """Return a copy with these fields changed; `put` stores it."""
+        """Return a copy with these fields changed; `put` stores it. `ttl` means `ttl_seconds`."""
+        if "ttl" in changes:
+            changes["ttl_seconds"] = changes.pop("ttl")
         return dataclass_replace(self, **changes)
+
+    def server_fields(self) -> dict[str, Any]:
+        """Return what the server decides, as JSON; a PUT may carry it and the server ignores it."""
+        return {name: value for name, value in self.to_dict().items() if name in _SERVER_FIELDS}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the HTTP API, fields without a value left out."""
@@ -61,6 +67,11 @@ class Memory:
             for name, value in plain.items()
             if value is not None
         }
+
+
+_SERVER_FIELDS = frozenset(
+    {"id", "namespace", "version", "created_at", "updated_at", "expires_at", "writer"}
+)
 
 
 def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,15 +100,18 @@ class Page:
 class ItemResult:
     """What became of one operation of a batch."""
 
-    status: int
+    status: int  # 0 when there was no answer
     id: str | None = None
     etag: str | None = None
     memory: Memory | None = None
     problem: Mapping[str, Any] | None = None
+    failure: Any = None  # the SpineError of its whole request, which the server never sends
 
     @property
-    def error(self) -> ProblemError | None:
-        """The problem as an exception to raise or look at; None for a success."""
+    def error(self) -> SpineError | None:
+        """The failure as an exception to raise or look at; None for a success."""
+        if isinstance(self.failure, SpineError):
+            return self.failure
         return None if self.problem is None else error_of(self.problem, self.status)
 
 

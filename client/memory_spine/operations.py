@@ -1,9 +1,12 @@
 """The operations on memories and on the cluster, each a generator that both clients run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
+from memory_spine import arguments
+from memory_spine.arguments import Identifier
 from memory_spine.core import Call, Core, path_segment
 from memory_spine.drafts import MemoryFields, draft_of, replacement_of
 from memory_spine.effects import Operation
@@ -12,34 +15,43 @@ from memory_spine.models import Cluster, Identity, Memory
 
 
 def create(
-    core: Core, content: str, fields: MemoryFields, *, partition_by: str | None, key: str | None
+    core: Core,
+    content: str,
+    fields: MemoryFields,
+    *,
+    partition_by: Identifier | None,
+    key: Identifier | None,
 ) -> Operation[Memory]:
     """Store a memory under an id that the server issues."""
-    draft = draft_of(content, fields)
-    if partition_by is not None:
-        draft["partition_by"] = partition_by
-    body = msgspec.json.encode(draft)
+    body = msgspec.json.encode(draft_of(content, fields, partition_by))
     call = Call(method="POST", path=core.memories_path(), body=body, write=True, key=key)
     return core.fetch(call, Memory)
 
 
 def put(
-    core: Core, memory: str | Memory, content: str, fields: MemoryFields, *, key: str | None
+    core: Core,
+    memory: Identifier | Memory,
+    content: str,
+    fields: MemoryFields,
+    *,
+    key: Identifier | None,
 ) -> Operation[Memory]:
     """Store a memory under the caller's id, whatever stood there."""
-    address = memory if isinstance(memory, str) else memory.id
-    body = msgspec.json.encode(replacement_of(memory, content, fields))
-    call = Call(method="PUT", path=_path(core, address), body=body, write=True, key=key)
+    memory_id, draft = replacement_of(memory, content, fields)
+    call = _call(core, "PUT", memory_id, body=msgspec.json.encode(draft), write=True, key=key)
     return core.fetch(call, Memory)
 
 
-def get(core: Core, memory_id: str, include: Sequence[str]) -> Operation[Memory]:
+def get(core: Core, memory_id: Identifier, include: Sequence[str]) -> Operation[Memory]:
     """Read one memory."""
-    query = {"include": ",".join(include)} if include else {}
-    return core.fetch(Call(method="GET", path=_path(core, memory_id), query=query), Memory)
+    included = arguments.texts(include, "include")
+    query = {"include": ",".join(included)} if included else {}
+    return core.fetch(_call(core, "GET", memory_id, query=query), Memory)
 
 
-def get_or_none(core: Core, memory_id: str, include: Sequence[str]) -> Operation[Memory | None]:
+def get_or_none(
+    core: Core, memory_id: Identifier, include: Sequence[str]
+) -> Operation[Memory | None]:
     """Read one memory, None when there is none."""
     try:
         return (yield from get(core, memory_id, include))
@@ -47,9 +59,9 @@ def get_or_none(core: Core, memory_id: str, include: Sequence[str]) -> Operation
         return None
 
 
-def delete(core: Core, memory_id: str, *, key: str | None) -> Operation[None]:
+def delete(core: Core, memory_id: Identifier, *, key: Identifier | None) -> Operation[None]:
     """Delete one memory; that there was none is no failure."""
-    yield from core.call(Call(method="DELETE", path=_path(core, memory_id), write=True, key=key))
+    yield from core.call(_call(core, "DELETE", memory_id, write=True, key=key))
 
 
 def whoami(core: Core) -> Operation[Identity]:
@@ -59,9 +71,11 @@ def whoami(core: Core) -> Operation[Identity]:
 
 def cluster(core: Core, *, slots: bool) -> Operation[Cluster]:
     """Ask a node how it sees the cluster."""
-    query = {"include": "slots"} if slots else {}
+    query = {"include": "slots"} if arguments.flag(slots, "slots") else {}
     return core.fetch(Call(method="GET", path="/v1/cluster", query=query), Cluster)
 
 
-def _path(core: Core, memory_id: str) -> str:
-    return f"{core.memories_path()}/{path_segment(memory_id)}"
+def _call(core: Core, method: str, memory_id: Identifier, **more: Any) -> Call:
+    name = arguments.identifier(memory_id, "memory_id")
+    path = f"{core.memories_path()}/{path_segment(name)}"
+    return Call(method=method, path=path, memory_id=name, **more)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from memory_spine import arguments
 from memory_spine.core import Call, Core
 from memory_spine.effects import Operation
 from memory_spine.models import Page
@@ -28,13 +29,17 @@ class ListQuery:
 
     def fetch(self) -> Operation[Page]:
         """Ask for this page."""
-        query = {"scope": self.scope, "order": self.order, "page_size": str(self.page_size)}
-        if self.filter:
-            query["filter"] = msgspec.json.encode(self.filter).decode()
+        query = {
+            "scope": arguments.one_of(self.scope, "scope", get_args(Scope)),
+            "order": arguments.one_of(self.order, "order", get_args(Order)),
+            "page_size": str(arguments.whole(self.page_size, "page_size")),
+        }
+        if self.filter is not None and (tests := arguments.fields(self.filter, "filter")):
+            query["filter"] = msgspec.json.encode(tests).decode()
         if self.page_token:
-            query["page_token"] = self.page_token
-        if self.include:
-            query["include"] = ",".join(self.include)
+            query["page_token"] = arguments.text(self.page_token, "page_token")
+        if included := arguments.texts(self.include, "include"):
+            query["include"] = ",".join(included)
         call = Call(method="GET", path=self.core.memories_path(), query=query)
         return self.core.fetch(call, Page)
 

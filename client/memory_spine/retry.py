@@ -4,12 +4,13 @@ Sources: "Exponential Backoff And Jitter" (AWS, 2015; full jitter), "The Site Re
 ch. "Handling Overload" (retry budgets), api.md §6.
 """
 
-import threading
 from collections.abc import Callable, Sequence
+
+from memory_spine.forks import Lock
 
 BACKOFF_FIRST_S = 0.05  # about one round of a quorum write
 BACKOFF_MAX_S = 2.0  # nobody waits longer than this without having been told to
-REST_S = 5.0  # a node that restarts is back by then, or its peers call it down
+AVOID_S = 5.0  # a node that restarts is back by then, or its peers call it down
 BUDGET_SHARE = 0.1  # retries may add a tenth to the load, however many requests fail
 BUDGET_RESERVE = 100.0  # in-flight requests of a busy client may all fail over once
 
@@ -20,11 +21,17 @@ def backoff_s(failed: int, uniform: Callable[[float, float], float]) -> float:
 
 
 class RetryBudget:
-    """Lets retries be a share of the requests, so that a failing cluster is not buried in them."""
+    """Lets retries be a share of the requests, so that a failing cluster is not buried in them.
+
+    A copy begins with a full reserve.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._credit = BUDGET_RESERVE
+
+    def __reduce__(self) -> tuple[type["RetryBudget"], tuple[()]]:
+        return RetryBudget, ()
 
     def deposit(self) -> None:
         """One request came."""
@@ -42,24 +49,27 @@ class RetryBudget:
 class Endpoints:
     """The base URLs of one cluster, in the order in which they would be tried now.
 
-    One that fails goes to the end and rests; the others carry on. With a single URL there is
-    nowhere to go, and it is tried again.
+    One that fails goes to the end and is avoided for a while. With a single URL there is nowhere
+    to go, and it is tried again. A copy knows the URLs only: what failed here may work there.
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._urls = tuple(urls)
-        self._rests_until = dict.fromkeys(urls, 0.0)  # monotonic seconds
+        self._avoid_until_s = dict.fromkeys(urls, 0.0)  # monotonic
+
+    def __reduce__(self) -> tuple[type["Endpoints"], tuple[tuple[str, ...]]]:
+        return Endpoints, (self._urls,)
 
     def __str__(self) -> str:
         return ",".join(self._urls)
 
     def pick(self, now_s: float) -> str:
-        """The first that does not rest, else the one whose rest ends first."""
-        return min(self._urls, key=lambda url: max(self._rests_until[url], now_s))
+        """Return the first that is not avoided, else the one that is avoided for the shortest time."""
+        return min(self._urls, key=lambda url: max(self._avoid_until_s[url], now_s))
 
-    def rest(self, url: str, now_s: float) -> None:
+    def avoid(self, url: str, now_s: float) -> None:
         """Prefer the others for a while."""
         with self._lock:
-            self._rests_until[url] = now_s + REST_S
+            self._avoid_until_s[url] = now_s + AVOID_S
             self._urls = (*(other for other in self._urls if other != url), url)

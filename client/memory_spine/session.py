@@ -2,17 +2,20 @@
 
 A token is opaque. The server merges the tokens of a request into the one of its answer, so an answer
 replaces *the tokens its request carried* and nothing else: what a parallel request has learned
-meanwhile stays. Up to `TOKENS_MAX` tokens travel in one header; more are merged by the server first.
-Many tasks at once therefore do better with a `session()` block each.
+meanwhile stays. Up to `TOKENS_MAX` tokens travel in one header. A call that ends with more lets the
+server merge them, so that `token` stays short whatever ran in parallel; a call that begins with more
+waits for that. Many tasks at once do better with a `session()` block each.
 
 Source: api.md §3.1 (`Spine-Session`), protocol.md §8.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
+
+from memory_spine import arguments
+from memory_spine.forks import Lock, renew_after_fork
 
 TOKENS_MAX = 4  # of one request, as the server accepts them
 MERGE_MAX = 16  # of one session:merge
@@ -24,14 +27,25 @@ _blocks: ContextVar[Mapping["Session", "Session"]] = ContextVar(
 
 
 class Session:
-    """What one line of work has written and seen; empty at first, or as handed over in `token`."""
+    """What one line of work has written and seen; empty at first, or as handed over in `token`.
+
+    A copy, and a process that is forked, begin with what this one knows and go their own way.
+    """
 
     def __init__(self, token: str | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._tokens: tuple[str, ...] = ()  # oldest first
         self._merging = False
+        renew_after_fork(self)
         if token:
             self.add(token)
+
+    def __reduce__(self) -> tuple[type["Session"], tuple[str | None]]:
+        return Session, (self.active().token,)
+
+    def after_fork(self) -> None:
+        """Forget that a thread of the parent was merging."""
+        self._merging = False
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -45,7 +59,8 @@ class Session:
 
     def add(self, *tokens: str) -> None:
         """From now on, also promise what these tokens promise."""
-        given = [part.strip() for token in tokens for part in token.split(",")]
+        checked = [arguments.text(token, "session") for token in tokens]
+        given = [part.strip() for token in checked for part in token.split(",")]
         with self._lock:
             self._tokens = tuple(dict.fromkeys([*self._tokens, *filter(None, given)]))
 

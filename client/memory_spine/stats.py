@@ -1,9 +1,10 @@
 """What a client counts about itself, and what its last answer said. Threads share both."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
+
+from memory_spine.forks import Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +21,14 @@ class Stats:
 
 
 class Meter:
-    """Adds up `Stats`."""
+    """Adds up `Stats`. A copy begins at zero."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._stats = Stats()
+
+    def __reduce__(self) -> tuple[type["Meter"], tuple[()]]:
+        return Meter, ()
 
     @property
     def stats(self) -> Stats:
@@ -74,7 +78,10 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
 
 
-class Trace:
-    """Holds the last answer of one view."""
+class LastAnswer:
+    """Holds the last answer of one view. A copy has had none."""
 
-    last: AnswerInfo | None = None
+    info: AnswerInfo | None = None
+
+    def __reduce__(self) -> tuple[type["LastAnswer"], tuple[()]]:
+        return LastAnswer, ()

@@ -7,46 +7,55 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from memory_spine import operations
+from memory_spine.arguments import Identifier
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.batch import Batch
 from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, ConsistencyModel, Options
 from memory_spine.core import Core
 from memory_spine.drafts import MemoryFields
 from memory_spine.effects import (
-    Answer,
     Done,
+    Open,
     Operation,
+    Outcome,
     Request,
     Result,
     Sleep,
     Transport,
+    mismatch,
     resume,
 )
 from memory_spine.environment import sleep
 from memory_spine.errors import ConnectionFailed
 from memory_spine.models import Cluster, Identity, Memory, Page
+from memory_spine.network import NetworkOptions
 from memory_spine.paging import ListQuery, Order, Scope
-from memory_spine.tls import tls_context
 from memory_spine.urllib3_transport import Urllib3Transport
 
 
 def run(operation: Operation[Result], transport: Transport) -> Result:
     """Drive one operation to its end."""
-    outcome: Answer | ConnectionFailed | None = None
+    outcome: Outcome | ConnectionFailed | None = None
     while not isinstance(effect := resume(operation, outcome), Done):
         if isinstance(effect, Sleep):
             sleep(effect.seconds)
             outcome = None
         else:
-            outcome = _send(effect, transport)
+            outcome = _outcome(effect, transport)
     return effect.value
 
 
-def _send(request: Request, transport: Transport) -> Answer | ConnectionFailed:
+def _outcome(effect: Request | Open, transport: Transport) -> Outcome | ConnectionFailed:
+    request = effect.request if isinstance(effect, Open) else effect
     try:
-        return transport.send(request)
+        opens = isinstance(effect, Open)
+        outcome = transport.open(request) if opens else transport.send(request)
     except ConnectionFailed as failure:
         return failure
+    if (foreign := mismatch(request, outcome)) is None:
+        return outcome
+    transport.close()  # who knows whose answers the connections hold
+    return foreign
 
 
 class Pager:
@@ -80,8 +89,8 @@ class Memories:
         self,
         content: str = "",
         *,
-        partition_by: str | None = None,
-        key: str | None = None,
+        partition_by: Identifier | None = None,
+        key: Identifier | None = None,
         **fields: Unpack[MemoryFields],
     ) -> Memory:
         """Store a new memory under an id that the server issues; it is on W disks when this returns.
@@ -95,18 +104,18 @@ class Memories:
 
     def put(
         self,
-        memory: str | Memory,
+        memory: Identifier | Memory,
         /,
         content: str = "",
         *,
-        key: str | None = None,
+        key: Identifier | None = None,
         **fields: Unpack[MemoryFields],
     ) -> Memory:
         """Store a memory under this id, or a changed `Memory`, whatever stood there."""
         operation = operations.put(self._core, memory, content, fields, key=key)
         return run(operation, self._transport)
 
-    def get(self, memory_id: str, /, *, include: Sequence[str] = ()) -> Memory:
+    def get(self, memory_id: Identifier, /, *, include: Sequence[str] = ()) -> Memory:
         """Return one memory; `include=["embedding"]` adds its vector.
 
         Raises:
@@ -114,11 +123,13 @@ class Memories:
         """
         return run(operations.get(self._core, memory_id, include), self._transport)
 
-    def get_or_none(self, memory_id: str, /, *, include: Sequence[str] = ()) -> Memory | None:
+    def get_or_none(
+        self, memory_id: Identifier, /, *, include: Sequence[str] = ()
+    ) -> Memory | None:
         """Return one memory, None when there is none."""
         return run(operations.get_or_none(self._core, memory_id, include), self._transport)
 
-    def delete(self, memory_id: str, /, *, key: str | None = None) -> None:
+    def delete(self, memory_id: Identifier, /, *, key: Identifier | None = None) -> None:
         """Delete one memory; that there was none is no failure."""
         run(operations.delete(self._core, memory_id, key=key), self._transport)
 
@@ -145,18 +156,25 @@ class Memories:
         return Pager(query, self._transport)
 
     @contextmanager
-    def batch(self, *, key: str | None = None) -> Iterator[Batch]:
-        """Collect operations in the block and send them together at its end; see `Batch.result`.
+    def batch(self, *, key: Identifier | None = None, check: bool = True) -> Iterator[Batch]:
+        """Collect operations in the block and send them at its end; see `Batch.result`.
 
-        Nothing is sent when the block raises.
+        Nothing is sent when the block raises. More than one request takes are sent in several, each
+        with the client's `timeout`. `check=False` leaves it to you to look at the results.
+
+        Raises:
+            BatchFailed: an operation failed; it holds the result of each.
         """
-        batch = Batch()
+        batch = Batch(self._core, key)
         yield batch
-        run(batch.send(self._core, key), self._transport)
+        run(batch.send(check=check), self._transport)
 
 
 class Spine(BaseClient):
     """A client of one cluster.
+
+    It can be copied and pickled: its options travel, the key among them, and what its session knows;
+    its connections and counts do not. A forked process opens connections of its own.
 
     Args:
         url: base URL of a node, or several for failover; else SPINE_URL, else this machine.
@@ -164,9 +182,11 @@ class Spine(BaseClient):
         namespace: of `memories`; else SPINE_NAMESPACE.
         consistency: model of every request; None leaves it to the namespace.
         session: token of another client, to see what it wrote and saw.
-        timeout: seconds a call may take, all its attempts together.
+        timeout: seconds a call may take: connecting, sending, receiving, all attempts together.
         attempts: how often one call is tried.
         ca_file: certificates to trust for https; else SPINE_CA_FILE, else those of the system.
+        proxy: URL of an HTTP proxy, or "environment" for what HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+            say; else SPINE_PROXY, else none, whatever those variables say.
         transport: carries the requests in place of urllib3.
 
     Raises:
@@ -184,6 +204,7 @@ class Spine(BaseClient):
         timeout: float = TIMEOUT_S,
         attempts: int = ATTEMPTS,
         ca_file: str | None = None,
+        proxy: str | None = None,
         transport: Transport | None = None,
     ) -> None:
         options = Options(
@@ -195,7 +216,7 @@ class Spine(BaseClient):
         )
         self._core = core_of(url, options, session, os.environ)
         if transport is None:
-            transport = Urllib3Transport(tls_context(ca_file, os.environ))
+            transport = Urllib3Transport(NetworkOptions.of(ca_file, proxy, os.environ))
         self._transport = transport
 
     @property

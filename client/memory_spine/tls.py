@@ -1,24 +1,24 @@
-"""Which certificates an https client trusts, and what it means when a handshake fails."""
+"""Which certificates an https client trusts, and what a failed handshake means."""
 
 import ssl
-from collections.abc import Mapping
 
 from memory_spine.errors import ConfigError
 
+TLS_ALERT = b"\x15\x03"  # how a TLS server begins to answer somebody who does not speak TLS
 
-def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext | None:
-    """Return what to trust: `ca_file`, else SPINE_CA_FILE, else None for the system's certificates.
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
+    """Return what to trust; None for the system's certificates.
 
     Raises:
         ConfigError: the file cannot be read or holds no certificate.
     """
-    path = ca_file or environ.get("SPINE_CA_FILE")
-    if not path:
+    if ca_file is None:
         return None
     try:
-        return ssl.create_default_context(cafile=path)
+        return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"cannot trust the certificates in {path}: {error}") from error
+        raise ConfigError(f"cannot trust the certificates in {ca_file}: {error}") from error
 
 
 def handshake_failure(cause: object) -> str | None:
@@ -28,3 +28,13 @@ def handshake_failure(cause: object) -> str | None:
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return "no TLS is spoken there; an address without it begins with http:"
     return None
+
+
+def hint_of_silence(url: str) -> str:
+    """Say what it may mean that a server hung up without a word.
+
+    A TLS server does so when it is spoken to without TLS.
+    """
+    if url.startswith("http:"):
+        return "; if the node serves TLS, its address begins with https:"
+    return ""

@@ -95,7 +95,7 @@ _EXITS = {"done": Exit.OK, "stop": Exit.OK, "blocked": Exit.CONFLICT}
 
 
 def _controller(ctx: typer.Context, cluster: Path, tls: Path | None) -> "TopologyController":
-    from memory_spine.tls import tls_context  # noqa: PLC0415 - network only when needed
+    from memory_spine.network import NetworkOptions  # noqa: PLC0415 - network only when needed
     from memory_spine.urllib3_transport import Urllib3Transport  # noqa: PLC0415 - as above
     from spine_cli.admin import Nodes  # noqa: PLC0415 - needs what a node needs
     from spine_cli.document_file import DocumentFile  # noqa: PLC0415 - as above
@@ -111,9 +111,10 @@ def _controller(ctx: typer.Context, cluster: Path, tls: Path | None) -> "Topolog
     runtime = runtime_of(ctx)
     wanted = wanted_of(load_cluster_file(cluster))
     token = admin_token(load_secrets(secret_path(cluster))[0])
-    trust = tls_context(str(tls / "ca.crt"), {}) if tls else None
+    options = NetworkOptions(ca_file=str(tls / "ca.crt") if tls else None)
+    options.check()
     nodes = Nodes(
-        transport=runtime.transport or Urllib3Transport(trust),
+        transport=runtime.transport or Urllib3Transport(options),
         token=token,
         scheme="https" if tls else "http",
     )

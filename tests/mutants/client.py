@@ -21,8 +21,8 @@ MUTANTS = [
     ),
     Mutant(  # only the last attempt counts
         file="client/memory_spine/core.py",
-        old="indeterminate = indeterminate or (state.call.write and answer.may_have_been_applied)",
-        new="indeterminate = state.call.write and answer.may_have_been_applied",
+        old="indeterminate = indeterminate or (state.call.write and outcome.may_have_been_applied)",
+        new="indeterminate = state.call.write and outcome.may_have_been_applied",
         killed_by=f"{_TESTS}/test_retries.py"
         "::test_a_clean_refusal_does_not_unsay_an_attempt_that_may_have_been_applied",
     ),
@@ -42,10 +42,48 @@ MUTANTS = [
     ),
     Mutant(  # more tokens than the header takes are cut off
         file="client/memory_spine/core.py",
-        old="while len(session.tokens) > TOKENS_MAX:",
-        new="while len(session.tokens) > 10 * TOKENS_MAX:",
+        old="while len(session.tokens) > TOKENS_MAX:\n            yield from",
+        new="while len(session.tokens) > 10 * TOKENS_MAX:\n            yield from",
         killed_by=f"{_TESTS}/test_sessions.py"
         "::test_more_tokens_than_a_request_may_carry_are_merged_first",
+    ),
+    Mutant(  # whoever reads the same connection gets another memory, and no error
+        file="client/memory_spine/effects.py",
+        old="    if echoed == sent:\n",
+        new="    if sent:\n",
+        killed_by=f"{_TESTS}/test_forks.py::test_an_answer_to_another_request_is_never_returned",
+    ),
+    Mutant(  # an answer about another memory is returned as the one that was asked for
+        file="client/memory_spine/core.py",
+        old="if isinstance(decoded, Memory) and call.memory_id not in {None, decoded.id}:",
+        new="if isinstance(decoded, Memory) and call.memory_id == ():",
+        killed_by=f"{_TESTS}/test_forks.py::test_an_answer_about_another_memory_is_never_returned",
+    ),
+    Mutant(  # parent and child read one connection
+        file="client/memory_spine/forks.py",
+        old="        owner.after_fork()\n",
+        new="        del owner\n",
+        killed_by=f"{_TESTS}/test_forks.py"
+        "::test_a_lock_that_a_thread_of_the_parent_held_is_free_in_the_child",
+    ),
+    Mutant(  # a slow answer is thrown away when it comes for longer than an even share of the time
+        file="client/memory_spine/deadline.py",
+        old="        self._deadline.received()\n",
+        new="",
+        killed_by=f"{_TESTS}/test_deadlines.py::test_a_slow_answer_that_moves_is_fetched_once",
+    ),
+    Mutant(  # as before, for the client that awaits
+        file="client/memory_spine/aiohttp_transport.py",
+        old="            connection.protocol.read_timeout = None\n",
+        new="            connection.protocol.read_timeout = 0.001\n",
+        killed_by=f"{_TESTS}/test_deadlines.py::test_a_slow_answer_that_moves_is_fetched_once",
+    ),
+    Mutant(  # a batch whose operations failed ends like one that succeeded
+        file="client/memory_spine/batch.py",
+        old="if failed and (check or cause is not None):",
+        new="if failed and cause is not None:",
+        killed_by=f"{_TESTS}/test_batches.py"
+        "::test_an_operation_that_failed_raises_unless_the_caller_looks_itself",
     ),
     Mutant(  # DELETE .../memories/.. would be DELETE of the namespace
         file="client/memory_spine/core.py",

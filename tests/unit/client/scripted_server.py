@@ -1,12 +1,23 @@
 """A scripted server for the client core: answers from a list, and a clock that only sleeps move."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 from memory_spine.config import Options
 from memory_spine.core import Core
-from memory_spine.effects import Answer, Done, Operation, Request, Result, Sleep, resume
+from memory_spine.effects import (
+    Answer,
+    Done,
+    Open,
+    Operation,
+    Outcome,
+    Request,
+    Result,
+    Sleep,
+    Stream,
+    resume,
+)
 from memory_spine.environment import Environment
 from memory_spine.errors import ConnectionFailed
 from memory_spine.retry import Endpoints
@@ -53,6 +64,7 @@ class ScriptedServer:
     sleeps: list[float] = field(default_factory=list)
     now_s: float = 1000.0
     drawn: int = 0
+    closed: int = 0
 
     def core(self, *urls: str, **options: object) -> Core:
         return Core(
@@ -75,12 +87,20 @@ class ScriptedServer:
             raise result
         return result
 
+    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+        """Answer a success in the parts of its body's lines."""
+        answer = self.send(request)
+        if answer.status >= 300:
+            return answer
+        lines = iter(answer.body.splitlines(keepends=True))
+        return Stream(status=answer.status, headers=answer.headers, chunks=lines)
+
     def close(self) -> None:
-        self.replies.clear()
+        self.closed += 1
 
     def run(self, operation: Operation[Result]) -> Result:
         """The synchronous driver, with sleeps that move this server's clock only."""
-        outcome: Answer | ConnectionFailed | None = None
+        outcome: Outcome | ConnectionFailed | None = None
         while not isinstance(effect := resume(operation, outcome), Done):
             outcome = None
             if isinstance(effect, Sleep):
@@ -88,7 +108,9 @@ class ScriptedServer:
                 self.now_s += effect.seconds
                 continue
             try:
-                outcome = self.send(effect)
+                outcome = (
+                    self.open(effect.request) if isinstance(effect, Open) else self.send(effect)
+                )
             except ConnectionFailed as failure:
                 outcome = failure
         return effect.value
@@ -111,5 +133,16 @@ class AsyncScriptedServer:
     async def send(self, request: Request) -> Answer:
         return self.server.send(request)
 
+    async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
+        opened = self.server.open(request)
+        if isinstance(opened, Answer):
+            return opened
+        return Stream(status=opened.status, headers=opened.headers, chunks=_awaited(opened.chunks))
+
     async def close(self) -> None:
         self.server.close()
+
+
+async def _awaited(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk

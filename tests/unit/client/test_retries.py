@@ -116,10 +116,18 @@ def test_attempts_share_the_time_left_and_the_node_is_told_to_answer_earlier() -
     server = ScriptedServer([lost(sent=False), lost(sent=False), ok()])
     _put(server, timeout=8.0, attempts=4)
     first, second, third = server.requests
-    assert first.timeout_s == pytest.approx(2.0)
-    assert second.timeout_s == pytest.approx((8.0 - 0.05) / 3)
-    assert third.timeout_s == pytest.approx((8.0 - 0.15) / 2)
+    assert first.first_byte_s == pytest.approx(2.0)
+    assert second.first_byte_s == pytest.approx((8.0 - 0.05) / 3)
+    assert third.first_byte_s == pytest.approx((8.0 - 0.15) / 2)
     assert first.headers["Spine-Timeout-Ms"] == "1800"
+
+
+def test_an_answer_that_has_begun_may_take_all_the_time_of_the_call() -> None:
+    server = ScriptedServer([lost(sent=False), ok()])
+    _put(server, timeout=8.0, attempts=4)
+    first, second = server.requests
+    assert first.timeout_s == pytest.approx(8.0)
+    assert second.timeout_s == pytest.approx(8.0 - 0.05)
 
 
 def test_a_failed_node_rests_five_seconds_and_the_others_carry_on() -> None:
@@ -128,7 +136,7 @@ def test_a_failed_node_rests_five_seconds_and_the_others_carry_on() -> None:
     for _ in range(2):
         server.run(operations.get(core, "t-1", ()))
     assert server.hosts == ["a", "b", "b"]
-    core.endpoints.rest("http://b", server.now_s)
+    core.endpoints.avoid("http://b", server.now_s)
     server.run(operations.get(core, "t-1", ()))
     assert server.hosts[-1] == "c"
 

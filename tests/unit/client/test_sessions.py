@@ -2,14 +2,22 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 
 from memory_spine import AsyncSpine, Spine, operations
-from memory_spine.effects import Request, Sleep
+from memory_spine.effects import Answer, Request, Sleep
 from memory_spine.errors import ConnectionFailed
-from memory_spine.session import Session
-from unit.client.scripted_server import AsyncScriptedServer, ScriptedServer, lost, ok, problem
+from memory_spine.session import TOKENS_MAX, Session
+from unit.client.scripted_server import (
+    MEMORY,
+    AsyncScriptedServer,
+    ScriptedServer,
+    lost,
+    ok,
+    problem,
+)
 
 
 def test_the_token_of_each_answer_goes_with_the_next_request() -> None:
@@ -78,6 +86,68 @@ def test_merging_keeps_what_was_learned_meanwhile() -> None:
     assert server.requests[1].headers["Spine-Session"] == "late,merged"
 
 
+def test_parallel_writes_leave_a_session_token_that_one_header_can_carry() -> None:
+    server = ScriptedServer()
+    core = server.core()
+    writes = [operations.put(core, "t-1", "hello", {}, key=None) for _ in range(100)]
+    for write in writes:
+        next(write)  # all are sent before the first answer comes
+    merged = 0
+    for number, write in enumerate(writes):
+        with suppress(StopIteration):
+            effect = write.send(ok(spine_session=f"t{number}"))
+            while isinstance(effect, Request):
+                assert effect.url.endswith("/v1/session:merge")
+                merged += 1
+                effect = write.send(ok({"token": f"m{merged}"}))
+    assert len(core.session.tokens) <= TOKENS_MAX
+    assert core.session.tokens[-1] == "t99"
+    assert merged < 50
+
+
+def test_who_merges_also_takes_what_came_while_it_held_the_claim() -> None:
+    core = ScriptedServer().core()
+    core.session.add("a", "b", "c", "d")
+    first, second = (operations.delete(core, "t-1", key=None) for _ in range(2))
+    next(first), next(second)
+    core.session.add("e")
+    assert isinstance(first.send(ok(status=204)), Request)  # merges
+    core.session.add(*(f"late{number}" for number in range(9)))
+    with suppress(StopIteration):
+        assert second.send(ok(status=204)) is None  # leaves it to the first
+    again = first.send(ok({"token": "m1"}))
+    assert isinstance(again, Request)
+    assert b"late8" in (again.body or b"")
+    with pytest.raises(StopIteration):
+        first.send(ok({"token": "m2"}))
+    assert core.session.token == "m2"
+
+
+def test_a_merge_that_fails_after_a_call_does_not_fail_the_call() -> None:
+    server = ScriptedServer([ok(spine_session="s"), problem("not-implemented", 501)])
+    core = server.core()
+    write = operations.put(core, "t-1", "hello", {}, key=None)
+    request = next(write)
+    core.session.add("a", "b", "c", "d", "e")
+    assert isinstance(request, Request)
+    merge = write.send(ok(spine_session="s"))
+    assert isinstance(merge, Request)
+    with pytest.raises(StopIteration) as done:
+        write.send(problem("not-implemented", 501))
+    assert done.value.value.id == "t-1"
+
+
+def test_a_call_that_waits_for_a_merge_ends_by_its_deadline() -> None:
+    server = ScriptedServer()
+    core = server.core(timeout=1.0)
+    core.session.add("a", "b", "c", "d", "e")
+    first = operations.get(core, "t-1", ())
+    next(first)  # merges, and hears nothing
+    with pytest.raises(ConnectionFailed, match="not merged in time"):
+        server.run(operations.get(core, "t-1", ()))
+    assert sum(server.sleeps) == pytest.approx(1.0, abs=0.01)
+
+
 def test_calls_at_once_wait_for_one_merge() -> None:
     core = ScriptedServer().core()
     core.session.add("a", "b", "c", "d", "e")
@@ -132,8 +202,13 @@ def test_a_block_has_a_session_of_its_own_and_leaves_the_clients_alone() -> None
     assert spine.session_token == "outside"
 
 
+def _echo(request: Request) -> Answer:
+    name = request.url.rsplit("/", 1)[-1]
+    return ok({**MEMORY, "id": name}, spine_session=name)
+
+
 async def test_blocks_of_tasks_do_not_mix() -> None:
-    server = ScriptedServer([lambda request: ok(spine_session=request.url.rsplit("/", 1)[-1])] * 4)
+    server = ScriptedServer([_echo] * 4)
     spine = AsyncSpine("http://a", namespace="acme", transport=AsyncScriptedServer(server))
     entered = asyncio.Barrier(2)
 
