@@ -16,6 +16,7 @@ READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
 PULLS = "tests/simulation/test_pulls.py"
 CHANGES = "tests/simulation/test_changes.py"
+LOST = "tests/simulation/test_lost_slots.py"
 GOSSIP = "tests/simulation/test_gossiping.py"
 
 
@@ -379,5 +380,24 @@ MUTANTS = [
         "            own = state.store == said_by\n",
         "            own = True\n",
         f"{GOSSIP}::test_only_what_a_store_says_of_itself_shows_its_disk",
+    ),
+    # timers: what fails is tried again, and ends no node
+    _engine(
+        "upkeep/timers",
+        "except (StorageError, IndexUnreadableError)",
+        "except IndexUnreadableError",
+        f"{LOST}::test_cleaning_that_finds_the_writer_busy_is_tried_again",
+    ),
+    _engine(
+        "upkeep/timers",
+        "except (StorageError, IndexUnreadableError)",
+        "except StorageError",
+        f"{LOST}::test_an_index_that_cannot_be_swept_is_left_for_the_next_time",
+    ),
+    _engine(
+        "upkeep/timers",
+        "clockwork.create_task(self._look())\n            clockwork.create_task(self._clean())",
+        "await self._clean()\n            clockwork.create_task(self._look())",
+        f"{LOST}::test_cleaning_that_takes_long_makes_no_node_unready",
     ),
 ]

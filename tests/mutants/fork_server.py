@@ -36,6 +36,7 @@ LIBRARIES = (
 )
 # Plugins are imported before pytest could rewrite their asserts.
 ARGUMENTS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+NO_SESSION = 70  # exit status when pytest did not come as far as a session
 PROJECT = ("spine_core", "spine_node", "spine_operator", "memory_spine", "spine_cli")
 
 
@@ -55,9 +56,19 @@ def main() -> None:
         sys.stdout.flush()
 
 
+class _Status:
+    """What the session ended with; an error while pytest leaves does not change it."""
+
+    def __init__(self) -> None:
+        self.number = NO_SESSION
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        self.number = int(exitstatus)
+
+
 def _run(arguments: list[str], output: str) -> None:
     """Be one run of pytest; never return."""
-    status: int = 70
+    status = _Status()
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -66,14 +77,14 @@ def _run(arguments: list[str], output: str) -> None:
             os.dup2(of, number)
         import pytest  # noqa: PLC0415 - imported before the fork, by its plugins
 
-        status = int(pytest.main([*arguments, *ARGUMENTS]))
+        status.number = int(pytest.main([*arguments, *ARGUMENTS], plugins=[status]))
     except BaseException:  # noqa: BLE001 - told where the run's output goes, and by its status
         traceback.print_exc()
     finally:
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(status)
+        os._exit(status.number)
 
 
 def _outcome(process: int, timeout_s: float) -> str:

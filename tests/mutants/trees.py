@@ -60,7 +60,8 @@ class Tree:
     def run(self, test: str) -> Run:
         """Run one test as the tree is now."""
         output = self._top.with_name(f"{self._top.name}.output")
-        arguments = [test, "-x", "-q", "--hypothesis-seed=0"]
+        scratch = self._top.with_name(f"{self._top.name}.tmp")  # emptied by the next run
+        arguments = [test, "-x", "-q", "--hypothesis-seed=0", f"--basetemp={scratch}"]
         wanted = {"arguments": arguments, "output": str(output), "timeout_s": TIMEOUT_S}
         assert self._server.stdin is not None
         assert self._server.stdout is not None
