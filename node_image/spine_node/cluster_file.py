@@ -14,12 +14,11 @@ import yaml
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
 from spine_core.records.consistency import ORDER, SEED, Consistency, Model, Override
+from spine_core.records.ids import PartitionStrategy
 from spine_core.topology.document import FACTOR_MAX, VIRTUAL_NODES_MAX
 from spine_core.topology.ring import VIRTUAL_NODES, Seat, Zone, ZonePolicy
 from spine_core.topology.seats import DEFAULT_ZONE, placeable
 from spine_node.engine.cluster.configuration import Configuration
-
-Strategy = Literal["hash", "agent", "tag"]
 
 PORT = 8788
 FACTOR = 3
@@ -61,7 +60,7 @@ class ClusterFile:
     write_quorum: int
     zone_policy: ZonePolicy
     virtual_nodes: int
-    strategy: Strategy
+    strategy: PartitionStrategy
     configuration: Configuration  # what may change while nodes run
     keys: Path | None  # auth.keys, relative to the file
 
@@ -108,7 +107,10 @@ def load_cluster_file(path: Path) -> ClusterFile:
             "ZonePolicy", _word(replication, "zone_policy", "strict", get_args(ZonePolicy))
         ),
         virtual_nodes=_whole(partitioning, "virtual_nodes", VIRTUAL_NODES, 1, VIRTUAL_NODES_MAX),
-        strategy=cast("Strategy", _word(partitioning, "strategy", "hash", get_args(Strategy))),
+        strategy=cast(
+            "PartitionStrategy",
+            _word(partitioning, "strategy", "hash", get_args(PartitionStrategy)),
+        ),
         configuration=_configuration(fields),
         keys=None if auth.absent("keys") else path.parent / auth.text("keys", longest=4096),
     )

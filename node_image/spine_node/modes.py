@@ -12,7 +12,8 @@ from pathlib import Path
 from spine_core.errors import InvalidInputError
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import SeatAddress, Wanted
-from spine_node.cluster_file import ClusterFile, Strategy, load_cluster_file, load_configuration
+from spine_core.records.ids import PartitionStrategy
+from spine_node.cluster_file import ClusterFile, load_cluster_file, load_configuration
 from spine_node.cluster_secret import (
     ENTROPY_BYTES,
     admin_token,
@@ -151,7 +152,7 @@ def _options(
     secrets: Secrets,
     configuration: LiveConfiguration,
     tls: TlsContexts | None = None,
-    strategy: Strategy | None = None,
+    strategy: PartitionStrategy | None = None,
 ) -> NodeOptions:
     return NodeOptions(
         name=who[0],

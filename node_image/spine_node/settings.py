@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from spine_core.errors import InvalidInputError
+from spine_core.records.ids import PartitionStrategy
 from spine_core.scalars import HOME_REGION, REGION_MAX, check_region
 
 Choice = TypeVar("Choice", bound=str)
@@ -41,7 +42,7 @@ class Settings:
     config: Path | None
     cluster_secret: Path | None
     admin_token: Path | None
-    strategy: Literal["hash", "agent", "tag"]
+    strategy: PartitionStrategy
     region: int
     quota_bytes: int  # of the store; client writes are refused from 90 % on
     pull_bytes_per_s: int

@@ -12,6 +12,7 @@ STABLE = "tests/unit/engine/cluster/test_stable_time.py"
 MOVER = "tests/unit/engine/replication/test_mover.py"
 PACE = "tests/unit/engine/replication/test_throttle.py"
 COORDINATORS = "tests/simulation/test_coordinators.py"
+ATTEMPTS = "tests/unit/engine/coordinator/test_attempts.py"
 READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
 PULLS = "tests/simulation/test_pulls.py"
@@ -191,53 +192,66 @@ MUTANTS = [
         "",
         f"{EPOCHS}::test_replicas_that_are_behind_get_the_document_from_the_coordinator",
     ),
+    # attempts and answers: none behind the deadline, the first verdict holds
+    _engine(
+        "coordinator/attempts",
+        "if failed.final or deadline - clock.now() <= pause_s:",
+        "if failed.final or deadline <= clock.now():",
+        f"{ATTEMPTS}::test_no_attempt_begins_behind_the_deadline",
+    ),
+    _engine(
+        "coordinator/attempts",
+        "if not decided.done() and (verdict := tally.verdict()) is not None:",
+        "if (verdict := tally.verdict()) is not None:",
+        f"{ATTEMPTS}::test_the_first_verdict_is_returned_and_later_answers_still_count",
+    ),
     # writing: stamped above what is held, one operation through all attempts, no false "no"
     _engine(
-        "coordinator/write",
-        "            self._hlc.see(hlc_of(held))\n",
+        "coordinator/weak_put",
+        "            self._context.hlc.see(hlc_of(held))\n",
         "            pass\n",
         f"{COORDINATORS}::test_a_write_waits_for_its_clock_below_a_version_too_far_ahead",
     ),
     _engine(
-        "coordinator/write",
+        "coordinator/pending_write",
         "version=version, op=self.op,",
         "version=version, op=0,",
         f"{COORDINATORS}::test_a_key_that_was_used_with_another_body_is_refused",
     ),
     _engine(
-        "coordinator/write",
-        "await self._created_before(pending, effort) if issued else None",
-        "None",
+        "coordinator/weak_put",
+        "found = await self._made_before()",
+        "found: Record | None = None",
         f"{COORDINATORS}"
         "::test_a_create_that_an_earlier_attempt_has_made_meanwhile_answers_with_that_one",
     ),
     _engine(
-        "coordinator/write",
-        "                if found is not None:\n                    return found, tally\n",
-        "                assert found is not None\n                return found, tally\n",
+        "coordinator/weak_put",
+        "            if found is not None:\n                return found, tally\n",
+        "            assert found is not None\n            return found, tally\n",
         f"{COORDINATORS}::test_a_create_that_comes_too_late_is_stamped_anew",
     ),
     _engine(
-        "coordinator/write",
-        "self.may_have_applied or tally.may_have_applied",
+        "coordinator/weak_put",
+        "self._may_have_applied or tally.may_have_applied",
         "tally.may_have_applied",
         f"{COORDINATORS}::test_what_an_early_attempt_may_have_left_is_not_forgotten_by_a_later_one",
     ),
     _engine(
-        "coordinator/write",
+        "coordinator/weak_put",
         "        if left_s > 0:\n",
         "        if True:\n",
         f"{COORDINATORS}::test_a_write_whose_deadline_has_passed_was_not_applied",
     ),
     _engine(
-        "coordinator/write",
-        "if effort.version is not ABSENT:",
+        "coordinator/weak_put",
+        "if self._version is not ABSENT:",
         "if False:",
         f"{COORDINATORS}::test_an_attempt_that_nothing_superseded_is_repeated_with_its_version",
     ),
     _engine(
         "coordinator/write",
-        "        self._hlc.follow(session.t)\n",
+        "        self._context.hlc.follow(session.t)\n",
         "",
         f"{COORDINATORS}::test_a_write_is_stamped_above_all_that_its_session_has_seen",
     ),

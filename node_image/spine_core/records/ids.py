@@ -6,9 +6,14 @@ whoever writes the same partition before `~` shares it, whatever the partition s
 
 import re
 from hashlib import sha256
+from typing import Literal
 
 from spine_core.errors import InvalidInputError
 from spine_core.scalars import Slot
+
+PartitionStrategy = Literal[
+    "hash", "agent", "tag"
+]  # what an issued id starts with: see `partition_prefix`
 
 SLOTS = 4096  # key ranges; fixed for the life of a cluster
 NAMESPACE_CHARS_MAX = 255

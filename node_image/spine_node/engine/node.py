@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.records.consistency import Consistency
 from spine_core.records.encoding import header_of, split_body
 from spine_core.records.hlc import HybridClock
-from spine_core.records.ids import slot_of
+from spine_core.records.ids import PartitionStrategy, slot_of
 from spine_core.records.versions import etag_of
 from spine_node.clock import Clock
 from spine_node.engine.cluster.configuration import LiveConfiguration
@@ -74,7 +74,7 @@ class NodeOptions:
     name: str  # of the cluster
     seat: str
     version: str
-    strategy: Literal["hash", "agent", "tag"]
+    strategy: PartitionStrategy
     pull_bytes_per_s: int
     quota_bytes: int  # of the store
     drop_after_s: float = 3600.0  # how long a lost slot is kept
@@ -117,8 +117,9 @@ class Node:
         self.stable = StableTimes()
         self.throttle = Throttle(clock, bytes_per_s=options.pull_bytes_per_s, slots=PULL_SLOTS)
         self.reads = ReadCoordinator(context, self.stable, lambda: self.configuration.now)
-        self.writes = WriteCoordinator(context, self.reads, lambda: self.configuration.now)
-        self.writes.strategy = options.strategy
+        self.writes = WriteCoordinator(
+            context, self.reads, lambda: self.configuration.now, options.strategy
+        )
         transfers = TransferTracker(store, clock)
         mover = Mover(context, self.throttle)
         self.anti_entropy = AntiEntropy(context, mover, self.stable, transfers, self.throttle)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from spine_core.records.ids import PartitionStrategy
 from spine_node.http.identity import Scope
 from spine_node.http.schema import Model
 
@@ -36,7 +37,7 @@ class ConsistencyPolicy(Struct, kw_only=True):
 class Partitioning(Struct, kw_only=True):
     """How records are spread."""
 
-    strategy: Literal["hash", "agent", "tag"] | UnsetType = UNSET
+    strategy: PartitionStrategy | UnsetType = UNSET
     virtual_nodes: int | UnsetType = UNSET
     slots: Literal[4096] | UnsetType = UNSET
 

@@ -15,10 +15,13 @@ VerdictT_co = TypeVar("VerdictT_co", covariant=True)
 
 
 class AttemptFailedError(Exception):
-    """This attempt did not get the answers it needs; another may. `problem`: if none follows."""
+    """This attempt did not get the answers it needs; another may, unless it is `final`.
 
-    def __init__(self, problem: ProblemError) -> None:
-        self.problem = problem
+    `problem` is what to tell the caller when no other attempt follows.
+    """
+
+    def __init__(self, problem: ProblemError, *, final: bool = False) -> None:
+        self.problem, self.final = problem, final
         super().__init__(str(problem))
 
 
@@ -28,6 +31,7 @@ class Backoff:
 
     first_s: float
     max_s: float
+    jitter: bool = False  # where attempts of several nodes could meet again and again
 
 
 async def attempts(
@@ -42,9 +46,9 @@ async def attempts(
     while True:
         try:
             return await once()
-        except AttemptFailedError:
-            pause_s = clock.jittered(wait_s)
-            if deadline - clock.now() <= pause_s:
+        except AttemptFailedError as failed:
+            pause_s = clock.jittered(wait_s) if backoff.jitter else wait_s
+            if failed.final or deadline - clock.now() <= pause_s:
                 raise
         await clock.sleep(pause_s)
         wait_s = min(2 * wait_s, backoff.max_s)

@@ -24,6 +24,7 @@ from spine_core.records.versions import hlc_of
 from spine_core.replication.quorums import majority
 from spine_core.scalars import HLC_ZERO
 from spine_node.clock import Clock
+from spine_node.engine.coordinator.attempts import AttemptFailedError, Backoff, attempts
 from spine_node.engine.query.page_merge import Merged, frontier_of, merged, unknown_needs
 from spine_node.engine.query.page_tokens import position_of_token, token_after
 from spine_node.engine.query.scatter import Gathered, QueryReplicas, Scatter
@@ -34,7 +35,7 @@ from spine_node.store import checksum
 
 __all__ = ["ListCoordinator", "QueryReplicas"]
 
-RETRY_S: Final = 0.05
+BACKOFF: Final = Backoff(first_s=0.05, max_s=0.05)
 VERIFYING_MAX: Final = 32  # quorum reads of one page at the same time
 
 Needs = tuple[tuple[int, bytes], ...]  # (key hash, version)
@@ -97,16 +98,14 @@ class _Page:
         self._model, self._after = model, after
         self._scattering = Scatter(replicas, clock)
         self._now_ms = clock.physical_ms()
+        self._unmet = False  # an attempt covered every slot, and an own write was not shown
 
     async def gather(self) -> Gathered:
         """Ask until the model is satisfied, or the deadline has come."""
-        while True:
-            gathered, problem = await self._attempt()
-            if problem is None:
-                return gathered
-            if self._request.deadline - self._clock.now() <= RETRY_S:
-                raise problem
-            await self._clock.sleep(RETRY_S)
+        try:
+            return await attempts(self._attempt, self._clock, self._request.deadline, BACKOFF)
+        except AttemptFailedError as failed:
+            raise failed.problem from None
 
     async def items_of(self, gathered: Gathered) -> tuple[tuple[ListItem, ...], Position | None]:
         """Return the records of the page, and where the next one begins: None at the end."""
@@ -120,23 +119,25 @@ class _Page:
             frontier = placed[size - 1][0]
         return tuple(item for _, item in placed[:size]), frontier
 
-    async def _attempt(self) -> tuple[Gathered, ProblemError | None]:
-        """Make one pass, two if the session is not satisfied by one; say what is wrong with it."""
+    async def _attempt(self) -> Gathered:
+        """Make one pass, two if the session is not satisfied by one."""
         if self._model is Model.EVENTUAL:
             gathered = await self._pass(copies=1)
             partial = gathered.answers and gathered.placement is self._replicas.placement()
-            return gathered, None if partial or not gathered.missing else _uncovered(gathered)
-        unmet = False
+            if partial or not gathered.missing:
+                return gathered
+            raise AttemptFailedError(_uncovered(gathered))
         needs = self._needs() if self._model is Model.READ_YOUR_WRITES else None
         if needs is not None:
             gathered = await self._pass(copies=1, needs=needs)
-            unmet = not gathered.missing and bool(unknown_needs(gathered.answers))
-            if not gathered.missing and not unmet:
-                return gathered, None
+            if not gathered.missing:
+                self._unmet = bool(unknown_needs(gathered.answers))
+                if not self._unmet:
+                    return gathered
         gathered = await self._pass(copies=majority(self._replicas.placement().factor))
         if not gathered.missing:
-            return gathered, None
-        return gathered, _unsatisfied() if unmet else _uncovered(gathered)
+            return gathered
+        raise AttemptFailedError(_unsatisfied() if self._unmet else _uncovered(gathered))
 
     def _needs(self) -> Needs | None:
         """Return the own writes that some replica may lack; None if they are not all known."""
