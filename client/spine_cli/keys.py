@@ -1,7 +1,6 @@
 """`spine key new` and `spine key secret`: credentials. Each is shown or written once, kept nowhere."""
 
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,22 +10,8 @@ from memory_spine.errors import ConfigError
 from spine_cli.app import say
 from spine_cli.output import FactsOutput, show_record
 from spine_cli.runtime import runtime_of
-from spine_core.api_keys import new_key
+from spine_core.api_keys import ALL_NAMESPACES, Scope, new_key
 from spine_core.records.ids import check_namespace
-
-EVERY_NAMESPACE = "*"
-
-
-class Scope(StrEnum):
-    """What a key may be good for; the server's list, which a test compares."""
-
-    READ = "memory:read"
-    WRITE = "memory:write"
-    ERASE = "memory:erase"
-    LEASE = "lease"
-    ADMIN = "namespace:admin"
-    CLUSTER = "cluster:read"
-
 
 key_app = typer.Typer(no_args_is_help=True, help="Make credentials.")
 
@@ -47,7 +32,7 @@ def new(
     `spine key new --subject support-bot -n acme.support --scope memory:read --scope memory:write`
     """
     for name in namespace:
-        if name != EVERY_NAMESPACE:
+        if name != ALL_NAMESPACES:
             check_namespace(name)
     environment = runtime_of(ctx).environment
     scopes = scope or [Scope.READ, Scope.WRITE]

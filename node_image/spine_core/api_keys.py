@@ -11,11 +11,26 @@ import re
 import zlib
 from base64 import b32encode
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 
 from spine_core.errors import InvalidInputError
 
 ID_ENTROPY_BYTES = 7  # 10 characters hold 50 bits; the last 6 bits are not used
 SECRET_ENTROPY_BYTES = 25  # 40 characters, 200 bits
+
+ALL_NAMESPACES = "*"  # what a key that is good for every namespace lists
+
+
+class Scope(StrEnum):
+    """What a credential may be good for. The list is closed."""
+
+    READ = "memory:read"
+    WRITE = "memory:write"
+    ERASE = "memory:erase"
+    LEASE = "lease"
+    ADMIN = "namespace:admin"
+    CLUSTER = "cluster:read"
+
 
 _KEY = re.compile(r"(spine_([a-z2-7]{10})_[a-z2-7]{40})_([a-z2-7]{7})", re.ASCII)
 
@@ -55,7 +70,7 @@ def new_key(
         "id": key_id,
         "sha256": sha256,
         "subject": subject,
-        "scopes": list(scopes),
+        "scopes": [str(scope) for scope in scopes],
         "namespaces": list(namespaces),
     }
     return text, entry

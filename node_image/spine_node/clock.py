@@ -9,11 +9,6 @@ import contextlib
 import os
 import random
 import time
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TypeVar
-
-Member = TypeVar("Member")
 
 
 class Clock:
@@ -42,20 +37,6 @@ class Clock:
         """Draw from seconds ± 20 %, so that nodes do not march in step."""
         return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
 
-    def sample(self, population: list[Member], count: int) -> list[Member]:
-        """Draw `count` different members, all when there are fewer."""
-        return random.sample(population, min(count, len(population)))
-
     def entropy(self, count: int) -> bytes:
         """Random bytes, good enough for secrets."""
         return os.urandom(count)
-
-
-def rfc3339(ms: int) -> str:
-    """Write milliseconds since 1970 as RFC 3339 in UTC with milliseconds."""
-    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=4096)  # many records and log lines of the same seconds
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -11,16 +11,18 @@ from typing import Literal, cast, get_args
 
 import yaml
 
+from spine_core import defaults
 from spine_core.errors import InvalidInputError
 from spine_core.fields import Fields
 from spine_core.records.consistency import ORDER, SEED, Consistency, Model, Override
 from spine_core.records.ids import PartitionStrategy
+from spine_core.replication.quorums import majority
 from spine_core.topology.document import FACTOR_MAX, VIRTUAL_NODES_MAX
+from spine_core.topology.parts import check_write_quorum
 from spine_core.topology.ring import VIRTUAL_NODES, Seat, Zone, ZonePolicy
-from spine_core.topology.seats import DEFAULT_ZONE, placeable
+from spine_core.topology.seats import placeable
 from spine_node.engine.cluster.configuration import Configuration
 
-PORT = 8788
 FACTOR = 3
 _LOOPBACK = ("localhost", "127.", "::1")
 _SHARED = ("replication", "consistency")  # also in config.yaml
@@ -102,7 +104,7 @@ def load_cluster_file(path: Path) -> ClusterFile:
         name=fields.text("name", longest=63),
         nodes=nodes,
         factor=factor,
-        write_quorum=_whole(replication, "write_quorum", factor // 2 + 1, 1, FACTOR_MAX),
+        write_quorum=_whole(replication, "write_quorum", majority(factor), 1, FACTOR_MAX),
         zone_policy=cast(
             "ZonePolicy", _word(replication, "zone_policy", "strict", get_args(ZonePolicy))
         ),
@@ -158,9 +160,9 @@ def _node(fields: Fields) -> NodeEntry:
     return NodeEntry(
         id=fields.text("id", longest=63),
         host=fields.text("host", longest=253),
-        port=_whole(fields, "port", PORT, 1, 65535),
+        port=_whole(fields, "port", defaults.PORT, 1, 65535),
         role="primary",
-        zone=DEFAULT_ZONE if fields.absent("zone") else fields.text("zone", longest=63),
+        zone=defaults.ZONE if fields.absent("zone") else fields.text("zone", longest=63),
     )
 
 
@@ -190,9 +192,8 @@ def _override(fields: Fields) -> Override:
 def _check(file: ClusterFile) -> None:
     if not file.nodes:
         raise InvalidInputError("must name at least one node", path="cluster.nodes")
-    if not file.factor < 2 * file.write_quorum <= 2 * file.factor:
-        message = f"must be more than half of factor {file.factor}, and not more than it"
-        raise InvalidInputError(message, path="cluster.replication.write_quorum")
+    path = "cluster.replication.write_quorum"
+    check_write_quorum(file.write_quorum, factor=file.factor, path=path)
     if file.configuration.read_quorum > file.factor:
         message = f"must not be more than factor {file.factor}"
         raise InvalidInputError(message, path="cluster.replication.read_quorum")

@@ -1,30 +1,9 @@
-"""JSON lines on standard error: a fixed event name, facts beside it, never content or secrets."""
+"""Where a node's log goes: JSON lines on standard error."""
 
-import json
 import logging
 import sys
 
-from spine_node.clock import rfc3339
-
-_encode = json.JSONEncoder(default=str).encode
-_KNOWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-
-class JsonLines(logging.Formatter):
-    """One line per record: time, level, event, logger, and what `extra` gave."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line = {
-            "ts": rfc3339(int(record.created * 1000)),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            "logger": record.name,
-        }
-        line |= {key: value for key, value in vars(record).items() if key not in _KNOWN}
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return _encode(line)
+from spine_core.json_lines import JsonLines
 
 
 def configure_logging(level: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from spine_core import defaults
 from spine_core.errors import InvalidInputError
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import SeatAddress, Wanted
@@ -26,7 +27,7 @@ from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import NodeOptions
 from spine_node.links.admin import fetch_reports
 from spine_node.links.tls import TlsContexts
-from spine_node.settings import DEFAULT_PORT, Settings
+from spine_node.settings import Settings
 from spine_node.startup import ALONE, Ask, nobody_else
 
 LOOPBACK = "127.0.0.1"
@@ -69,7 +70,7 @@ def _single(settings: Settings) -> Setup:
             tls=TlsContexts.load(settings.tls) if settings.tls else None,
         ),
         host=settings.host or LOOPBACK,
-        port=DEFAULT_PORT if settings.port is None else settings.port,
+        port=defaults.PORT if settings.port is None else settings.port,
         keys=settings.keys,
         shutdown_s=0.0,
         bootstrap=(ALONE, nobody_else),
@@ -126,7 +127,7 @@ def _managed(settings: Settings) -> Setup:
             tls=TlsContexts.load(settings.tls) if settings.tls else None,
         ),
         host=settings.host or "0.0.0.0",  # noqa: S104 - a pod is reached from outside
-        port=DEFAULT_PORT if settings.port is None else settings.port,
+        port=defaults.PORT if settings.port is None else settings.port,
         keys=settings.keys,
         shutdown_s=settings.shutdown_s,
         bootstrap=None,

@@ -15,7 +15,6 @@ from spine_core.scalars import HOME_REGION, REGION_MAX, check_region
 
 Choice = TypeVar("Choice", bound=str)
 Mode = Literal["single", "static", "managed"]
-DEFAULT_PORT = 8788
 DEFAULT_DATA = "./spine-data"
 GIB = 1024**3
 _FLAGS = ("data", "port", "host", "keys", "auth", "cluster", "node", "tls")

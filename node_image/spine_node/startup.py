@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from spine_core import defaults
 from spine_core.errors import InvalidInputError
 from spine_core.planning.actions import Action, Blocked, Publish, Wait
 from spine_core.planning.next_action import next_action
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.topology.document import Seat
-from spine_core.topology.seats import DEFAULT_ZONE
 from spine_node.engine.cluster.topology_view import TopologyView
 from spine_node.engine.node import Node
 
@@ -25,7 +25,7 @@ logger = logging.getLogger("spine.node")
 POLL_S = 0.25  # between two looks at whether the other nodes are there
 ALONE = Wanted(
     name="spine",
-    seats={"local": SeatAddress(zone=DEFAULT_ZONE, url="127.0.0.1:8788")},
+    seats={"local": SeatAddress(zone=defaults.ZONE, url=f"127.0.0.1:{defaults.PORT}")},
     factor=1,
     write_quorum=1,
     zone_policy="none",

@@ -1,27 +1,8 @@
-"""JSON lines on stderr: a fixed event name, and facts beside it."""
+"""Where the operator's log goes: JSON lines on standard error."""
 
-import json
 import logging
-from datetime import UTC, datetime
 
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-
-class JsonLines(logging.Formatter):
-    """One object per record; what `extra` brought stands beside time, level and event."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line: dict[str, object] = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        line |= {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+from spine_core.json_lines import JsonLines
 
 
 def set_up(level: str) -> None:

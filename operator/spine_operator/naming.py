@@ -22,8 +22,6 @@ DELETE_AFTER_LABEL = f"{GROUP}/delete-after"  # on claims: seconds since 1970
 PUBLISHED_ANNOTATION = f"{GROUP}/published-ms"  # on the document: when this epoch was stored
 MANIFEST_ANNOTATION = f"{GROUP}/manifest"  # hash of what we applied last
 OPERATOR_NAME = "memory-spine-operator"  # value of app.kubernetes.io/name on the operator's pods
-IMPLICIT_ZONE = "default"  # where the spec lists no zone
-PORT = 8788
 
 
 class ClusterKey(NamedTuple):

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from spine_core.api_keys import new_key
+from spine_core import defaults
+from spine_core.api_keys import ALL_NAMESPACES, Scope, new_key
 from spine_operator.certificates import KeyPair, make_authority, make_leaf
-from spine_operator.naming import PORT
 from spine_operator.ports import Entropy
 from spine_operator.resource.spec import Cluster
 
@@ -22,7 +22,6 @@ Values = Mapping[str, str]
 SecretValues = Mapping[str, Values]  # purpose → key → text
 
 SECRET_BYTES = 32
-SCOPES = ("memory:read", "memory:write", "memory:erase", "lease", "namespace:admin", "cluster:read")
 
 
 def purposes(cluster: Cluster) -> tuple[str, ...]:
@@ -77,11 +76,11 @@ def _leaf(cluster: Cluster, authority: Values, now_ms: int) -> Values:
 
 
 def _client(cluster: Cluster, authority: Values, entropy: Entropy) -> Values:
-    text, entry = new_key(entropy, subject="generated", scopes=SCOPES, namespaces=["*"])
+    text, entry = new_key(entropy, subject="generated", scopes=Scope, namespaces=[ALL_NAMESPACES])
     scheme = "https" if cluster.spec.access.tls else "http"
     return {
         "api-key": text,
-        "url": f"{scheme}://{cluster.key.client_host}:{PORT}",
+        "url": f"{scheme}://{cluster.key.client_host}:{defaults.PORT}",
         "keys.yaml": yaml.safe_dump({"keys": [entry]}, sort_keys=False),
         **({"ca.crt": authority["ca.crt"]} if "ca.crt" in authority else {}),
     }

@@ -19,7 +19,7 @@ from schemathesis import Case
 from schemathesis.checks import CheckContext, not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
-from spine_node.http.identity import Scope
+from spine_core.api_keys import Scope
 from spine_node.http.openapi import document
 from spine_node.http.routes import routes
 from spine_node.http.server import HttpServer, serve

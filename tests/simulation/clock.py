@@ -2,7 +2,7 @@
 
 from random import Random
 
-from spine_node.clock import Clock, Member
+from spine_node.clock import Clock
 
 BEGIN_MS = 1_700_000_000_000
 
@@ -19,9 +19,6 @@ class MachineClock(Clock):
 
     def jittered(self, seconds: float) -> float:
         return seconds * self._random.uniform(0.8, 1.2)
-
-    def sample(self, population: list[Member], count: int) -> list[Member]:
-        return self._random.sample(population, min(count, len(population)))
 
     def entropy(self, count: int) -> bytes:
         return self._random.randbytes(count)

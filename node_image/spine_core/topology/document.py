@@ -25,6 +25,7 @@ from spine_core.topology.parts import (
     Phase,
     Result,
     StoreInfo,
+    check_write_quorum,
     refuse_twice,
     seats_from_json,
     store_numbers,
@@ -246,9 +247,8 @@ def _read(fields: Fields) -> Document:
 def _check_parameters(document: Document) -> None:
     if document.slots & (document.slots - 1):
         raise InvalidInputError("must be a power of two", path="slots")
-    if not document.factor < 2 * document.write_quorum <= 2 * document.factor:
-        message = f"must be more than half of factor {document.factor}, and not more than it"
-        raise InvalidInputError(message, path="replication.write_quorum")
+    path = "replication.write_quorum"
+    check_write_quorum(document.write_quorum, factor=document.factor, path=path)
     if (document.previous == "") != (document.epoch == 1):
         raise InvalidInputError("is empty in epoch 1 and only there", path="previous")
 

@@ -162,6 +162,20 @@ def store_numbers(fields: Fields, name: str) -> tuple[StoreNumber, ...]:
     return tuple(map(StoreNumber, fields.numbered(name, 1, STORE_NUMBER_MAX)))
 
 
+def check_write_quorum(write_quorum: int, *, factor: int, path: str) -> None:
+    """Refuse a write quorum of which two need not share a replica, or more than there are.
+
+    Invariant: `factor < 2 * write_quorum <= 2 * factor`. The custom resource's schema says the same
+    (crds/memoryspineclusters.yaml), for those who never reach this code.
+
+    Raises:
+        InvalidInputError: with the `path` at which it was given.
+    """
+    if not factor < 2 * write_quorum <= 2 * factor:
+        message = f"must be more than half of factor {factor}, and not more than it"
+        raise InvalidInputError(message, path=path)
+
+
 def refuse_twice(values: Iterable[object], message: str, path: str) -> None:
     """Refuse values of which one occurs twice."""
     listed = list(values)

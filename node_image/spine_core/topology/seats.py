@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import cycle, islice
 
+from spine_core import defaults
 from spine_core.errors import InvalidInputError
 from spine_core.scalars import Slot
 from spine_core.topology.ring import Ring, Seat, Zone, ZonePolicy
-
-DEFAULT_ZONE = "default"  # the one zone of a cluster that lists none
 
 _ORDINAL = re.compile(r"(\d+)$")
 
@@ -52,7 +51,7 @@ def wanted_seats(
     Raises:
         InvalidInputError: nodes are wanted and every zone is draining.
     """
-    listed = [zone for zone in zones or (DEFAULT_ZONE,) if zone not in draining]
+    listed = [zone for zone in zones or (defaults.ZONE,) if zone not in draining]
     if not listed and replicas:
         raise InvalidInputError("every zone is draining", path="topology.zones")
     if counts is None:

@@ -17,10 +17,11 @@ import msgspec
 import yaml
 from multidict import MultiMapping
 
+from spine_core.api_keys import ALL_NAMESPACES, Scope
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.ids import check_namespace
 from spine_node.http.headers import single
-from spine_node.http.identity import ALL_NAMESPACES, ANONYMOUS, OPERATOR, Principal, Scope
+from spine_node.http.identity import ANONYMOUS, OPERATOR, Principal
 from spine_node.http.rate import TokenBucket
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from spine_core.api_keys import Scope
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.encoding import Record
 from spine_core.records.ids import check_id
@@ -16,7 +17,7 @@ from spine_core.records.sessions import Session, merge, seal_session
 from spine_node.http import audit, data, headers
 from spine_node.http.bodies import decode, decode_create, decode_put
 from spine_node.http.data import REGISTERS_LATER, RequestOptions
-from spine_node.http.identity import Scope, authorise
+from spine_node.http.identity import authorise
 from spine_node.http.limits import BATCH_AT_ONCE, BATCH_BYTES_MAX, BODY_BYTES_MAX
 from spine_node.http.messages import Response, too_large
 from spine_node.http.problems import as_problem, problem_object

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from spine_core.instants import rfc3339
 from spine_core.records.sessions import seal_session
-from spine_node.clock import rfc3339
 from spine_node.http import data, limits
 from spine_node.http.bodies import decode
 from spine_node.http.headers import merge_tokens

@@ -5,23 +5,10 @@ Source: api.md §5.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
+from spine_core.api_keys import ALL_NAMESPACES, Scope
 from spine_core.errors import ProblemError
-
-ALL_NAMESPACES = "*"
-
-
-class Scope(StrEnum):
-    """What a credential may be good for. The list is closed."""
-
-    READ = "memory:read"
-    WRITE = "memory:write"
-    ERASE = "memory:erase"
-    LEASE = "lease"
-    ADMIN = "namespace:admin"
-    CLUSTER = "cluster:read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ Sources: api.md §1.2 and §3.1; performance.md (GET never decodes).
 
 import msgspec
 
+from spine_core.instants import rfc3339
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record
 from spine_core.records.sessions import Session, seal_session
 from spine_core.records.versions import etag_of, hlc_of, ms_of
-from spine_node.clock import rfc3339
 from spine_node.http.request_context import AppContext
 from spine_node.server_fields import read_body
 

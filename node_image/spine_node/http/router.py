@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
-from spine_node.http.identity import Scope
 from spine_node.http.messages import Response
 from spine_node.http.parameters import Parameter
 from spine_node.http.problems import MethodNotAllowedError

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
 from spine_node.http import (
     admin,
@@ -20,7 +21,6 @@ from spine_node.http import (
     schema,
 )
 from spine_node.http import parameters as known
-from spine_node.http.identity import Scope
 from spine_node.http.messages import Response
 from spine_node.http.render import JSON
 from spine_node.http.request_context import RequestContext

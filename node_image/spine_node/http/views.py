@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from spine_core.api_keys import Scope
 from spine_core.records.ids import PartitionStrategy
-from spine_node.http.identity import Scope
 from spine_node.http.schema import Model
 
 NodeStatus = Literal["starting", "ok", "suspect", "down", "draining", "full", "skewed", "isolated"]

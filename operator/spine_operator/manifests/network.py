@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spine_core import defaults
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.naming import OPERATOR_NAME, PORT, selector
+from spine_operator.naming import OPERATOR_NAME, selector
 from spine_operator.resource.spec import Cluster
 
 _ANYWHERE = [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]
@@ -24,7 +25,7 @@ def network_policy(cluster: Cluster) -> Manifest:
     clients = [_peer(entry) for entry in cluster.spec.access.allow_from] or [{"podSelector": {}}]
     if cluster.spec.access.service_type == "LoadBalancer":
         clients += _ANYWHERE
-    ports = [{"port": PORT, "protocol": "TCP"}]
+    ports = [{"port": defaults.PORT, "protocol": "TCP"}]
     return {
         **child(cluster, "networking.k8s.io/v1/NetworkPolicy", cluster.key.name, "network"),
         "spec": {

@@ -3,9 +3,10 @@
 Its hash is the revision of a pod. Whatever changes here restarts nodes, one by one, in a rollout.
 """
 
+from spine_core import defaults
 from spine_operator.manifests.config import config_name
 from spine_operator.manifests.objects import Manifest
-from spine_operator.naming import PORT, REVISION_LABEL, digest, labels, selector
+from spine_operator.naming import REVISION_LABEL, digest, labels, selector
 from spine_operator.resource.quantities import bytes_of
 from spine_operator.resource.spec import Cluster, ZoneSpec
 
@@ -63,7 +64,7 @@ def _container(cluster: Cluster, image: str) -> Manifest:
         "imagePullPolicy": cluster.spec.image.pull_policy,
         "command": ["python3", "-m", "spine_node"],
         "env": _environment(cluster),
-        "ports": [{"name": "spine", "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [{"name": "spine", "containerPort": defaults.PORT, "protocol": "TCP"}],
         **({"resources": dict(cluster.spec.pod.resources)} if cluster.spec.pod.resources else {}),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -92,7 +93,7 @@ def _environment(cluster: Cluster) -> list[Manifest]:
         "SPINE_PARTITION_STRATEGY": cluster.spec.partition_strategy,
         "SPINE_DATA": DATA_DIR,
         "SPINE_HOST": "0.0.0.0",  # noqa: S104 - inside the pod's own network
-        "SPINE_PORT": str(PORT),
+        "SPINE_PORT": str(defaults.PORT),
         "SPINE_QUOTA_BYTES": str(bytes_of(cluster.spec.storage.size) * QUOTA_PERCENT // 100),
         "SPINE_CONFIG_FILE": f"{ETC}/config/config.yaml",
         "SPINE_CLUSTER_SECRET_FILE": f"{ETC}/cluster/secret",

@@ -1,10 +1,11 @@
 """The two Services: one that names every pod, one that clients use."""
 
+from spine_core import defaults
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.naming import PORT, selector
+from spine_operator.naming import selector
 from spine_operator.resource.spec import Cluster
 
-_PORTS = [{"name": "spine", "port": PORT, "targetPort": "spine", "protocol": "TCP"}]
+_PORTS = [{"name": "spine", "port": defaults.PORT, "targetPort": "spine", "protocol": "TCP"}]
 
 
 def headless_service(cluster: Cluster) -> Manifest:

@@ -5,10 +5,10 @@ Invariant (I4): a zone never gets fewer pods than its highest seat of current âˆ
 
 from collections.abc import Callable, Iterable, Mapping
 
+from spine_core import defaults
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.topology.document import Document, Seat, Zone
 from spine_core.topology.seats import ordinal_of, wanted_seats
-from spine_operator.naming import PORT
 from spine_operator.resource.spec import Cluster
 
 AddressOf = Callable[[Seat], str | None]
@@ -16,7 +16,7 @@ AddressOf = Callable[[Seat], str | None]
 
 def host_port(cluster: Cluster, seat: Seat, address_of: AddressOf) -> str:
     """Return where a node answers: its DNS name, or another address that a test has given."""
-    return address_of(seat) or f"{seat}.{cluster.key.node_domain}:{PORT}"
+    return address_of(seat) or f"{seat}.{cluster.key.node_domain}:{defaults.PORT}"
 
 
 def wanted_by(cluster: Cluster, address_of: AddressOf) -> Wanted:

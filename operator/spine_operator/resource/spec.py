@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from spine_core import defaults
 from spine_core.errors import InvalidInputError
-from spine_operator.naming import FINALIZER, IMPLICIT_ZONE, ClusterKey
+from spine_operator.naming import FINALIZER, ClusterKey
 from spine_operator.resource.quantities import bytes_of, seconds_of
 
 Json = Mapping[str, Any]
@@ -221,7 +222,7 @@ def _zones(topology: Json) -> tuple[ZoneSpec, ...]:
         )
         for zone in topology["zones"]
     )
-    return zones or (ZoneSpec(name=IMPLICIT_ZONE, node_selector={}, nodes=None, drain=False),)
+    return zones or (ZoneSpec(name=defaults.ZONE, node_selector={}, nodes=None, drain=False),)
 
 
 def _config(spec: Json) -> Json:

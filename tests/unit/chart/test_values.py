@@ -12,7 +12,8 @@ import yaml
 from jsonschema_rs import Draft7Validator
 
 from localkube.images.project import tag
-from spine_operator.naming import OPERATOR_NAME, PORT, selector
+from spine_core import defaults
+from spine_operator.naming import OPERATOR_NAME, selector
 from spine_operator.settings import PREFIX, Settings, read_settings
 
 ROOT = Path(__file__).parents[3]
@@ -124,4 +125,4 @@ def test_the_policies_of_operator_and_nodes_let_each_other_in() -> None:
     policy = template("networkpolicy.yaml")
     name = selector("any")["app.kubernetes.io/name"]
     assert f"podSelector: {{matchLabels: {{app.kubernetes.io/name: {name}}}}}" in policy
-    assert f"port: {PORT}," in policy
+    assert f"port: {defaults.PORT}," in policy

@@ -16,12 +16,10 @@ from typer.testing import CliRunner, Result
 import spine_node.__main__
 from spine_cli.environment import Environment
 from spine_cli.exits import Exit
-from spine_cli.keys import Scope
 from spine_cli.main import app
 from spine_cli.runtime import Runtime
 from spine_core.api_keys import parse_key
 from spine_node.http.auth import load_keys
-from spine_node.http.identity import Scope as ServerScope
 from spine_node.settings import Settings
 from unit.client.scripted_server import MEMORY, ScriptedServer, lost, ok, problem
 
@@ -266,10 +264,6 @@ def test_a_new_key_is_one_that_a_node_accepts(tmp_path: Path) -> None:
     assert load_keys(file)
     assert made["entry"]["not_after"] == "2025-10-10T08:53:20Z"
     assert made["entry"]["scopes"] == ["memory:read"]
-
-
-def test_the_scopes_of_the_command_are_the_servers() -> None:
-    assert {scope.value for scope in Scope} == {scope.value for scope in ServerScope}
 
 
 def test_a_cluster_secret_is_written_once(tmp_path: Path) -> None:

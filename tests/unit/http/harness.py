@@ -11,11 +11,10 @@ import msgspec
 import yaml
 from multidict import CIMultiDict
 
-from spine_core.api_keys import new_key
+from spine_core.api_keys import Scope, new_key
 from spine_core.records.tokens import derive_key
 from spine_node.http.app import App
 from spine_node.http.auth import Credentials
-from spine_node.http.identity import Scope
 from spine_node.http.messages import Request, Response, whole
 from spine_node.http.request_context import AppContext
 from spine_node.http.router import Router

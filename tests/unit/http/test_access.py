@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, make_key
+from spine_core.api_keys import ID_ENTROPY_BYTES, SECRET_ENTROPY_BYTES, Scope, make_key
 from spine_core.errors import InvalidInputError
 from spine_node.http.auth import Credentials
-from spine_node.http.identity import Scope
 from spine_node.http.rate import TokenBucket
 from spine_node.http.router import Route
 from unit.http.harness import ADMIN_TOKEN, MEMORIES, ROUTES, Answer, HttpHarness, Keyring, day

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
-from spine_node.http.identity import Scope
 from unit.http.harness import MEMORIES, HttpHarness, Keyring
 
 FACTS = (

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
 from spine_core.records.sessions import open_session
-from spine_node.http.identity import Scope
 from spine_node.http.limits import BATCH_AT_ONCE
 from spine_node.ports import WriteOutcome, WriteRequest
 from unit.http.harness import MEMORIES, SESSION_KEY, Answer, HttpHarness, Keyring

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from spine_core.errors import ProblemError
+from spine_core.instants import rfc3339
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import split_body
 from spine_core.records.sessions import Session, open_session, seal_session
 from spine_core.scalars import Hlc
-from spine_node.clock import rfc3339
 from spine_node.http.render import without_embedding
 from spine_node.ports import ReadRequest, WriteRequest
 from unit.http.harness import MEMORIES, SESSION_KEY, HttpHarness

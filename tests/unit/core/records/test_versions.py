@@ -12,6 +12,7 @@ from spine_core.records.versions import (
     kind_of,
     make_version,
     ms_of,
+    origin_in,
 )
 from spine_core.scalars import Hlc, Origin
 
@@ -30,6 +31,7 @@ def test_a_version_has_these_bytes() -> None:
 def test_a_version_gives_back_its_parts(hlc: int, store: int, kind: int, rev: int) -> None:
     version = make_version(Hlc(hlc), Origin(store), kind=kind, rev=rev)
     assert (hlc_of(version), kind_of(version)) == (hlc, kind)
+    assert origin_in(version) == store
     assert version > ABSENT
 
 
