@@ -70,15 +70,15 @@ MUTANTS = [
     # stamps: each version below a durable mark, and not carried away by restarts
     _engine(
         "cluster/timestamps",
-        "        if hlc >= self._mark:\n",
+        "        if hlc >= self._high_water:\n",
         "        if False:\n",
         f"{STAMPS}::test_no_version_is_issued_before_a_mark_above_it_is_durable",
     ),
     _engine(
         "cluster/timestamps",
-        "await self._store.submit(Reserve(mark))",
-        "self._store.submit(Reserve(mark))",
-        f"{STAMPS}::test_a_version_waits_for_the_commit_of_its_mark",
+        "await self._store.submit(Reserve(high_water))",
+        "self._store.submit(Reserve(high_water))",
+        f"{STAMPS}::test_a_version_waits_for_the_commit_of_its_high_water_mark",
     ),
     _engine(
         "cluster/timestamps",
@@ -143,8 +143,8 @@ MUTANTS = [
     ),
     _engine(
         "cluster/topology_view",
-        "if self.view is None or self.view.number is None:",
-        "if self.view is None:",
+        "self.view if isinstance(self.view, MemberView) else None",
+        "self.view",
         f"{MEMBERS}::test_a_member_that_is_no_longer_named_keeps_everything",
     ),
     # replica and peers: no request of another epoch, no data without a document that names us
@@ -156,8 +156,8 @@ MUTANTS = [
     ),
     _engine(
         "cluster/replica",
-        "if view is None or view.number is None:",
-        "if view is None:",
+        "view = self._membership.member\n",
+        "view = self._membership.view\n",
         f"{EPOCHS}::test_a_node_that_its_document_no_longer_names_gives_no_data",
     ),
     _engine(
@@ -208,7 +208,7 @@ MUTANTS = [
     # writing: stamped above what is held, one operation through all attempts, no false "no"
     _engine(
         "coordinator/weak_put",
-        "            self._context.hlc.see(hlc_of(held))\n",
+        "            self._context.hlc.observe(hlc_of(held))\n",
         "            pass\n",
         f"{COORDINATORS}::test_a_write_waits_for_its_clock_below_a_version_too_far_ahead",
     ),
@@ -251,7 +251,7 @@ MUTANTS = [
     ),
     _engine(
         "coordinator/write",
-        "        self._context.hlc.follow(session.t)\n",
+        "        self._context.hlc.observe_session(session.t)\n",
         "",
         f"{COORDINATORS}::test_a_write_is_stamped_above_all_that_its_session_has_seen",
     ),

@@ -170,7 +170,7 @@ async def joiner(cluster: SimulatedCluster) -> Machine:
 
 def pulled(machine: Machine) -> frozenset[int]:
     """Return the gained slots that a joiner reports as pulled."""
-    progress = machine.node.slot_transfer._transfers.follow(machine.node.membership.view)
+    progress = machine.node.slot_transfer._transfers.follow(machine.node.membership.member)
     return frozenset(progress.pulled) if progress else frozenset()
 
 

@@ -28,7 +28,7 @@ class HybridClock:
         self.last = Hlc(max(self.last + 1, hlc_from_ms(physical_ms)))
         return self.last
 
-    def see(self, t: Hlc, physical_ms: int) -> None:
+    def observe(self, t: Hlc, physical_ms: int) -> None:
         """Take in the stamp of a message, token or reply.
 
         Raises:

@@ -152,7 +152,7 @@ class Node:
             token=lambda: secrets.link_tokens()[0],
             tls=lambda: tls.client if tls else None,
             hlc=self.hlc.now,
-            observe=self.hlc.see,
+            observe=self.hlc.observe,
         )
 
     def _reporting(self, transfers: TransferTracker) -> ReportBuilder:
@@ -176,7 +176,7 @@ class Node:
                 me=me,
                 tokens=self.options.secrets.link_tokens,
                 hlc=self.hlc.now,
-                observe=self.hlc.see,
+                observe=self.hlc.observe,
                 mutual_tls=self.options.tls is not None,
                 handlers=dict(
                     [

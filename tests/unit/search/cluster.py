@@ -90,7 +90,7 @@ class Cluster:
     def stable(self) -> Hlc:
         return self.stable_hlc
 
-    def see(self, hlc: int) -> None:
+    def observe(self, hlc: int) -> None:
         """Clocks stand still here."""
 
     async def query(

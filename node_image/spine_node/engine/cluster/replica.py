@@ -92,8 +92,8 @@ class Replica:
         Raises:
             RefusedCallError: the answer to it.
         """
-        view = self._membership.view
-        if view is None or view.number is None:
+        view = self._membership.member
+        if view is None:
             raise RefusedCallError(ReplicaStatus.MISDIRECTED)
         verdict = judge_epoch(epoch, view.epoch)
         if verdict is EpochVerdict.STALE_EPOCH:

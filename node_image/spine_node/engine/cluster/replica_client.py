@@ -18,7 +18,7 @@ from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.replica import GET, PUT, GetCall, PutCall, Replica, document_in
 from spine_node.engine.cluster.topology_service import TOPOLOGY, TopologyCall
-from spine_node.engine.cluster.topology_view import Membership, TopologyView
+from spine_node.engine.cluster.topology_view import Membership, MemberView
 from spine_node.links.frames import EMPTY, Body
 from spine_node.links.mesh import CallError, Mesh
 from spine_node.links.methods import Method, ReplyT, RequestT
@@ -58,7 +58,7 @@ class ReplicaClient:
 
     def put(
         self,
-        view: TopologyView,
+        view: MemberView,
         stores: Iterable[StoreNumber],
         put: PutCall,
         left_s: float,
@@ -73,9 +73,7 @@ class ReplicaClient:
             body = body or PUT.pack(put)
             self._put_there(view, store, body, left_s, on_put)
 
-    def _put_here(
-        self, view: TopologyView, store: StoreNumber, put: PutCall, on_put: OnPut
-    ) -> None:
+    def _put_here(self, view: MemberView, store: StoreNumber, put: PutCall, on_put: OnPut) -> None:
         try:
             future = self._replica.put_local(put, view.epoch)
         except StorageError:  # too many wait, or the disk failed: nothing was queued
@@ -92,7 +90,7 @@ class ReplicaClient:
         future.add_done_callback(done)
 
     def _put_there(
-        self, view: TopologyView, store: StoreNumber, body: Body, left_s: float, on_put: OnPut
+        self, view: MemberView, store: StoreNumber, body: Body, left_s: float, on_put: OnPut
     ) -> None:
         def on_reply(status: ReplicaStatus, body: Body) -> None:
             if status is not ReplicaStatus.OK:
@@ -109,7 +107,7 @@ class ReplicaClient:
         self._mesh.call(store, PUT, view.epoch, body, left_s, on_reply)
 
     async def get(
-        self, view: TopologyView, store: StoreNumber, slot: Slot, key: bytes, left_s: float
+        self, view: MemberView, store: StoreNumber, slot: Slot, key: bytes, left_s: float
     ) -> tuple[Copy | None, Hlc]:
         """Read one key of one store: (its copy, the slot's floor there).
 
@@ -137,7 +135,7 @@ class ReplicaClient:
 
     async def ask(
         self,
-        view: TopologyView,
+        view: MemberView,
         store: StoreNumber,
         method: Method[RequestT, ReplyT],
         request: RequestT,
@@ -155,7 +153,7 @@ class ReplicaClient:
             raise
 
     def copies(
-        self, view: TopologyView, stores: Iterable[StoreNumber], slot: Slot, key: bytes, left_s: float,
+        self, view: MemberView, stores: Iterable[StoreNumber], slot: Slot, key: bytes, left_s: float,
         on_copy: OnCopy,
     ) -> None:  # fmt: skip
         """Read one key of all stores at once; `on_copy(store, status, version, copy)` for each.
@@ -167,14 +165,14 @@ class ReplicaClient:
             if store != view.number:
                 body = body or GET.pack(GetCall(slot, key))
                 self._copy_there(view, store, body, left_s, on_copy)
-        if view.number is not None and view.number in stores:  # the others work meanwhile
+        if view.number in stores:  # the others work meanwhile
             if view is self._membership.view:
                 self._tell_copy(view.number, self._store.get(key), on_copy)
             else:
                 on_copy(view.number, ReplicaStatus.STALE_EPOCH, ABSENT, None)
 
     def _copy_there(
-        self, view: TopologyView, store: StoreNumber, body: Body, left_s: float, on_copy: OnCopy
+        self, view: MemberView, store: StoreNumber, body: Body, left_s: float, on_copy: OnCopy
     ) -> None:
         began = self._clock.now()
 

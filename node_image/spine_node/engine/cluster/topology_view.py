@@ -37,12 +37,23 @@ class TopologyView:
     document: Document
     placement: Placement
     digest: str
-    number: StoreNumber | None  # of our own store, None when the document does not name it
 
     @property
     def epoch(self) -> int:
         """The epoch in force."""
         return self.document.epoch
+
+    @property
+    def number(self) -> StoreNumber | None:
+        """The number of our own store; None here, where the document does not name it."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView(TopologyView):
+    """A document that names this store: only with it does a node serve data (R9)."""
+
+    number: StoreNumber  # of our own store
 
 
 class Membership:
@@ -58,11 +69,11 @@ class Membership:
             self.view = self._view_of(self._parse(store.document))
 
     @property
-    def standing(self) -> MemberStatus:
+    def status(self) -> MemberStatus:
         """Our part in the document in force."""
         if self.view is None:
             return MemberStatus.UNJOINED
-        if self.view.number is not None:
+        if self.member is not None:
             return MemberStatus.MEMBER
         retired = self._store.identity.store_id in self.view.document.retired.values()
         return MemberStatus.RETIRED if retired else MemberStatus.UNJOINED
@@ -77,15 +88,21 @@ class Membership:
         """The epoch in force, 0 before the first document."""
         return self.view.epoch if self.view else 0
 
-    def member_view(self) -> TopologyView:
-        """Return the view of a member.
+    @property
+    def member(self) -> MemberView | None:
+        """The view in force where it names this store, else None."""
+        return self.view if isinstance(self.view, MemberView) else None
+
+    def member_view(self) -> MemberView:
+        """Return the view in force, which names this store.
 
         Raises:
             ProblemError: `not-ready`, this node serves no data (R9).
         """
-        if self.view is None or self.view.number is None:
-            raise ProblemError("not-ready", f"this node is {self.standing}: no topology names it")
-        return self.view
+        view = self.member
+        if view is None:
+            raise ProblemError("not-ready", f"this node is {self.status}: no topology names it")
+        return view
 
     async def adopt(self, raw: bytes) -> TopologyView:
         """Adopt a document durably, or keep the same one.
@@ -148,7 +165,7 @@ class Membership:
         )
         for listener in self.listeners:
             listener(view)
-        if view.number is None and before is not None and _only_joining(before):
+        if not isinstance(view, MemberView) and before is not None and _only_joining(before):
             await self._drop_everything(view)
 
     async def _drop_everything(self, view: TopologyView) -> None:
@@ -171,12 +188,10 @@ class Membership:
             (n for n in document.members() if document.stores[n].id == mine),
             None,
         )
-        return TopologyView(
-            document=document,
-            placement=Placement(document),
-            digest=document.digest(),
-            number=number,
-        )
+        placement, digest = Placement(document), document.digest()
+        if number is None:
+            return TopologyView(document=document, placement=placement, digest=digest)
+        return MemberView(document=document, placement=placement, digest=digest, number=number)
 
     @staticmethod
     def _parse(raw: bytes) -> Document:
@@ -187,4 +202,5 @@ class Membership:
 
 
 def _only_joining(view: TopologyView) -> bool:
-    return view.number is not None and view.number not in view.document.current.values()
+    current = view.document.current.values()
+    return isinstance(view, MemberView) and view.number not in current

@@ -35,7 +35,7 @@ from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.replica_client import Copy
 from spine_node.engine.cluster.stable_time import StableTimes
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.attempts import (
     AttemptFailedError,
     Backoff,
@@ -84,7 +84,7 @@ class ReadCoordinator:
             ProblemError: `quorum-unavailable`, `clock-skew`, `not-ready`.
         """
         if request.session:
-            self._hlc.follow(request.session.t)
+            self._hlc.observe_session(request.session.t)
         target = self._target(request.namespace, request.memory_id, request.deadline)
         consistency = self._configuration().consistency
         model = consistency.resolve(request.model, ())
@@ -173,7 +173,7 @@ class ReadCoordinator:
                 return verdict
 
     async def _write_back(
-        self, target: _Target, view: TopologyView, raw: bytes, holders: frozenset[StoreNumber]
+        self, target: _Target, view: MemberView, raw: bytes, holders: frozenset[StoreNumber]
     ) -> None:
         """Bring the newest copy to a write quorum before it is shown."""
         left_s = target.deadline - self._clock.now()
@@ -187,7 +187,7 @@ class ReadCoordinator:
         slot = slot_of(namespace, memory_id, self._view().document.slots)
         return _Target(slot=slot, key=key_of(slot, namespace, memory_id), deadline=deadline)
 
-    def _view(self) -> TopologyView:
+    def _view(self) -> MemberView:
         return self._membership.member_view()
 
     def _staleness(self, model: Model, slot: Slot) -> int | None:

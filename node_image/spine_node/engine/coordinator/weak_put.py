@@ -15,7 +15,7 @@ from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import Verdict, WriteTally
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import PutCall
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.attempts import (
     AttemptFailedError,
     Backoff,
@@ -65,8 +65,8 @@ class WeakPut:
             raise failed.problem from None
 
     async def _once(self) -> tuple[Record, WriteTally]:
-        view = self._context.membership.view
-        if view is None or view.number is None:
+        view = self._context.membership.member
+        if view is None:
             raise self._problem("quorum-unavailable", "this node has left the cluster")
         await self._stamp(view)
         record = self._pending.record(self._version)
@@ -85,11 +85,10 @@ class WeakPut:
         problem = self._problem("quorum-unavailable", detail)
         raise AttemptFailedError(problem, final=self._restamps > RESTAMPS_MAX)
 
-    async def _stamp(self, view: TopologyView) -> None:
+    async def _stamp(self, view: MemberView) -> None:
         """Give the next attempt its version, unless it repeats the one before."""
         if self._version is not ABSENT:
             return
-        assert view.number is not None, "only a member writes"
         left_s = self._pending.deadline - self._context.clock.now()
         try:
             self._version = await self._context.hlc.version(view.number, left_s)
@@ -101,7 +100,7 @@ class WeakPut:
             detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise self._problem("quorum-unavailable", detail) from error
 
-    async def _send(self, view: TopologyView, raw: bytes, tally: WriteTally) -> Verdict:
+    async def _send(self, view: MemberView, raw: bytes, tally: WriteTally) -> Verdict:
         """Send one put to the whole write set; return as soon as its fate is known."""
         pending = self._pending
         left_s = pending.deadline - self._context.clock.now()
@@ -129,7 +128,7 @@ class WeakPut:
         trying it again tells us when.
         """
         try:
-            self._context.hlc.see(hlc_of(held))
+            self._context.hlc.observe(hlc_of(held))
         except ClockSkewError:
             return
         self._context.metrics.restamped.inc()

@@ -30,7 +30,7 @@ from spine_core.records.sessions import Session
 from spine_core.scalars import Slot
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.pending_write import PendingWrite
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.weak_put import WeakPut
@@ -73,7 +73,7 @@ class WriteCoordinator:
                 outcome="not-applied",
             )
         session = request.session or Session()
-        self._context.hlc.follow(session.t)
+        self._context.hlc.observe_session(session.t)
         pending, previous = await self._pending(view, request)
         if request.memory_id is None and previous is not None:
             return self._replay(request, pending, previous, model, session)
@@ -92,7 +92,7 @@ class WriteCoordinator:
         )
 
     async def _pending(
-        self, view: TopologyView, request: WriteRequest
+        self, view: MemberView, request: WriteRequest
     ) -> tuple[PendingWrite, Record | None]:
         """Return the write without its version, and the record it replaces as far as one knows."""
         now_ms = self._clock.physical_ms()
@@ -126,7 +126,7 @@ class WriteCoordinator:
         return pending, previous
 
     async def _previous(
-        self, view: TopologyView, request: WriteRequest, slot: Slot, key: bytes, memory_id: str
+        self, view: MemberView, request: WriteRequest, slot: Slot, key: bytes, memory_id: str
     ) -> Record | None:
         """Find what the write replaces.
 

@@ -64,7 +64,7 @@ class ListCoordinator:
         """
         keys = self._page_keys()
         session = request.session or Session()
-        self._replicas.see(session.t)
+        self._replicas.observe(session.t)
         model = self._consistency().resolve(request.model, demanded_tags(request.filter))
         page = _Page(self._replicas, self._clock, request, model, position_of_token(request, keys))
         gathered = await page.gather()

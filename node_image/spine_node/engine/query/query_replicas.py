@@ -47,9 +47,9 @@ class ClusterQueryReplicas:
         groups = view.placement.groups.values()  # all slots of one have the same replicas
         return min(self._stable.of(view, slots[0]) for slots in groups)
 
-    def see(self, hlc: Hlc) -> None:
+    def observe(self, hlc: Hlc) -> None:
         """Move our clock to at least the time that a session has seen."""
-        self._hlc.follow(hlc)
+        self._hlc.observe_session(hlc)
 
     async def query(
         self, placement: Placement, store: StoreNumber, call: QueryCall, deadline: float

@@ -35,7 +35,7 @@ class QueryReplicas(Protocol):
     def stable(self) -> Hlc:
         """Return the lowest stable time of all slots: writes up to it are on every replica."""
 
-    def see(self, hlc: Hlc) -> None:
+    def observe(self, hlc: Hlc) -> None:
         """Move our clock to at least the time that a session has seen."""
 
     async def query(

@@ -12,7 +12,7 @@ from spine_core.records.versions import hlc_from_ms
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.replication.mover import CALL_TIMEOUT_S, Mover, PullCutError, PullReason
 from spine_node.engine.replication.pull_server import ROOTS, SlotsCall
 from spine_node.engine.replication.throttle import Throttle
@@ -54,14 +54,12 @@ class AntiEntropy:
     async def run(self) -> None:
         """Pull from every peer with shared slots, at once and then every round."""
         while True:
-            view = self._membership.view
+            view = self._membership.member
             complete = view is not None and await self._round(view)
             pause_s = ROUND_S if complete else RETRY_S
             await self._clock.wait(self.wake, self._clock.jittered(pause_s))
 
-    async def _round(self, view: TopologyView) -> bool:
-        if view.number is None:
-            return True
+    async def _round(self, view: MemberView) -> bool:
         self._begin_epoch(view)
         began = self._hlc.tick()
         left_out = self._left_to_the_transfer(view)
@@ -80,13 +78,12 @@ class AntiEntropy:
         now = self._hlc.now()
         return {source: ((now - at) >> 16) / 1000 for source, at in self.row().items()}
 
-    def _begin_epoch(self, view: TopologyView) -> None:
+    def _begin_epoch(self, view: MemberView) -> None:
         if view.epoch != self._epoch:
             self._epoch, self._done = view.epoch, {}
 
-    def _shared(self, view: TopologyView) -> dict[StoreNumber, list[Slot]]:
+    def _shared(self, view: MemberView) -> dict[StoreNumber, list[Slot]]:
         """Return peer → the slots whose write set holds both of us, ascending."""
-        assert view.number is not None
         shared: dict[StoreNumber, list[Slot]] = {}
         for slot in sorted(view.placement.slots_of(view.number)):
             for store in view.placement.write_set(slot):
@@ -94,13 +91,13 @@ class AntiEntropy:
                     shared.setdefault(store, []).append(slot)
         return shared
 
-    def _left_to_the_transfer(self, view: TopologyView) -> frozenset[Slot]:
+    def _left_to_the_transfer(self, view: MemberView) -> frozenset[Slot]:
         """Return gained slots that `SlotTransfer` will pull as a whole; none while it is suspended."""
         progress = self._transfers.follow(view)
         return frozenset() if progress is None or self._throttle.suspended else progress.pending
 
     async def _pull(
-        self, view: TopologyView, peer: StoreNumber, shared: list[Slot], left_out: frozenset[Slot]
+        self, view: MemberView, peer: StoreNumber, shared: list[Slot], left_out: frozenset[Slot]
     ) -> bool:
         began = self._hlc.tick()
         slots = [slot for slot in shared if slot not in left_out]
@@ -118,16 +115,15 @@ class AntiEntropy:
             self._note(view, peer, began)
         return True
 
-    def _note(self, view: TopologyView, source: StoreNumber, began: Hlc) -> None:
+    def _note(self, view: MemberView, source: StoreNumber, began: Hlc) -> None:
         """Move our row: everything that `source` had acknowledged before `began` is here."""
         if view.epoch != self._membership.epoch or view.epoch != self._epoch:
             return
         self._done = {**self._done, source: began}
-        assert view.number is not None
         self._stable.put_row(view.number, view.epoch, self._done)
 
     async def _differing(
-        self, view: TopologyView, peer: StoreNumber, slots: list[Slot]
+        self, view: MemberView, peer: StoreNumber, slots: list[Slot]
     ) -> list[Slot]:
         call = SlotsCall(slots)
         roots = (await self._replicas.ask(view, peer, ROOTS, call, CALL_TIMEOUT_S)).roots

@@ -12,7 +12,7 @@ from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_of
 from spine_core.scalars import HLC_ZERO, Hlc, Slot, StoreNumber
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.replication.pull_server import (
     BUCKETS,
     FETCH,
@@ -54,7 +54,7 @@ class Mover:
 
     async def pull(
         self,
-        view: TopologyView,
+        view: MemberView,
         peer: StoreNumber,
         slots: list[Slot],
         before: Hlc,
@@ -102,7 +102,7 @@ class Mover:
         return newer and hlc_of(version) < before
 
     async def _fetch(
-        self, view: TopologyView, peer: StoreNumber, keys: list[bytes], *, reason: PullReason
+        self, view: MemberView, peer: StoreNumber, keys: list[bytes], *, reason: PullReason
     ) -> int:
         applied = 0
         while keys:
@@ -116,7 +116,7 @@ class Mover:
         return applied
 
     async def merge(
-        self, view: TopologyView, entries: Sequence[StoredEntry], *, reason: PullReason
+        self, view: MemberView, entries: Sequence[StoredEntry], *, reason: PullReason
     ) -> int:
         """Merge pulled entries by version, durably; return how many were newer than ours.
 
@@ -152,7 +152,7 @@ class Mover:
 
     async def finish(
         self,
-        view: TopologyView,
+        view: MemberView,
         slot: Slot,
         *,
         floor: Hlc = HLC_ZERO,

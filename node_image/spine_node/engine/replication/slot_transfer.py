@@ -16,7 +16,7 @@ from spine_core.replication.pull_sources import sources_of
 from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.replication.mover import (
     CALL_TIMEOUT_S,
     DamagedSourceError,
@@ -57,7 +57,7 @@ class SlotTransfer:
         """Follow the changes, for ever."""
         while True:
             await self._clock.sleep(LOOK_S)
-            view = self._membership.view
+            view = self._membership.member
             progress = self._transfers.follow(view)
             if view is None or progress is None or not progress.pending:
                 continue
@@ -67,7 +67,7 @@ class SlotTransfer:
             if progress.pending:
                 await self._clock.sleep(RETRY_S)
 
-    async def _pull(self, view: TopologyView, progress: TransferProgress) -> None:
+    async def _pull(self, view: MemberView, progress: TransferProgress) -> None:
         """Try every pending slot once. One that fails holds up no other."""
         by_sources = self._by_sources(view, progress)
         progress.bytes_total = progress.bytes_done + await self._bytes_of(view, by_sources)
@@ -82,10 +82,9 @@ class SlotTransfer:
                 del pending[:together]
 
     def _by_sources(
-        self, view: TopologyView, progress: TransferProgress
+        self, view: MemberView, progress: TransferProgress
     ) -> dict[Sources, list[Slot]]:
         """Group the slots still to be pulled by whom R4 lets us pull them from."""
-        assert view.number is not None
         live = self._replicas.up()
         groups: dict[Sources, list[Slot]] = {}
         for slot in sorted(progress.pending):
@@ -95,7 +94,7 @@ class SlotTransfer:
                 groups.setdefault(sources, []).append(slot)
         return groups
 
-    async def _bytes_of(self, view: TopologyView, groups: dict[Sources, list[Slot]]) -> int:
+    async def _bytes_of(self, view: MemberView, groups: dict[Sources, list[Slot]]) -> int:
         total = 0
         for sources, slots in groups.items():
             with contextlib.suppress(CallError):  # then their pulls will say so
@@ -105,7 +104,7 @@ class SlotTransfer:
         return total
 
     async def _try_slot(
-        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: Slot
+        self, view: MemberView, progress: TransferProgress, sources: Sources, slot: Slot
     ) -> None:
         try:
             await self._pull_slot(view, progress, sources, slot)
@@ -114,7 +113,7 @@ class SlotTransfer:
             logger.info("change_pull_cut", extra=facts)
 
     async def _pull_slot(
-        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: Slot
+        self, view: MemberView, progress: TransferProgress, sources: Sources, slot: Slot
     ) -> None:
         began = self._hlc.tick()
         for source in sources:
@@ -128,7 +127,7 @@ class SlotTransfer:
         await self._finish(view, progress, sources, slot)
 
     async def _pages(
-        self, view: TopologyView, progress: TransferProgress, source: StoreNumber, slot: Slot
+        self, view: MemberView, progress: TransferProgress, source: StoreNumber, slot: Slot
     ) -> None:
         after: bytes | None = None
         while True:
@@ -144,7 +143,7 @@ class SlotTransfer:
                 return
 
     async def _finish(
-        self, view: TopologyView, progress: TransferProgress, sources: Sources, slot: Slot
+        self, view: MemberView, progress: TransferProgress, sources: Sources, slot: Slot
     ) -> None:
         checkpoint = PullCheckpoint(progress.change, sources, self._store.root(slot))
         await self._mover.finish(view, slot, checkpoint=msgspec.msgpack.encode(checkpoint))

@@ -9,7 +9,7 @@ import msgspec
 
 from spine_core.scalars import Slot, StoreNumber
 from spine_node.clock import Clock
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.store import Store
 
 
@@ -48,10 +48,10 @@ class TransferTracker:
         self._store, self._clock = store, clock
         self._progress: TransferProgress | None = None
 
-    def follow(self, view: TopologyView | None) -> TransferProgress | None:
+    def follow(self, view: MemberView | None) -> TransferProgress | None:
         """Return the progress of the change in force, None without a part in one."""
         change = view.document.change if view else None
-        if view is None or change is None or view.number is None:
+        if view is None or change is None:
             self._progress = None
         elif self._progress is None or self._progress.change != change.id:
             gained = view.placement.gained().get(view.number, frozenset())

@@ -16,7 +16,7 @@ from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import StoreNumber
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.replication.anti_entropy import AntiEntropy
 from spine_node.engine.upkeep.health import Health
 from spine_node.links.frames import CallHeader
@@ -63,8 +63,8 @@ class GossipLoop:
     async def run(self) -> None:
         """Gossip every half second, for ever."""
         while True:
-            view = self._membership.view
-            if view is not None and view.number is not None:
+            view = self._membership.member
+            if view is not None:
                 await self._round(view, self._view_of(view))
             await self._clock.sleep(self._clock.jittered(ROUND_S))
 
@@ -113,9 +113,8 @@ class GossipLoop:
             if store != view.number
         }
 
-    def _view_of(self, view: TopologyView) -> GossipView:
+    def _view_of(self, view: MemberView) -> GossipView:
         """Say how we are now, and return all that is known."""
-        assert view.number is not None
         self._beat += 1
         own = NodeState(
             store=view.number,
@@ -133,8 +132,7 @@ class GossipLoop:
             self._known.retain(view.document.members())
         return self._known
 
-    async def _round(self, view: TopologyView, known: GossipView) -> None:
-        assert view.number is not None
+    async def _round(self, view: MemberView, known: GossipView) -> None:
         own = known.states[view.number]
         partners = known.partners(view.document.members(), self._now_ms(), self._random)
         for store in partners:

@@ -39,8 +39,8 @@ class Health:
     def look(self) -> None:
         """Note whether a majority of the current members is in reach, and how full the disk is."""
         self.store.check_space()
-        view = self.membership.view
-        if view is None or view.number is None:
+        view = self.membership.member
+        if view is None:
             self.majority_at = self.clock.now()
             return
         members = set(view.document.current.values())
@@ -54,9 +54,9 @@ class Health:
 
     def status(self) -> Status:
         """Return the state as the operator reads it."""
-        standing = self.membership.standing
-        if standing is not MemberStatus.MEMBER:
-            return "retired" if standing is MemberStatus.RETIRED else "unjoined"
+        status = self.membership.status
+        if status is not MemberStatus.MEMBER:
+            return "retired" if status is MemberStatus.RETIRED else "unjoined"
         if self.draining:
             return "draining"
         if self.isolated_s() > ISOLATED_S:

@@ -54,7 +54,7 @@ class ReportBuilder:
             "epoch": view.epoch if view else None,
             "digest": view.digest if view else None,
             "config_digest": configuration.digest(),
-            "change": self._change(view, self.transfers.follow(view)),
+            "change": self._change(view, self.transfers.follow(self.membership.member)),
             "pulls": {
                 str(source): round(age, 1) for source, age in self.anti_entropy.ages_s().items()
             },

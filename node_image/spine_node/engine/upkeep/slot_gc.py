@@ -10,7 +10,7 @@ import logging
 from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.replication.pull_server import ROOTS, SlotsCall
 from spine_node.engine.upkeep.gossip import GossipLoop
 from spine_node.links.mesh import CallError
@@ -31,8 +31,8 @@ class SlotGarbageCollector:
 
     async def run_once(self) -> int:
         """Drop what may go; return how many slots went."""
-        view = self._membership.view
-        if view is None or view.number is None or not self._settled(view):
+        view = self._membership.member
+        if view is None or not self._settled(view):
             return 0
         lost = [
             slot for slot in self._held(view) if view.number not in view.placement.current(slot)
@@ -43,7 +43,7 @@ class SlotGarbageCollector:
             logger.info("slots_dropped", extra={"slots": len(going), "epoch": view.epoch})
         return len(going)
 
-    def _settled(self, view: TopologyView) -> bool:
+    def _settled(self, view: MemberView) -> bool:
         """Whether no change runs, all members are in this epoch, and it is old enough."""
         if view.epoch != self._epoch:
             self._epoch, self._since = view.epoch, self._clock.now()
@@ -55,10 +55,10 @@ class SlotGarbageCollector:
             and self._clock.now() - self._since >= self.drop_after_s
         )
 
-    def _held(self, view: TopologyView) -> list[Slot]:
+    def _held(self, view: MemberView) -> list[Slot]:
         return [slot for slot in view.placement.slots if self._store.slot_stats(slot)[0]]
 
-    async def _agreed(self, view: TopologyView, slots: list[Slot]) -> list[Slot]:
+    async def _agreed(self, view: MemberView, slots: list[Slot]) -> list[Slot]:
         """Return the slots of which all replicas say the same digest."""
         roots: dict[Slot, set[bytes]] = {slot: set() for slot in slots}
         by_store: dict[StoreNumber, list[Slot]] = {}

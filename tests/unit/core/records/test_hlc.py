@@ -25,27 +25,27 @@ def test_the_clock_never_issues_a_value_twice_whatever_the_wall_clock_does(
 def test_a_stamp_is_above_everything_seen_before(physical: int, ahead: int) -> None:
     clock = HybridClock()
     seen = hlc_from_ms(physical + ahead) + 5
-    clock.see(Hlc(seen), physical)
+    clock.observe(Hlc(seen), physical)
     assert clock.tick(physical) > seen
 
 
 def test_a_stamp_too_far_ahead_is_refused_and_does_not_move_the_clock() -> None:
     clock = HybridClock(last=hlc_from_ms(100))
     with pytest.raises(ClockSkewError) as refusal:
-        clock.see(hlc_from_ms(10_000 + MAX_DRIFT_MS + 1), 10_000)
+        clock.observe(hlc_from_ms(10_000 + MAX_DRIFT_MS + 1), 10_000)
     assert refusal.value.ahead_ms == MAX_DRIFT_MS + 1
     assert clock.last == hlc_from_ms(100)
 
 
 def test_a_stamp_just_within_the_drift_is_taken() -> None:
     clock = HybridClock()
-    clock.see(hlc_from_ms(10_000 + MAX_DRIFT_MS), 10_000)
+    clock.observe(hlc_from_ms(10_000 + MAX_DRIFT_MS), 10_000)
     assert ms_of(clock.last) == 10_000 + MAX_DRIFT_MS
 
 
 def test_an_old_stamp_does_not_turn_the_clock_back() -> None:
     clock = HybridClock(last=hlc_from_ms(500))
-    clock.see(hlc_from_ms(3), 500)
+    clock.observe(hlc_from_ms(3), 500)
     assert clock.last == hlc_from_ms(500)
 
 

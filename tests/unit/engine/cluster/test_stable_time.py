@@ -6,15 +6,15 @@ from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.stable_time import StableTimes
-from spine_node.engine.cluster.topology_view import TopologyView
+from spine_node.engine.cluster.topology_view import MemberView
 from unit.engine.rig import NOW_MS, OTHER, document_for, joining_store
 
 MARGIN_MS = MAX_WRITE_MS + MAX_DRIFT_MS
 NEWCOMER = "88888888-8888-4888-8888-888888888888"
 
 
-def view_of(document: Document) -> TopologyView:
-    return TopologyView(
+def view_of(document: Document) -> MemberView:
+    return MemberView(
         document=document, placement=Placement(document), digest="", number=StoreNumber(1)
     )
 

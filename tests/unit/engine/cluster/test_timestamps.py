@@ -1,4 +1,4 @@
-"""Versions are issued once, whatever the clock does, and only below a durable mark."""
+"""Versions are issued once, whatever the clock does, and only below a durable high-water mark."""
 
 import asyncio
 from pathlib import Path
@@ -27,7 +27,7 @@ class Lives:
         store = self.harness.open()
         return store, HlcAllocator(store, self.harness.clock, self.clock)
 
-    async def durable_mark(self, store: Store) -> int:
+    async def durable_high_water(self, store: Store) -> int:
         """End a life at this instant; return what the disk says of its clock."""
         await store.close(clean=False)
         again = self.harness.open()
@@ -43,10 +43,10 @@ def lives(tmp_path: Path) -> Lives:
 async def test_no_version_is_issued_before_a_mark_above_it_is_durable(lives: Lives) -> None:
     store, stamps = lives.begin()
     version = await stamps.version(StoreNumber(1))
-    assert await lives.durable_mark(store) > hlc_of(version)
+    assert await lives.durable_high_water(store) > hlc_of(version)
 
 
-async def test_a_version_waits_for_the_commit_of_its_mark(lives: Lives) -> None:
+async def test_a_version_waits_for_the_commit_of_its_high_water_mark(lives: Lives) -> None:
     store, stamps = lives.begin()
     lives.harness.gate.hold()
     issuing = asyncio.create_task(stamps.version(StoreNumber(1)))
@@ -62,15 +62,15 @@ async def test_the_mark_stays_ahead_of_a_clock_that_runs(lives: Lives) -> None:
     for _ in range(200):
         lives.clock.wall_ms += 13
         version = await stamps.version(StoreNumber(1))
-    assert await lives.durable_mark(store) > hlc_of(version)
+    assert await lives.durable_high_water(store) > hlc_of(version)
 
 
 async def test_the_mark_stays_ahead_of_what_is_seen_of_faster_clocks(lives: Lives) -> None:
     store, stamps = lives.begin()
-    stamps.see(hlc_from_ms(NOW_MS + MAX_DRIFT_MS))
+    stamps.observe(hlc_from_ms(NOW_MS + MAX_DRIFT_MS))
     version = await stamps.version(StoreNumber(1))
     assert hlc_of(version) > hlc_from_ms(NOW_MS + MAX_DRIFT_MS)
-    assert await lives.durable_mark(store) > hlc_of(version)
+    assert await lives.durable_high_water(store) > hlc_of(version)
 
 
 @pytest.mark.parametrize("back_ms", [0, 1, 400, 60_000, 10**9])
@@ -99,7 +99,7 @@ async def test_writes_do_not_wait_for_a_mark_that_is_moved_in_time(lives: Lives)
     await stamps.version(StoreNumber(1))
     lives.harness.gate.hold()
     lives.clock.wall_ms += AHEAD_MS - 100
-    await stamps.version(StoreNumber(1))  # asks for the next mark
+    await stamps.version(StoreNumber(1))  # asks for the next high-water mark
     await lives.harness.gate.arrived()
     await stamps.version(StoreNumber(1))  # and does not wait for it
     lives.harness.gate.release()
@@ -112,14 +112,14 @@ async def test_a_disk_that_takes_no_mark_stops_the_stamps_and_tells_why(lives: L
     with pytest.raises(StorageFullError):
         await stamps.version(StoreNumber(1))
     version = await stamps.version(StoreNumber(1))  # the next attempt may work
-    assert await lives.durable_mark(store) > hlc_of(version)
+    assert await lives.durable_high_water(store) > hlc_of(version)
 
 
 async def test_a_session_from_a_faster_clock_is_refused_and_moves_nothing(lives: Lives) -> None:
     store, stamps = lives.begin()
     before = stamps.now()
     with pytest.raises(ProblemError) as refused:
-        stamps.follow(hlc_from_ms(NOW_MS + MAX_DRIFT_MS + 1))
+        stamps.observe_session(hlc_from_ms(NOW_MS + MAX_DRIFT_MS + 1))
     assert refused.value.code == "clock-skew"
     assert stamps.now() == before
     await store.close(clean=False)

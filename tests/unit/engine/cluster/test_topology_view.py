@@ -49,7 +49,7 @@ async def test_an_adopted_document_survives_a_power_cut(
     membership = Membership(again)
     assert membership.view is not None
     assert (membership.epoch, membership.view.digest) == (1, document.digest())
-    assert (membership.view.number, membership.standing) == (1, MemberStatus.MEMBER)
+    assert (membership.view.number, membership.status) == (1, MemberStatus.MEMBER)
     await again.close(clean=False)
 
 
@@ -125,7 +125,7 @@ async def test_a_document_of_another_cluster_is_refused_for_good(
 async def test_a_first_document_that_does_not_name_us_is_refused(store: Store) -> None:
     membership = Membership(store)
     assert await refused(membership, document_for(OTHER)) == "misdirected"
-    assert (membership.standing, store.document) == (MemberStatus.UNJOINED, None)
+    assert (membership.status, store.document) == (MemberStatus.UNJOINED, None)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[1]", b'{"epoch": "x"}', b"\xff"])
@@ -189,7 +189,7 @@ async def test_a_joiner_that_is_no_longer_named_drops_what_it_pulled(store: Stor
     await membership.adopt(prepare.reverted(now_ms=1).canonical())
     assert held(store, gained) == set()
     assert all(store.pull_checkpoint(slot) is None for slot in gained)
-    assert membership.standing is MemberStatus.RETIRED
+    assert membership.status is MemberStatus.RETIRED
 
 
 async def test_a_member_that_is_no_longer_named_keeps_everything(store: Store) -> None:
@@ -201,7 +201,7 @@ async def test_a_member_that_is_no_longer_named_keeps_everything(store: Store) -
     prepare = before.with_change("drain", leaving=frozenset({"a0"}), now_ms=2)
     for document in (prepare, prepare.switched(), prepare.switched().committed(now_ms=3)):
         await membership.adopt(document.canonical())
-    assert membership.standing is MemberStatus.RETIRED
+    assert membership.status is MemberStatus.RETIRED
     assert held(store, mine) == mine
     with pytest.raises(ProblemError):
         membership.member_view()

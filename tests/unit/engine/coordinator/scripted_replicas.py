@@ -14,7 +14,7 @@ from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.replica_client import Copy, OnCopy, OnPut, ReplicaClient
 from spine_node.engine.cluster.timestamps import HlcAllocator
-from spine_node.engine.cluster.topology_view import Membership, TopologyView
+from spine_node.engine.cluster.topology_view import Membership, MemberView
 from spine_node.links.frames import EMPTY
 from spine_node.links.mesh import CallError
 from spine_node.metrics import Metrics
@@ -44,7 +44,7 @@ class ScriptedReplicas(ReplicaClient):
         return sorted(stores)
 
     async def get(
-        self, view: TopologyView, store: StoreNumber, slot: int, key: bytes, left_s: float
+        self, view: MemberView, store: StoreNumber, slot: int, key: bytes, left_s: float
     ) -> tuple[Copy | None, Hlc]:
         _check(view, slot, key, left_s)
         self.asked.append(store)
@@ -54,7 +54,7 @@ class ScriptedReplicas(ReplicaClient):
         return held, self.floors.get(store, HLC_ZERO)
 
     def copies(
-        self, view: TopologyView, stores: Iterable[StoreNumber], slot: Slot, key: bytes,
+        self, view: MemberView, stores: Iterable[StoreNumber], slot: Slot, key: bytes,
         left_s: float, on_copy: OnCopy,
     ) -> None:  # fmt: skip
         _check(view, slot, key, left_s)
@@ -67,7 +67,7 @@ class ScriptedReplicas(ReplicaClient):
                 on_copy(store, ReplicaStatus.OK, held.version if held else ABSENT, held)
 
     def put(
-        self, view: TopologyView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,
+        self, view: MemberView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,
         on_put: OnPut,
     ) -> None:  # fmt: skip
         _check(view, put.slot, put.key, left_s)
@@ -77,7 +77,7 @@ class ScriptedReplicas(ReplicaClient):
             on_put(store, self.put_status, ABSENT)
 
 
-def _check(view: TopologyView, slot: int, key: bytes, left_s: float) -> None:
+def _check(view: MemberView, slot: int, key: bytes, left_s: float) -> None:
     """Fail where a call makes no sense."""
     assert view.number == NUMBERS[0]
     assert split_key(key)[0] == slot

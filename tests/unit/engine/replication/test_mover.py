@@ -11,7 +11,7 @@ from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import Replica
 from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.timestamps import HlcAllocator
-from spine_node.engine.cluster.topology_view import Membership, TopologyView
+from spine_node.engine.cluster.topology_view import Membership, MemberView
 from spine_node.engine.replication.mover import Mover, PullCutError, PullReason
 from spine_node.engine.replication.throttle import Throttle
 from spine_node.links.mesh import Mesh
@@ -24,10 +24,11 @@ from unit.store.harness import key, record
 OLD = make_version(hlc_from_ms(NOW_MS), Origin(1))
 
 
-async def mover_of(store: Store, clock: ManualClock) -> tuple[Mover, TopologyView]:
+async def mover_of(store: Store, clock: ManualClock) -> tuple[Mover, MemberView]:
     """Return the mover of a member whose peers are out of reach."""
     membership = Membership(store)
-    view = await membership.adopt(document_for(store).canonical())
+    await membership.adopt(document_for(store).canonical())
+    view = membership.member_view()
     nowhere: Any = None
     context = Context(
         store=store,
@@ -46,7 +47,6 @@ async def test_an_entry_with_acceptor_state_is_not_taken_without_it(
     store: Store, clock: ManualClock
 ) -> None:
     mover, view = await mover_of(store, clock)
-    assert view.number is not None
     slot = min(view.placement.slots_of(view.number))
     alone = StoredEntry(key(slot, "alone"), record(OLD))
     registered = StoredEntry(key(slot, "registered"), record(OLD), b"promised")

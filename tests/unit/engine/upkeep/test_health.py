@@ -8,7 +8,7 @@ import pytest
 from spine_core.scalars import StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.replica_client import ReplicaClient
-from spine_node.engine.cluster.topology_view import Membership, MemberStatus, TopologyView
+from spine_node.engine.cluster.topology_view import Membership, MemberStatus, MemberView
 from spine_node.engine.upkeep.health import FIRST_ROUND_S, ISOLATED_S, SILENCED_S, Health
 from spine_node.store import StorageError, Store
 from unit.engine.rig import OTHER, ManualClock, document_for
@@ -18,18 +18,19 @@ from unit.engine.rig import OTHER, ManualClock, document_for
 class Reach:
     """Stands in for membership, peers and store: who we are, whom we reach, what the disk says."""
 
-    standing: MemberStatus = MemberStatus.MEMBER
+    status: MemberStatus = MemberStatus.MEMBER
     reached: set[int] = field(default_factory=set)
     is_full: bool = False
     failure: StorageError | None = None
     looked: int = 0  # how often the writer was asked to look again
 
     @property
-    def view(self) -> TopologyView | None:
+    def member(self) -> MemberView | None:
+        if self.status is not MemberStatus.MEMBER:
+            return None
         document = document_for(OTHER)
-        number = StoreNumber(1) if self.standing is MemberStatus.MEMBER else None
-        return TopologyView(
-            document=document, placement=Placement(document), digest="", number=number
+        return MemberView(
+            document=document, placement=Placement(document), digest="", number=StoreNumber(1)
         )
 
     def up(self) -> frozenset[int]:
@@ -96,12 +97,13 @@ def test_one_of_three_peers_is_a_majority_with_ourselves(clock: ManualClock) -> 
 
 
 @pytest.mark.parametrize(
-    ("standing", "status"), [(MemberStatus.UNJOINED, "unjoined"), (MemberStatus.RETIRED, "retired")]
+    ("membership", "status"),
+    [(MemberStatus.UNJOINED, "unjoined"), (MemberStatus.RETIRED, "retired")],
 )
 def test_a_node_that_no_document_names_is_never_ready(
-    clock: ManualClock, standing: MemberStatus, status: str
+    clock: ManualClock, membership: MemberStatus, status: str
 ) -> None:
-    health = health_of(Reach(standing=standing), clock)
+    health = health_of(Reach(status=membership), clock)
     health.pulled_once = True
     pass_seconds(health, clock, 200)
     assert health.status() == status
