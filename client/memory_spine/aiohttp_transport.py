@@ -15,7 +15,7 @@ from memory_spine.effects import Answer, Request, Stream
 from memory_spine.errors import ConfigError, ConnectionFailed
 from memory_spine.forks import OwnedSockets, renew_after_fork
 from memory_spine.network import NetworkOptions
-from memory_spine.tls import TLS_ALERT, handshake_failure, hint_of_silence, tls_context
+from memory_spine.tls import handshake_failure, hint_of_tls, tls_context
 
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 # A connection gives up before its request does, so that one which never stood is told from a
@@ -169,10 +169,10 @@ def _reason(error: aiohttp.ClientError | TimeoutError, request: Request, *, answ
         return f"no answer within {request.first_byte_s or request.timeout_s:.1f} s"
     if isinstance(error, TimeoutError):
         return f"no whole answer within {request.timeout_s:.1f} s"
-    if isinstance(error, aiohttp.ClientResponseError) and TLS_ALERT.decode("latin-1") in str(error):
-        return "TLS is spoken there; an address with it begins with https:"
-    silence = isinstance(error, aiohttp.ServerDisconnectedError)
-    return str(error) + (hint_of_silence(request.url) if silence else "")
+    # A server that hung up without a word, or answered with what is no HTTP: perhaps a TLS alert.
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError):
+        return f"{error}{hint_of_tls(request.url)}"
+    return str(error)
 
 
 def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:

@@ -43,6 +43,8 @@ class Memory:
     writer: str | None = None  # subject of the credential that wrote it
     derived_from: tuple[str, ...] = ()
     embedding: Embedding | None = None
+    omitted: tuple[str, ...] = ()  # stored fields that this view leaves out; `put` keeps them
+    guard: Mapping[str, Any] | None = None  # the lease that guards it
 
     @property
     def etag(self) -> str:
@@ -50,13 +52,17 @@ class Memory:
         return f'"{self.version}"'
 
     def replace(self, **changes: Any) -> "Memory":
-        """Return a copy with these fields changed; `put` stores it. `ttl` means `ttl_seconds`."""
+        """Return a copy with these fields changed; `put` stores it. `ttl` means `ttl_seconds`.
+
+        A field that was left out and is given here is no longer kept: `embedding=None` drops it.
+        """
         if "ttl" in changes:
             changes["ttl_seconds"] = changes.pop("ttl")
-        return dataclass_replace(self, **changes)
+        kept = tuple(name for name in self.omitted if name not in changes)
+        return dataclass_replace(self, **{"omitted": kept, **changes})
 
     def server_fields(self) -> dict[str, Any]:
-        """Return what the server decides, as JSON; a PUT may carry it and the server ignores it."""
+        """Return what is not the caller's, as JSON: what the server decides, and what it left out."""
         return {name: value for name, value in self.to_dict().items() if name in _SERVER_FIELDS}
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,12 +71,15 @@ class Memory:
         return {
             name: without_none(value) if name == "embedding" else value
             for name, value in plain.items()
-            if value is not None
+            if value is not None and (value or name != "omitted")
         }
 
 
 _SERVER_FIELDS = frozenset(
-    {"id", "namespace", "version", "created_at", "updated_at", "expires_at", "writer"}
+    {
+        *("id", "namespace", "version", "created_at", "updated_at", "expires_at", "writer"),
+        *("guard", "omitted"),
+    }
 )
 
 
@@ -162,7 +171,6 @@ class Cluster:
     partitioning: Mapping[str, Any]  # strategy, virtual_nodes, slots
     nodes: tuple[Node, ...]
     limits: Mapping[str, int]
-    health: Mapping[str, float] = field(default_factory=dict)
     slots: tuple[tuple[int, ...], ...] | None = None  # slot → indexes into nodes; when asked for
 
 

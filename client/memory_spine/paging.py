@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -13,6 +14,8 @@ from memory_spine.models import Page
 
 Scope: TypeAlias = Literal["exact", "subtree"]
 Order: TypeAlias = Literal["-created_at", "created_at", "id"]
+
+QUERY_CHARS_MAX = 4096  # of a GET: half of the line that a node takes, as some proxies take less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +31,30 @@ class ListQuery:
     include: Sequence[str]
 
     def fetch(self) -> Operation[Page]:
-        """Ask for this page."""
-        query = {
+        """Ask for this page: with GET, or with POST when the filter is long."""
+        given: dict[str, Any] = {
             "scope": arguments.one_of(self.scope, "scope", get_args(Scope)),
             "order": arguments.one_of(self.order, "order", get_args(Order)),
-            "page_size": str(arguments.whole(self.page_size, "page_size")),
+            "page_size": arguments.whole(self.page_size, "page_size"),
         }
         if self.filter is not None and (tests := arguments.fields(self.filter, "filter")):
-            query["filter"] = msgspec.json.encode(tests).decode()
+            given["filter"] = tests
         if self.page_token:
-            query["page_token"] = arguments.text(self.page_token, "page_token")
+            given["page_token"] = arguments.text(self.page_token, "page_token")
         if included := arguments.texts(self.include, "include"):
-            query["include"] = ",".join(included)
-        call = Call(method="GET", path=self.core.memories_path(), query=query)
-        return self.core.fetch(call, Page)
+            given["include"] = included
+        return self.core.fetch(self._call(given), Page)
+
+    def _call(self, given: Mapping[str, Any]) -> Call:
+        path = self.core.memories_path()
+        query = {name: str(value) for name, value in given.items() if isinstance(value, str | int)}
+        if "filter" in given:
+            query["filter"] = msgspec.json.encode(given["filter"]).decode()
+        if "include" in given:
+            query["include"] = ",".join(given["include"])
+        if len(urlencode(query, quote_via=quote)) <= QUERY_CHARS_MAX:
+            return Call(method="GET", path=path, query=query)
+        return Call(method="POST", path=f"{path}:query", body=msgspec.json.encode(given))
 
     def after(self, page: Page) -> "ListQuery | None":
         """Return the query of the next page, None after the last."""

@@ -4,8 +4,6 @@ import ssl
 
 from memory_spine.errors import ConfigError
 
-TLS_ALERT = b"\x15\x03"  # how a TLS server begins to answer somebody who does not speak TLS
-
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
     """Return what to trust; None for the system's certificates.
@@ -30,11 +28,8 @@ def handshake_failure(cause: object) -> str | None:
     return None
 
 
-def hint_of_silence(url: str) -> str:
-    """Say what it may mean that a server hung up without a word.
-
-    A TLS server does so when it is spoken to without TLS.
-    """
+def hint_of_tls(url: str) -> str:
+    """Return what to try when a server understood nothing: perhaps it expects TLS."""
     if url.startswith("http:"):
         return "; if the node serves TLS, its address begins with https:"
     return ""

@@ -20,7 +20,7 @@ from memory_spine.effects import Answer, Request, Stream
 from memory_spine.errors import ConnectionFailed
 from memory_spine.forks import renew_after_fork
 from memory_spine.network import NetworkOptions
-from memory_spine.tls import TLS_ALERT, handshake_failure, hint_of_silence, tls_context
+from memory_spine.tls import handshake_failure, hint_of_tls, tls_context
 
 _CONNECTIONS_PER_NODE = 32  # more threads than that open connections which are not kept
 _CHUNK_BYTES_MAX = 64 * 1024  # of a stream; a chunk is whatever has come, up to this
@@ -131,9 +131,8 @@ def _reason(error: HTTPError | TimeoutError, deadline: Deadline, url: str) -> st
     if _by_time(error) and deadline.expired is not None:
         return deadline.expired
     text = str(error).rsplit("): ", 1)[-1]  # without its name for the connection
-    if TLS_ALERT.decode("latin-1") in text or TLS_ALERT.decode("latin-1") in str(cause):
-        return "TLS is spoken there; an address with it begins with https:"
-    return text + (hint_of_silence(url) if isinstance(error, ProtocolError) else "")
+    # A server that hung up without a word, or answered with what is no HTTP: perhaps a TLS alert.
+    return text + (hint_of_tls(url) if isinstance(error, ProtocolError) else "")
 
 
 def _by_time(error: HTTPError | TimeoutError) -> bool:

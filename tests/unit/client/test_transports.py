@@ -13,7 +13,9 @@ import pytest
 from memory_spine.aiohttp_transport import AiohttpTransport
 from memory_spine.effects import Answer, Request
 from memory_spine.errors import ConfigError, ConnectionFailed
+from memory_spine.network import NetworkOptions
 from memory_spine.urllib3_transport import Urllib3Transport
+from unit.client.socket_server import Connection, answer, serving
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -55,14 +57,17 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def _blocking(request: Request) -> Answer:
-    with closing(Urllib3Transport()) as transport:
+DIRECT = NetworkOptions()
+
+
+def _blocking(request: Request, options: NetworkOptions = DIRECT) -> Answer:
+    with closing(Urllib3Transport(options)) as transport:
         return transport.send(request)
 
 
-def _awaiting(request: Request) -> Answer:
+def _awaiting(request: Request, options: NetworkOptions = DIRECT) -> Answer:
     async def send() -> Answer:
-        transport = AiohttpTransport()
+        transport = AiohttpTransport(options)
         try:
             return await transport.send(request)
         finally:
@@ -81,7 +86,7 @@ def _put(url: str, timeout_s: float = 5.0) -> Request:
 
 @BOTH
 def test_a_request_arrives_as_it_is_and_no_redirect_is_followed(
-    send: Callable[[Request], Answer], server: str
+    send: Callable[..., Answer], server: str
 ) -> None:
     path = "/v1/ns/acme/memories/a%2Fb~c:d@e?x=%7B%7D"
     answer = send(_put(f"{server}{path}"))
@@ -92,7 +97,7 @@ def test_a_request_arrives_as_it_is_and_no_redirect_is_followed(
 
 @BOTH
 def test_a_refused_connection_proves_that_nothing_arrived(
-    send: Callable[[Request], Answer],
+    send: Callable[..., Answer],
 ) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -116,7 +121,7 @@ def test_a_client_of_another_event_loop_says_so(server: str) -> None:
 
 @BOTH
 def test_https_to_a_node_without_tls_proves_that_nothing_arrived_and_says_so(
-    send: Callable[[Request], Answer], server: str
+    send: Callable[..., Answer], server: str
 ) -> None:
     with pytest.raises(ConnectionFailed, match="no TLS is spoken there") as failed:
         send(_put(server.replace("http:", "https:")))
@@ -126,8 +131,66 @@ def test_https_to_a_node_without_tls_proves_that_nothing_arrived_and_says_so(
 @BOTH
 @pytest.mark.parametrize(("path", "timeout_s"), [("/hang-up", 5.0), ("/silent", 0.2)])
 def test_a_connection_lost_after_sending_proves_nothing(
-    send: Callable[[Request], Answer], path: str, timeout_s: float, server: str
+    send: Callable[..., Answer], path: str, timeout_s: float, server: str
 ) -> None:
     with pytest.raises(ConnectionFailed) as failed:
         send(_put(f"{server}{path}", timeout_s))
     assert failed.value.sent
+
+
+@BOTH
+@pytest.mark.parametrize("alert", [b"", b"\x15\x03\x03\x00\x02\x02\x0a"])
+def test_http_to_a_node_with_tls_names_the_cure(send: Callable[..., Answer], alert: bytes) -> None:
+    def play(connection: Connection) -> None:
+        connection.receive()  # what a TLS server does not understand, it ends, with an alert or without
+        connection.socket.sendall(alert)
+
+    with serving(play) as server, pytest.raises(ConnectionFailed, match="begins with https:"):
+        send(_put(f"{server.url}/a"))
+
+
+def _tell_the_target(connection: Connection) -> None:
+    while asked := connection.receive():
+        connection.socket.sendall(answer(asked.split(b" ", 2)[1]))
+
+
+@BOTH
+def test_an_address_of_version_6_is_a_node_as_well(send: Callable[..., Answer]) -> None:
+    with serving(_tell_the_target, "::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        assert send(_put(f"{server.url}/a")).body == b"/a"
+
+
+@BOTH
+def test_a_proxy_is_used_only_when_it_is_asked_for(
+    send: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(_tell_the_target) as proxy, serving(_tell_the_target) as node:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        url = f"{node.url}/a"
+        assert send(_put(url)).body == b"/a"
+        assert send(_put(url), NetworkOptions(proxy=proxy.url)).body == url.encode()
+        assert send(_put(url), NetworkOptions(proxy="environment")).body == url.encode()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert send(_put(url), NetworkOptions(proxy="environment")).body == b"/a"
+        assert (proxy.connections, node.connections) == (2, 2)
+
+
+@BOTH
+def test_a_proxy_that_is_not_there_is_named_as_the_failure(send: Callable[..., Answer]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(ConnectionFailed, match=r"proxy|127\.0\.0\.1"):
+        send(_put("http://127.0.0.1:1/a"), NetworkOptions(proxy=proxy))
+
+
+def test_what_is_not_given_comes_from_the_environment() -> None:
+    options = NetworkOptions.of(None, None, {"SPINE_PROXY": "http://p:1"})
+    assert options == NetworkOptions(proxy="http://p:1")
+    assert (
+        NetworkOptions.of(None, "environment", {"SPINE_PROXY": "http://p:1"}).proxy == "environment"
+    )
