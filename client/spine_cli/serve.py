@@ -53,12 +53,15 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
     raise typer.Exit(run(Settings.load(flags, environment), announce=_welcome))
 
 
-def _welcome(url: str, data: Path) -> None:
-    """Say that the node serves, and what to do with it."""
+def _welcome(url: str, data: Path, unready: str | None) -> None:
+    """Say that the node serves, and what to do with it, or why it does not serve yet."""
     from rich.console import Console  # noqa: PLC0415 - only when a node has started
 
     option = "" if url == DEFAULT_URL else f" --url {url}"
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if unready is not None:
+        console.print(f"Memory Spine listens on {url}, not ready yet: {unready}", markup=False)
+        return
     console.print(f"[bold]Memory Spine serves {url} from {data}[/bold]")
     for line in (
         f'try:  spine store -n demo "Alice prefers metric units"{option}',

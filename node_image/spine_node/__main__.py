@@ -3,6 +3,7 @@
 Exit codes: 0 stopped as asked, 1 failed while running, 2 cannot start as configured.
 """
 
+import argparse
 import asyncio
 import contextlib
 import errno
@@ -11,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +21,11 @@ import uvloop
 from spine_core.errors import InvalidInputError
 from spine_core.records.hlc import HybridClock
 from spine_node.clock import Clock
+from spine_node.descriptors import raise_descriptor_limit
 from spine_node.engine.node import Node
 from spine_node.http.app import App
 from spine_node.http.auth import Credentials
+from spine_node.http.connection_limit import ConnectionLimit, maximum_of
 from spine_node.http.origin_guard import guard_needed
 from spine_node.http.request_context import AppContext
 from spine_node.http.router import Router
@@ -30,20 +33,24 @@ from spine_node.http.routes import routes
 from spine_node.http.server import HttpServer, serve
 from spine_node.logs import configure_logging
 from spine_node.modes import Setup, set_up
-from spine_node.settings import Settings
+from spine_node.readiness import Announce, Readiness, url_of
+from spine_node.settings import HELP, Settings
 from spine_node.startup import bootstrap_cluster, check_owner
 from spine_node.store import StorageError, StoreLockedError, open_store
 
 logger = logging.getLogger("spine.node")
 
-Announce = Callable[[str, Path], None]  # URL, directory of the store
-
 SWITCH_S = 0.001  # a busy loop must hand the GIL to the store's writer: 5 ms starves it
+_DOCUMENT_FROM = {
+    "single": "this node itself",
+    "static": "the first node of the cluster file",
+    "managed": "the operator",
+}
 GARBAGE_EVERY = 20_000  # new objects: Python's 700 spent a tenth of a busy node on looking
 
 
 def run(settings: Settings, announce: Announce) -> int:
-    """Serve until SIGTERM or SIGINT; `announce` is told where, once it serves."""
+    """Serve until SIGTERM or SIGINT; `announce` is told where, once it serves, and before that why not."""
     configure_logging(settings.log_level)
     sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(GARBAGE_EVERY, *gc.get_threshold()[1:])
@@ -64,6 +71,7 @@ def _reason(error: Exception) -> str:
 
 
 async def _serve(settings: Settings, announce: Announce) -> int:
+    descriptors = raise_descriptor_limit()
     setup = set_up(settings)
     clock, hlc = Clock(), HybridClock()
     credentials = Credentials(setup.keys)
@@ -74,6 +82,8 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         settings.data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=settings.quota_bytes
     )
     node = Node(setup.options, store, hlc, clock)
+    closed = node.registry.connections_closed.labels
+    limit = ConnectionLimit(maximum_of(descriptors), clock.now, lambda reason: closed(reason).inc())
     context = AppContext(
         engine=node,
         operations=node,
@@ -84,6 +94,7 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         epoch=lambda: node.membership.epoch,
         measure=node.registry.answered,
         node=setup.options.seat,
+        shortage=limit.shortage,
         local_only=local_only,
     )
     credentials.on_refusal = node.registry.credentials_errors.inc
@@ -92,41 +103,43 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     try:
         if settings.mode != "managed":  # there the operator compares seat and store
             check_owner(node.membership.view, setup.options.seat, settings.data)
-        server = await _listen(setup, node, app)
+        server = await _listen(setup, node, app, limit)
     except (InvalidInputError, OSError):
         await node.close()
         raise
     gc.freeze()  # what start-up made lives as long as the process
-    scheme = "https" if setup.options.tls else "http"
-    announce(f"{scheme}://{setup.host}:{server.port}", settings.data)
-    return await _until_stopped(settings, setup, node, server, clock)
+    url = url_of("https" if setup.options.tls else "http", setup.host, server.port)
+    readiness = Readiness(node, clock, _DOCUMENT_FROM[settings.mode])
+    background = _background(setup, node, readiness, partial(announce, url, settings.data))
+    return await _until_stopped(setup, node, server, background)
 
 
-async def _listen(setup: Setup, node: Node, app: App) -> HttpServer:
+async def _listen(setup: Setup, node: Node, app: App, limit: ConnectionLimit) -> HttpServer:
     tls = setup.options.tls
     try:
         return await serve(
             app,
             node.links.handle,
-            host=setup.host,
-            port=setup.port,
+            address=(setup.host, setup.port),
+            limit=limit,
             tls=tls.server if tls else None,
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            taken = f"{setup.host}:{setup.port} is taken: stop what listens there, or give --port"
+            address = url_of("http", setup.host, setup.port).removeprefix("http://")
+            taken = f"{address} is taken: stop what listens there, or give --port"
             raise InvalidInputError(taken) from error
         raise
 
 
 async def _until_stopped(
-    settings: Settings, setup: Setup, node: Node, server: HttpServer, clock: Clock
+    setup: Setup, node: Node, server: HttpServer, background: Coroutine[None, None, None]
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    running = asyncio.create_task(_background(setup, node))
+    running = asyncio.create_task(background)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     failed = running.done()
@@ -134,7 +147,7 @@ async def _until_stopped(
         logger.error("node_failed", exc_info=running.exception())
     else:
         node.health.stopping = True  # readiness off; load balancers need a moment to notice
-        await clock.sleep(setup.shutdown_s)
+        await node.clock.sleep(setup.shutdown_s)
     stopping.cancel()
     running.cancel()
     await node.links.close()
@@ -142,19 +155,30 @@ async def _until_stopped(
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(running, return_exceptions=True)
     await node.close()
-    logger.info("node_stopped", extra={"data": str(settings.data)})
+    logger.info("node_stopped", extra={"seat": setup.options.seat})
     return 1 if failed else 0
 
 
-async def _background(setup: Setup, node: Node) -> None:
+async def _background(
+    setup: Setup, node: Node, readiness: Readiness, say: Callable[[str | None], None]
+) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(node.run())
+        tasks.create_task(readiness.announce(say))
         if setup.bootstrap is not None:
-            tasks.create_task(bootstrap_cluster(node, *setup.bootstrap))
+            tell = readiness.waits_for_nodes
+            tasks.create_task(bootstrap_cluster(node, *setup.bootstrap, tell))
 
 
 def main() -> int:
     """Run the node that the environment describes: the entry point of the image."""
+    options = argparse.ArgumentParser(
+        prog="spine_node",
+        description="Run one node of Memory Spine. The environment says which:",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.parse_args()  # there are none but --help, which needs no settings
     try:
         settings = Settings.load({}, os.environ)
     except InvalidInputError as error:
@@ -163,8 +187,11 @@ def main() -> int:
     return run(settings, announce=_log_address)
 
 
-def _log_address(url: str, data: Path) -> None:
-    logger.info("node_serves", extra={"url": url, "data": str(data)})
+def _log_address(url: str, data: Path, unready: str | None) -> None:
+    if unready is None:
+        logger.info("node_serves", extra={"url": url, "data": str(data)})
+    else:
+        logger.info("node_not_ready", extra={"url": url, "reason": unready})
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ class Metrics:
         self.credentials_errors = counter(
             "spine_credentials_errors_total", "changed files of keys that were broken"
         )
+        self.connections_closed = counter(
+            "spine_connections_closed_total", "connections closed for lack of room", "reason"
+        )
         self.request_seconds = Histogram(
             "spine_request_seconds",
             "time to answer",

@@ -17,6 +17,26 @@ Choice = TypeVar("Choice", bound=str)
 Mode = Literal["single", "static", "managed"]
 DEFAULT_DATA = "./spine-data"
 GIB = 1024**3
+HELP = """\
+  SPINE_DATA                 directory of the store [./spine-data]
+  SPINE_HOST, SPINE_PORT     address to bind [127.0.0.1, 8788]; port 0 takes a free one
+  SPINE_KEYS                 file of API keys; needed when others than this machine may come
+  SPINE_AUTH                 none: let everybody in, also from outside
+  SPINE_TLS                  directory with tls.crt, tls.key and ca.crt
+  SPINE_LOG_LEVEL            DEBUG, INFO, WARNING or ERROR [INFO]
+
+one of a static cluster:
+  SPINE_CLUSTER, SPINE_NODE  file of the cluster, id of this node in it
+
+under the operator, which sets them:
+  SPINE_SEAT, SPINE_CLUSTER_NAME, SPINE_CONFIG_FILE, SPINE_CLUSTER_SECRET_FILE,
+  SPINE_ADMIN_TOKEN_FILE, SPINE_KEYS_FILE, SPINE_TLS_DIR
+
+and for a person who knows: SPINE_PARTITION_STRATEGY, SPINE_QUOTA_BYTES, SPINE_PULL_BYTES_PER_S,
+SPINE_DROP_AFTER_S, SPINE_SHUTDOWN_S, SPINE_REGION_NUMBER. docs/reference/settings.md has them all.
+
+`spine serve --help` shows the flags of a node on your own machine.
+"""
 _FLAGS = ("data", "port", "host", "keys", "auth", "cluster", "node", "tls")
 
 
@@ -62,7 +82,7 @@ class Settings:
         return cls(
             mode=reader.mode(node),
             data=Path(reader.text("SPINE_DATA") or DEFAULT_DATA),
-            host=reader.text("SPINE_HOST"),
+            host=reader.host("SPINE_HOST"),
             port=reader.whole("SPINE_PORT", None, 0, 65535),
             keys=reader.path("SPINE_KEYS") or reader.path("SPINE_KEYS_FILE"),
             auth=reader.choice("SPINE_AUTH", ("unset", "none")),
@@ -91,6 +111,12 @@ class _Reader:
 
     def text(self, name: str) -> str | None:
         return self._values.get(name) or None
+
+    def host(self, name: str) -> str | None:
+        """Return an address to bind; URLs write IPv6 in brackets, sockets take it without."""
+        text = self.text(name)
+        inner = text[1:-1] if text and text.startswith("[") and text.endswith("]") else text
+        return inner or None
 
     def path(self, name: str) -> Path | None:
         text = self.text(name)

@@ -49,8 +49,13 @@ def check_owner(view: TopologyView | None, seat: Seat, data: Path) -> None:
     raise InvalidInputError(f"holds the store of {who}: give --data another", path=str(data))
 
 
-async def bootstrap_cluster(node: Node, wanted: Wanted, ask_others: Ask) -> None:
-    """Make epoch 1 as soon as that is safe, unless this node has a document already."""
+async def bootstrap_cluster(
+    node: Node, wanted: Wanted, ask_others: Ask, tell: Callable[[str], None]
+) -> None:
+    """Make epoch 1 as soon as that is safe, unless this node has a document already.
+
+    `tell` hears what it waits for.
+    """
     told = ""
     while node.membership.view is None:
         reports = dict(await ask_others())
@@ -67,11 +72,12 @@ async def bootstrap_cluster(node: Node, wanted: Wanted, ask_others: Ask) -> None
             await node.adopt(action.document.canonical())
             logger.info("cluster_bootstrapped", extra={"nodes": len(wanted.seats)})
             return
-        told = _tell_once(action, told)
+        told = _log_once(action, told)
+        tell(told)
         await node.clock.sleep(POLL_S)
 
 
-def _tell_once(action: Action, told: str) -> str:
+def _log_once(action: Action, told: str) -> str:
     """Log what the bootstrap waits for when that changes: loudly when only a person can help."""
     assert isinstance(action, Wait | Blocked), "without a document nothing else is left"
     if action.message != told:

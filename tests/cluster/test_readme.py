@@ -18,7 +18,7 @@ from readme.installed import install
 ALONE, FROM_FILE = "Use it alone", "Run it from a file"
 INSTALL, SERVE = lines_of(README.block(ALONE, "sh"))
 ELSEWHERE = {"For other machines", "On Kubernetes"}  # of the tutorial; `make demo` plays the last
-ANNOUNCED = r"serves (http://\S+)"
+ANNOUNCED = r"(?:serves|listens on) (http://\S+)"  # nodes of a cluster wait for each other
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,15 @@ scope `memory:read`, the same answer, and its page tokens are those of the `GET`
 **Sessions**: `Spine-Session` takes up to 16 tokens, separated by commas or in several header lines of 8 KiB; the
 answer carries one token that covers them. More than 16 are merged by `POST /v1/session:merge`, 16 at a time.
 
+**HEAD** is answered wherever `GET` is: the same status and headers, no body.
+
+**Refused before it is a request** (a URL or a header line of more than 8 KiB, more than 128 headers, bad chunks, an
+unknown method, bytes that are no HTTP): `400 invalid-request` with a `request_id`, and the connection is closed.
+
+**Connections**: the first request has 30 s to come; an answer of which the client takes nothing for 30 s is cut. A
+node holds as many connections as its limit of open files allows, less 128; then it closes those idle for longest,
+and a new one only if none is idle. `GET /healthz/ready` has `reasons` then, and stays `200`.
+
 **Integers** have 64 bits: -2^63 to 2^63 - 1.\
 """
 

@@ -35,7 +35,8 @@ async def _no_links(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def _listen(keys: Path) -> HttpServer:
-    return await serve(HttpHarness(keys).app, _no_links, host="127.0.0.1", port=0)
+    harness = HttpHarness(keys)
+    return await serve(harness.app, _no_links, address=("127.0.0.1", 0), limit=harness.limit)
 
 
 @dataclass(frozen=True)

@@ -194,16 +194,16 @@ MUTANTS = [
         "test_lists.py::test_a_wrong_query_is_refused",
     ),
     _http(
-        "server",
+        "request_body",
         "        _check_size(body, bytes_max)\n    return bytes(body)",
         "    _check_size(body, bytes_max)\n    return bytes(body)",
         "test_server.py::test_chunks_are_counted_while_they_come",
     ),
     # strangers must not hold sockets, and clients must not lose theirs
     _http(
-        "server",
-        "self.waiting = loop.call_later(self.head_s, self.force_close)",
-        "self.waiting = loop.call_later(3600, self.force_close)",
+        "connection",
+        "self._loop.call_later(self._server.timeouts.head_s, self.force_close)",
+        "self._loop.call_later(3600, self.force_close)",
         "test_server.py::test_a_connection_that_asks_for_nothing_is_closed",
     ),
     _http(
@@ -211,6 +211,50 @@ MUTANTS = [
         "    raw.protocol.waiting.cancel()\n",
         "",
         "test_server.py::test_a_connection_that_has_asked_stays_open",
+    ),
+    # a limit of connections closes the idle ones, oldest first, and never one that works
+    _http(
+        "connection",
+        "        self._server.make_room(self)\n",
+        "",
+        "test_connections.py::test_the_connection_idle_longest_makes_room",
+    ),
+    _http(
+        "connection",
+        "yield connection.idle_since, connection",
+        "yield -connection.idle_since, connection",
+        "test_connections.py::test_the_connection_idle_longest_makes_room",
+    ),
+    _http(
+        "connection",
+        "if connection is not newest and connection.is_idle:",
+        "if connection is not newest:",
+        "test_connections.py::test_a_connection_that_works_is_never_closed_for_another",
+    ),
+    # streams: never made faster than read, closed with their client, never whole when they failed
+    _http(
+        "connection",
+        "            self.streaming.cancel()\n",
+        "            pass\n",
+        "test_streams.py::test_a_client_that_leaves_ends_a_stream_that_has_nothing_to_say",
+    ),
+    _http(
+        "connection",
+        "        if unsent == unsent_before:\n",
+        "        if unsent_before is not None:\n",
+        "test_streams.py::test_a_slow_reader_that_goes_on_reading_is_not_given_up",
+    ),
+    _http(
+        "connection",
+        "        self._check_reader(None)\n",
+        "",
+        "test_streams.py::test_nothing_is_made_that_the_client_does_not_take",
+    ),
+    _http(
+        "server",
+        "        except Exception:\n            connection.abort()\n            raise\n",
+        "        except ZeroDivisionError:\n            pass\n",
+        "test_streams.py::test_a_stream_that_fails_does_not_look_complete",
     ),
     # answers
     _http(

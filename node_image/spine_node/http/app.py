@@ -44,10 +44,19 @@ class App:
             response = await self._answer(request, request_id)
         finally:
             self.in_flight -= 1
-        app = self._app
+        return self._signed(response, request_id)
+
+    def refusal(self, problem: ProblemError) -> Response:
+        """Return the answer to what never became a request; its id is in the log too."""
+        request_id = next(self._ids)
+        logger.info("request_refused", extra={"request_id": request_id, "detail": problem.detail})
+        return self._signed(problem_response(problem, request_id, writes=False), request_id)
+
+    def _signed(self, response: Response, request_id: str) -> Response:
+        """Say which request this answers, and who does."""
         response.headers["Spine-Request-Id"] = request_id
-        response.headers["Spine-Node"] = app.node
-        response.headers["Spine-Epoch"] = str(app.epoch())
+        response.headers["Spine-Node"] = self._app.node
+        response.headers["Spine-Epoch"] = str(self._app.epoch())
         return response
 
     async def _answer(self, request: Request, request_id: str) -> Response:
@@ -55,7 +64,7 @@ class App:
         began = self._app.clock.now()
         try:
             route, context = admission.admit(self._router, self.in_flight)
-            return await route.handler(context)
+            return await _answered(route, context)
         except (ProblemError, InvalidInputError) as error:
             problem = as_problem(error)
         except ClientGoneError:
@@ -145,6 +154,12 @@ class _Admission:
                 return identify_operator(given, self._app.admin_tokens())
             case "key":
                 return self._app.credentials.identify(given, self._app.clock.physical_ms(), now_s)
+
+
+async def _answered(route: Route, context: RequestContext) -> Response:
+    response = await route.handler(context)
+    assert isinstance(response.body, bytes) is not route.streams, f"{route.name} answers otherwise"
+    return response
 
 
 def _check_path(path: dict[str, str]) -> None:

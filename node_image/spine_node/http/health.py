@@ -15,7 +15,8 @@ async def live(context: RequestContext) -> Response:
 async def ready(context: RequestContext) -> Response:
     """`GET /healthz/ready`: 503 keeps clients away; status `full` takes no writes but deletions."""
     operations = context.app.operations
-    return _health(operations.ready(), "full" if operations.full() else "ok")
+    status = "full" if operations.full() else "ok"
+    return _health(operations.ready(), status, context.app.shortage())
 
 
 async def startup(context: RequestContext) -> Response:
@@ -28,8 +29,10 @@ async def metrics(context: RequestContext) -> Response:
     return Response(200, {"Content-Type": _PROMETHEUS}, context.app.operations.metrics())
 
 
-def _health(reason: str | None, status: str = "ok") -> Response:
+def _health(reason: str | None, status: str = "ok", remark: str | None = None) -> Response:
+    """Return the answer of a probe; a remark is for people and changes no status."""
     headers = {"Content-Type": JSON}
     if reason is None:
-        return Response(200, headers, encode_json({"status": status}))
+        remarks = {"reasons": [remark]} if remark else {}
+        return Response(200, headers, encode_json({"status": status, **remarks}))
     return Response(503, headers, encode_json({"status": "unavailable", "reasons": [reason]}))

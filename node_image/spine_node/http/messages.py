@@ -3,12 +3,15 @@
 A socket (`server`) and a caller in the same process (local mode) build the same `Request`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import msgspec
 from multidict import CIMultiDict, MultiMapping
 
 from spine_core.errors import ProblemError
+
+Stream = AsyncGenerator[bytes, None]
+"""A body whose length nobody knows; whoever carries it closes it, at its end or before."""
 
 ReadBody = Callable[[int, float], Awaitable[bytes]]
 """(bytes at most, deadline in loop time) → the whole body.
@@ -35,11 +38,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One HTTP response, complete."""
+    """One HTTP response; to HEAD the carrier sends all of it but the body."""
 
     status: int
     headers: dict[str, str]
-    body: bytes = b""
+    body: bytes | Stream = b""  # a stream if its route says so
+
+    @property
+    def content(self) -> bytes:
+        """The body of an answer that is no stream."""
+        assert isinstance(self.body, bytes), "its route streams"
+        return self.body
 
 
 def whole(body: bytes) -> ReadBody:

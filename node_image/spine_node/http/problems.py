@@ -22,7 +22,8 @@ class MethodNotAllowedError(ProblemError):
     """The path is known, the method is not; `methods` are those that it has."""
 
     def __init__(self, methods: Iterable[str]) -> None:
-        self.methods = sorted(methods)
+        known = set(methods)
+        self.methods = sorted(known | {"HEAD"} if "GET" in known else known)
         super().__init__("method-not-allowed", "this path does not have this method")
 
 

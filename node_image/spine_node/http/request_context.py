@@ -25,6 +25,7 @@ class AppContext:
     epoch: Callable[[], int]
     measure: Callable[[str, float], None]  # operation id, seconds that it took to answer
     node: str  # seat
+    shortage: Callable[[], str | None]  # what the probes say about a lack of connections
     local_only: bool = False  # no keys: look at Host and Origin (`origin_guard`)
 
 

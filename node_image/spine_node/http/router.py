@@ -31,6 +31,7 @@ class Route:
     access: Literal["open", "key", "admin"] = "key"
     scope: Scope | None = None
     reserved: bool = False  # promised, answers `not-implemented`
+    streams: bool = False  # a good answer's body is an async iterator, not bytes
     writes: bool = False  # failures carry `outcome`
     tag: str = ""
     summary: str = ""
@@ -103,6 +104,7 @@ class Router:
         """
         found: dict[str, str] = {}
         branch = self._root
+        method = "GET" if method == "HEAD" else method  # the carrier leaves the body out
         for segment in path.split("/")[1:]:
             text = _decode(segment) if "%" in segment else segment
             branch = branch.follow(text, method, found) or _NOWHERE

@@ -279,15 +279,17 @@ def test_a_cluster_secret_is_written_once(tmp_path: Path) -> None:
 def test_serve_hands_its_flags_to_the_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: list[Settings] = []
 
-    def run(settings: Settings, announce: Callable[[str, Path], None]) -> int:
+    def run(settings: Settings, announce: Callable[[str, Path, str | None], None]) -> int:
         started.append(settings)
-        announce("http://[::1]:9", settings.data)
+        announce("http://[::1]:9", settings.data, "waiting for b")
+        announce("http://[::1]:9", settings.data, None)
         return 0
 
     monkeypatch.setattr(spine_node.__main__, "run", run)
     done = spine("serve", "--data", str(tmp_path), "--port", "0", "--auth", "none", "--host", "::1")
     assert done.exit_code == Exit.OK
     assert f"serves http://[::1]:9 from {tmp_path}" in done.stderr
+    assert "listens on http://[::1]:9, not ready yet: waiting for b" in done.stderr
     assert "spine list -n demo --url http://[::1]:9\n" in done.stderr
     (settings,) = started
     assert (settings.mode, settings.data, settings.port) == ("single", tmp_path, 0)

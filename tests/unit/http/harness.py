@@ -15,9 +15,10 @@ from spine_core.api_keys import Scope, new_key
 from spine_core.records.tokens import derive_key
 from spine_node.http.app import App
 from spine_node.http.auth import Credentials
+from spine_node.http.connection_limit import ConnectionLimit
 from spine_node.http.messages import Request, Response, whole
 from spine_node.http.request_context import AppContext
-from spine_node.http.router import Router
+from spine_node.http.router import Route, Router
 from spine_node.http.routes import routes
 from unit.http.memory_engine import MemoryEngine, MemoryOperations, StillClock
 
@@ -53,10 +54,14 @@ class HttpHarness:
     local_only: bool = False
     clock: StillClock = field(default_factory=StillClock)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
+    more_routes: tuple[Route, ...] = ()
+    connections_max: int = 1000
+    closed: list[str] = field(default_factory=list)  # why connections were closed
     measured: list[tuple[str, float]] = field(default_factory=list)  # operation, seconds
 
     def __post_init__(self) -> None:
         self.engine = MemoryEngine(self.clock)
+        self.limit = ConnectionLimit(self.connections_max, self.clock.now, self.closed.append)
         self.credentials = Credentials(self.keys)
         context = AppContext(
             engine=self.engine,
@@ -68,9 +73,10 @@ class HttpHarness:
             epoch=lambda: 7,
             measure=lambda route, seconds: self.measured.append((route, seconds)),
             node="spine-1",
+            shortage=self.limit.shortage,
             local_only=self.local_only,
         )
-        self.app = App(context, Router(ROUTES))
+        self.app = App(context, Router((*ROUTES, *self.more_routes)))
 
     async def ask(
         self,
@@ -101,7 +107,7 @@ class HttpHarness:
                 remote="192.0.2.1",
             )
         )
-        return Answer(response.status, response.headers, response.body)
+        return Answer(response.status, response.headers, response.content)
 
 
 @dataclass

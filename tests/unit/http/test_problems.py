@@ -10,7 +10,7 @@ from spine_node.http.problems import MethodNotAllowedError, as_problem, problem_
 
 
 def body_of(problem: ProblemError, *, writes: bool) -> dict[str, object]:
-    body: dict[str, object] = json.loads(problem_response(problem, "r-1", writes=writes).body)
+    body: dict[str, object] = json.loads(problem_response(problem, "r-1", writes=writes).content)
     return body
 
 
@@ -20,7 +20,7 @@ def test_every_code_has_all_members(code: str) -> None:
     response = problem_response(ProblemError(code, "why"), "r-1", writes=False)
     assert response.status == kind.status
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert json.loads(response.body) == {
+    assert json.loads(response.content) == {
         "type": f"https://memoryspine.io/problems/{code}",
         "title": kind.title,
         "status": kind.status,
@@ -60,7 +60,7 @@ def test_retry_after_is_in_whole_seconds_on_429_and_503(
     problem = ProblemError(code, "why", retry_after_ms=wait_ms)
     response = problem_response(problem, "r", writes=False)
     assert response.headers.get("Retry-After") == header
-    assert json.loads(response.body).get("retry_after_ms") == wait_ms
+    assert json.loads(response.content).get("retry_after_ms") == wait_ms
 
 
 def test_wrong_fields_and_further_members_are_shown() -> None:
@@ -82,4 +82,4 @@ def test_text_that_no_json_can_carry_is_replaced() -> None:
 
 def test_a_wrong_method_is_told_the_right_ones() -> None:
     response = problem_response(MethodNotAllowedError(["PUT", "GET"]), "r", writes=False)
-    assert (response.status, response.headers["Allow"]) == (405, "GET, PUT")
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD, PUT")

@@ -73,7 +73,11 @@ def test_a_path_that_is_no_utf8_is_400() -> None:
 def test_a_wrong_method_names_the_methods_that_are_built() -> None:
     with pytest.raises(MethodNotAllowedError) as caught:
         ROUTER.match("PUT", "/a/x/b/k")
-    assert caught.value.methods == ["DELETE", "GET"]
+    assert caught.value.methods == ["DELETE", "GET", "HEAD"]
+
+
+def test_head_is_where_get_is() -> None:
+    assert ROUTER.match("HEAD", "/a/x/b/k") == ROUTER.match("GET", "/a/x/b/k")
 
 
 def test_no_two_routes_share_a_place() -> None:
@@ -85,7 +89,7 @@ def test_no_two_operations_share_a_name() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
 
 
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PURGE"])
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PURGE"])
 async def test_other_methods_are_405(method: str) -> None:
     answer = await HttpHarness().ask(method, "/v1/whoami")
-    assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")

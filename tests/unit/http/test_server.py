@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from spine_node.http.connection import Timeouts
 from spine_node.http.server import HttpServer, serve
 from spine_node.ports import WriteOutcome, WriteRequest
 from unit.http.harness import MEMORIES, HttpHarness
@@ -26,6 +28,17 @@ async def link(request: web.BaseRequest) -> web.StreamResponse:
     await socket.send_bytes(message.data)
     await socket.close()
     return socket
+
+
+async def listen(harness: HttpHarness, **timeouts: float) -> HttpServer:
+    """Put an app behind a socket."""
+    return await serve(
+        harness.app,
+        link,
+        address=("127.0.0.1", 0),
+        limit=harness.limit,
+        timeouts=Timeouts(**timeouts),
+    )
 
 
 @dataclass
@@ -60,7 +73,7 @@ class Listening:
 @pytest.fixture
 async def listening() -> AsyncIterator[Listening]:
     harness = HttpHarness()
-    server = await serve(harness.app, link, host="127.0.0.1", port=0)
+    server = await listen(harness)
     yield Listening(harness, server)
     await server.close(grace_s=0.05)  # some clients here never send what they promised
 
@@ -90,8 +103,25 @@ async def test_a_memory_goes_in_and_comes_out(listening: Listening) -> None:
         async with client.delete(f"{MEMORIES}/p~n") as deleted:
             assert (deleted.status, await deleted.read()) == (204, b"")
             assert "Content-Type" not in deleted.headers
-        async with client.head("/v1/whoami") as head:
-            assert head.status == 405
+
+
+@pytest.mark.parametrize(
+    "path", [f"{MEMORIES}/n", f"{MEMORIES}/never", MEMORIES, "/v1/whoami", "/healthz/live", "/no"]
+)
+async def test_head_answers_as_get_without_the_body(listening: Listening, path: str) -> None:
+    varying = {"Date", "Spine-Request-Id"}
+    async with aiohttp.ClientSession(listening.url) as client:
+        await client.put(f"{MEMORIES}/n", json={"content": "é"})
+        async with client.get(path) as got, client.head(path) as head:
+            assert head.status == got.status
+            assert [
+                (name, value) for name, value in head.headers.items() if name not in varying
+            ] == [(name, value) for name, value in got.headers.items() if name not in varying]
+            assert int(head.headers["Content-Length"]) == len(await got.read()) > 0
+        async with client.head(f"{MEMORIES}/n") as first:  # the connection is still good
+            known = {"If-None-Match": first.headers["ETag"]}
+        async with client.head(f"{MEMORIES}/n", headers=known) as again:
+            assert again.status == 304
 
 
 async def test_a_body_in_chunks_is_one_body(listening: Listening) -> None:
@@ -150,6 +180,31 @@ async def test_a_refused_client_is_not_asked_for_the_body(listening: Listening) 
     assert status == 415
 
 
+LONG = "a long filter with POST to …/memories:query"
+
+
+@pytest.mark.parametrize(
+    ("garbage", "detail"),
+    [
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", LONG),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", "more than 8192 bytes"),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", "more than 128 headers"),
+        (b"NONSENSE / HTTP/1.1\r\nHost: x\r\n\r\n", "no method of HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "the client speaks https"),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "no valid HTTP"),
+    ],
+)
+async def test_what_never_became_a_request_is_told_why_under_an_id(
+    listening: Listening, caplog: pytest.LogCaptureFixture, garbage: bytes, detail: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    _status, body = await listening.send(garbage)
+    problem = json.loads(body)
+    assert detail in problem["detail"]
+    logged = [vars(record)["request_id"] for record in caplog.records]
+    assert [problem["request_id"]] == logged
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -175,6 +230,20 @@ async def test_bad_chunks_are_400(listening: Listening) -> None:
     assert status == 400
 
 
+async def test_bad_chunks_end_the_wait_for_the_rest(listening: Listening) -> None:
+    head = f"{PUT}Spine-Timeout-Ms: 30000\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.server.port)
+    writer.write(head + b'3\r\n{"c\r\n')
+    await until(lambda: listening.harness.app.in_flight == 1)
+    writer.write(b"zz\r\n")
+    async with asyncio.timeout(DEADLINE_S):
+        answer = await reader.read()  # and the connection is closed
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"framed wrongly" in answer
+    assert listening.harness.engine.seen == []
+
+
 async def test_a_client_that_leaves_harms_nobody(
     listening: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -192,7 +261,7 @@ async def test_a_client_that_leaves_harms_nobody(
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_connection_that_asks_for_nothing_is_closed(said: bytes) -> None:
-    server = await serve(HttpHarness().app, link, host="127.0.0.1", port=0, head_s=0.01)
+    server = await listen(HttpHarness(), head_s=0.01)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(said)
     async with asyncio.timeout(DEADLINE_S):
@@ -202,7 +271,7 @@ async def test_a_connection_that_asks_for_nothing_is_closed(said: bytes) -> None
 
 
 async def test_a_connection_that_has_asked_stays_open() -> None:
-    server = await serve(HttpHarness().app, link, host="127.0.0.1", port=0, head_s=0.2)
+    server = await listen(HttpHarness(), head_s=0.2)
     whoami = b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     idle, idle_writer = await asyncio.open_connection("127.0.0.1", server.port)

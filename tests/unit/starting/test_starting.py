@@ -43,7 +43,7 @@ async def _run_alone(data: Path) -> None:
     clock, hlc = Clock(), HybridClock()
     store = open_store(data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
     node = Node(setup.options, store, hlc, clock)
-    await bootstrap_cluster(node, ALONE, nobody_else)
+    await bootstrap_cluster(node, ALONE, nobody_else, lambda _: None)
     check_owner(node.membership.view, "local", data)
     with pytest.raises(InvalidInputError, match="a node that ran alone") as refused:
         check_owner(node.membership.view, "spine-1", data)
@@ -127,7 +127,7 @@ async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
     store = open_store(tmp_path, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
     node = Node(setup.options, store, hlc, clock)
     with caplog.at_level(logging.INFO, "spine.node"), pytest.raises(asyncio.CancelledError):
-        await bootstrap_cluster(node, ALONE, nobody_else)
+        await bootstrap_cluster(node, ALONE, nobody_else, lambda _: None)
     await node.close()
     told = [(r.levelname, vars(r)["for"]) for r in caplog.records if r.message == "bootstrap_waits"]
     assert told == [("INFO", "waiting for b"), ("WARNING", "b is used")]

@@ -1,0 +1,210 @@
+"""Connections: aiohttp's protocol with time limits, a limit of their number, and our own refusals."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from heapq import nsmallest
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
+from aiohttp.web_protocol import _ErrInfo
+
+from spine_core.errors import ProblemError
+from spine_node.http.connection_limit import ConnectionLimit
+from spine_node.http.limits import HEADER_BYTES_MAX, HEADERS_MAX
+from spine_node.http.messages import ClientGoneError
+
+logger = logging.getLogger(__name__)
+
+LINGER_S: Final = 2.0  # to let a client see why its body was not read
+
+
+class Timeouts(NamedTuple):
+    """How long a connection waits for its client."""
+
+    head_s: float = 30.0  # for the first request; unauthenticated connections are closed after this
+    reader_s: float = 30.0  # without one byte taken off us, the reader of an answer is given up
+
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Refuse = Callable[[ProblemError], web.StreamResponse]
+
+
+class Connections(web.Server):
+    """All connections of one listening node.
+
+    Args:
+        handler: answers a request.
+        refuse: makes the answer to what never became a request.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        refuse: Refuse,
+        limit: ConnectionLimit,
+        timeouts: Timeouts,
+    ) -> None:
+        super().__init__(handler)
+        self.refuse = refuse
+        self.timeouts = timeouts
+        self._limit = limit
+
+    def __call__(self) -> "Connection":
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    def make_room(self, newest: "Connection") -> None:
+        """Close the connections that have been idle for longest, if there are too many.
+
+        All are looked at, which is dear, but only when there are too many; to keep them in order
+        would cost every request something.
+        """
+        excess = self._limit.excess(len(self._connections))
+        if not excess:
+            return
+        oldest = nsmallest(excess, self._idle(newest), key=itemgetter(0))
+        for _since, connection in oldest:
+            connection.force_close()
+        if not oldest:
+            newest.force_close()
+        self._limit.note(idle=len(oldest), refused=not oldest)
+
+    def _idle(self, newest: "Connection") -> Iterator[tuple[float, "Connection"]]:
+        for connection in self._connections:
+            assert isinstance(connection, Connection), "only we make them"
+            if connection is not newest and connection.is_idle:
+                yield connection.idle_since, connection
+
+
+class Connection(web.RequestHandler):
+    """One connection: bounded while it is silent or does not read; its protocol errors are problems."""
+
+    waiting: asyncio.TimerHandle  # for the first request
+
+    def __init__(self, server: Connections) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is what turns it off
+            auto_decompress=False,  # a compressed body is refused: no bombs
+            lingering_time=LINGER_S,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+        )
+        self._server = server
+        self._reader_check: asyncio.TimerHandle | None = None
+        self.streaming: asyncio.Task[object] | None = None  # sends an answer of unknown length
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked and nothing under way."""
+        return self._waiter is not None and not self._waiter.done() and not self._force_close
+
+    @property
+    def idle_since(self) -> float:
+        """When the last answer had been sent, in seconds of the loop's clock."""
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self.waiting = self._loop.call_later(self._server.timeouts.head_s, self.force_close)
+        self._server.make_room(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait no more, and end the stream that nobody reads."""
+        self.waiting.cancel()
+        self._stop_reader_check()
+        if self.streaming is not None:
+            self.streaming.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what breaks HTTP in a body ends the wait for the rest of it.
+
+        aiohttp answers it only after the request under way, which waits for this very body.
+        """
+        super().data_received(data)
+        request = self._current_request
+        if request is None or not self._messages:
+            return
+        if isinstance(self._messages[-1][0], _ErrInfo) and not request.content.is_eof():
+            self._lingering_time = 0.0  # nothing more can be read
+            request.content.set_exception(web.RequestPayloadError("framed wrongly"))
+
+    def pause_writing(self) -> None:
+        """Watch the client from now on: it reads more slowly than we write."""
+        super().pause_writing()
+        self._check_reader(None)
+
+    def resume_writing(self) -> None:
+        """Stop watching."""
+        self._stop_reader_check()
+        super().resume_writing()
+
+    def _check_reader(self, unsent_before: int | None) -> None:
+        """Give a client up that took nothing since the last look; a slow one may go on."""
+        transport = self.transport
+        if transport is None:
+            return
+        unsent = transport.get_write_buffer_size()
+        if unsent == unsent_before:
+            logger.info("reader_given_up", extra={"unsent_bytes": unsent})
+            transport.abort()
+            return
+        self._reader_check = self._loop.call_later(
+            self._server.timeouts.reader_s, self._check_reader, unsent
+        )
+
+    def _stop_reader_check(self) -> None:
+        if self._reader_check is not None:
+            self._reader_check.cancel()
+            self._reader_check = None
+
+    def abort(self) -> None:
+        """Hang up at once: what was sent so far must not look complete."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer bytes that are no HTTP, or a bug outside of `App`; then hang up.
+
+        A client that left is neither; its answer goes nowhere.
+        """
+        if request.writer.output_size:
+            raise ClientGoneError from exc  # an answer is half sent: nothing can be said any more
+        if status == 400:
+            problem = ProblemError("invalid-request", reason_of(exc, message or ""))
+        else:
+            if not isinstance(exc, ClientGoneError):
+                logger.error("connection_failed", exc_info=exc)
+            problem = ProblemError("internal", "the node failed")
+        response = self._server.refuse(problem)
+        response.force_close()
+        return response
+
+
+def reason_of(error: BaseException | None, message: str) -> str:
+    """Return what is wrong with a request that the parser refused, and the cure where there is one."""
+    if isinstance(error, LineTooLong):
+        return (
+            f"the URL or a header has more than {HEADER_BYTES_MAX} bytes: send a long filter with"
+            " POST to …/memories:query, merge session tokens with POST /v1/session:merge"
+        )
+    if "Too many headers" in message:
+        return f"there are more than {HEADERS_MAX} headers"
+    if isinstance(error, BadHttpMethod) and "HTTPS" in message:
+        return "this port speaks http, and the client speaks https"
+    if isinstance(error, BadHttpMethod):
+        return "this is no HTTP request, or no method of HTTP"
+    return "this is no valid HTTP request"

@@ -1,0 +1,49 @@
+"""What a node tells the person who started it: that it serves, or why it does not serve yet."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from spine_node.clock import Clock
+from spine_node.engine.node import Node
+
+Announce = Callable[[str, Path, str | None], None]
+"""(URL, directory of the store, why the node is not ready): None when it serves."""
+
+PATIENCE_S: Final = 3.0  # a node that is alone is ready sooner; no need to say that it is not
+POLL_S: Final = 0.05
+
+
+def url_of(scheme: str, host: str, port: int) -> str:
+    """Return the URL of an address; an IPv6 address stands in brackets."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class Readiness:
+    """Tells once when the node serves, and before that, why it does not, whenever that changes."""
+
+    def __init__(self, node: Node, clock: Clock, document_from: str) -> None:
+        self._node = node
+        self._clock = clock
+        self._no_document = f"waiting for the topology document, which comes from {document_from}"
+
+    def waits_for_nodes(self, message: str) -> None:
+        """Hear why this node, which has to make the document, cannot make it yet."""
+        self._no_document = message
+
+    async def announce(self, say: Callable[[str | None], None]) -> None:
+        """Say why the node is not ready, and at last None: it serves."""
+        began = self._clock.now()
+        said: str | None = None
+        while (reason := self._unready()) is not None:
+            if reason != said and self._clock.now() - began >= PATIENCE_S:
+                say(reason)
+                said = reason
+            await self._clock.sleep(POLL_S)
+        say(None)
+
+    def _unready(self) -> str | None:
+        reason = self._node.ready()
+        if reason is not None and self._node.membership.view is None:
+            return self._no_document
+        return reason
