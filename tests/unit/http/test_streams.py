@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from spine_node.http.server import HttpServer, serve
 from unit.http.harness import HttpHarness
 
 DEADLINE_S = 10
+READER_S = 0.2
 PIECE = b"x" * 65_536
 REQUEST = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -78,7 +80,7 @@ async def streaming() -> AsyncIterator[Streaming]:
         no_links,
         address=("127.0.0.1", 0),
         limit=harness.limit,
-        timeouts=Timeouts(reader_s=0.05),
+        timeouts=Timeouts(reader_s=READER_S),
     )
     yield Streaming(server, source, harness)
     await server.close(grace_s=0.05)
@@ -92,8 +94,13 @@ async def until(holds: Callable[[], bool]) -> None:
     """Wait until it holds, looking again whenever the loop has worked for a moment."""
     async with asyncio.timeout(DEADLINE_S):
         while not holds():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.Event().wait(), 0.005)
+            await a_moment()
+
+
+async def a_moment() -> None:
+    """Let the loop work for some milliseconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 0.005)
 
 
 async def test_each_piece_is_there_before_the_next_one_is_made(streaming: Streaming) -> None:
@@ -134,13 +141,18 @@ async def test_nothing_is_made_that_the_client_does_not_take(streaming: Streamin
 
 async def test_a_slow_reader_that_goes_on_reading_is_not_given_up(streaming: Streaming) -> None:
     streaming.source.endless = True
-    reader, writer = await streaming.connect()
-    taken = 0
-    async with asyncio.timeout(DEADLINE_S):
-        while taken < 64 * len(PIECE):
-            taken += len(await reader.read(len(PIECE)))
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)  # so that each read shows at once
+    slow.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(slow, ("127.0.0.1", streaming.server.port))
+    await loop.sock_sendall(slow, REQUEST)
+    ends = loop.time() + 5 * READER_S
+    while loop.time() < ends:
+        assert await loop.sock_recv(slow, 8192)
+        await a_moment()
     assert not streaming.source.closed
-    writer.transport.abort()
+    slow.close()
     await until(lambda: streaming.source.closed)
 
 
