@@ -17,7 +17,7 @@ READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
 PULLS = "tests/simulation/test_pulls.py"
 CHANGES = "tests/simulation/test_changes.py"
-LOST = "tests/simulation/test_lost_slots.py"
+UNOWNED = "tests/simulation/test_unowned_slots.py"
 GOSSIP = "tests/simulation/test_gossiping.py"
 
 
@@ -360,19 +360,19 @@ MUTANTS = [
         "upkeep/slot_gc",
         "if len(seen) == 1]",
         "]",
-        "tests/simulation/test_lost_slots.py::test_a_lost_slot_is_kept_while_its_replicas_differ",
+        "tests/simulation/test_unowned_slots.py::test_an_unowned_slot_is_kept_while_its_replicas_differ",
     ),
     _engine(
         "upkeep/slot_gc",
         "            and self._clock.now() - self._since >= self.drop_after_s\n",
         "",
-        "tests/simulation/test_lost_slots.py"
-        "::test_lost_slots_are_dropped_after_a_while_and_no_others",
+        "tests/simulation/test_unowned_slots.py"
+        "::test_unowned_slots_are_dropped_after_a_while_and_no_others",
     ),
     _engine(
         "replication/throttle",
-        "min(max(missing_s, TICK_S), LOOK_S)",
-        "min(missing_s, LOOK_S)",
+        "min(max(missing_s, WAIT_MIN_S), RECHECK_S)",
+        "min(missing_s, RECHECK_S)",
         f"{PACE}::test_no_wait_is_too_short_to_end",
     ),
     # health: a full restart can end, a minority turns clients away
@@ -400,18 +400,18 @@ MUTANTS = [
         "upkeep/timers",
         "except (StorageError, IndexUnreadableError)",
         "except IndexUnreadableError",
-        f"{LOST}::test_cleaning_that_finds_the_writer_busy_is_tried_again",
+        f"{UNOWNED}::test_garbage_collection_that_finds_the_writer_busy_is_tried_again",
     ),
     _engine(
         "upkeep/timers",
         "except (StorageError, IndexUnreadableError)",
         "except StorageError",
-        f"{LOST}::test_an_index_that_cannot_be_swept_is_left_for_the_next_time",
+        f"{UNOWNED}::test_an_index_that_cannot_be_swept_is_left_for_the_next_time",
     ),
     _engine(
         "upkeep/timers",
         "clockwork.create_task(self._look())\n            clockwork.create_task(self._clean())",
         "await self._clean()\n            clockwork.create_task(self._look())",
-        f"{LOST}::test_cleaning_that_takes_long_makes_no_node_unready",
+        f"{UNOWNED}::test_garbage_collection_that_takes_long_makes_no_node_unready",
     ),
 ]

@@ -15,7 +15,7 @@ _MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
 class PutKind(StrEnum):
     """Why a record is put on a replica."""
 
-    WRITE = "write"  # a client's write: refused when it comes late, or when room runs low
+    WRITE = "write"  # a client's write: refused when it comes late, or when the disk runs full
     WRITE_BACK = "write-back"  # a read completes an older write, whenever that was made
     REGION = "region"  # a copy of what another region has acknowledged
 

@@ -1,4 +1,4 @@
-"""What every room of the engine stands on."""
+"""The parts that every module of the engine above `cluster` is given."""
 
 from dataclasses import dataclass
 

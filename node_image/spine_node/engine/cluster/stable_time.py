@@ -45,5 +45,5 @@ class StableTimes:
         return self._known[write_set]
 
     def forget(self) -> None:
-        """Drop what was derived: the epoch has changed."""
+        """Drop the stable times that were derived: the epoch has changed."""
         self._known.clear()

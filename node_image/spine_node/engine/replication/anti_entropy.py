@@ -1,7 +1,7 @@
-"""Anti-entropy: this node pulls what its peers hold newer, for ever (protocol.md §9.1).
+"""Anti-entropy: recurring pulls of what peers hold newer (protocol.md §9.1).
 
-Pull is the only data mover and needs no acknowledgement: a round that ends under one epoch moves
-our row of the sync matrix to the time before it began. A round that is cut short moves nothing.
+A pull from a peer that ends under one epoch moves our row of the sync matrix to the time before it
+began: all that the peer had acknowledged by then is here. One that is cut short moves nothing.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from spine_node.store import StorageError
 logger = logging.getLogger("spine.engine")
 
 ROUND_S = 10.0
-RETRY_S = 1.0  # after a round in which a peer was out of reach
+ROUND_RETRY_S = 1.0  # after a round in which a peer was out of reach
 YOUNG_MS = 2000  # a version younger than this is still on its way by itself
 SLOTS_AT_ONCE = 256  # whose buckets and keys one call asks for
 
@@ -56,7 +56,7 @@ class AntiEntropy:
         while True:
             view = self._membership.member
             complete = view is not None and await self._round(view)
-            pause_s = ROUND_S if complete else RETRY_S
+            pause_s = ROUND_S if complete else ROUND_RETRY_S
             await self._clock.wait(self.wake, self._clock.jittered(pause_s))
 
     async def _round(self, view: MemberView) -> bool:

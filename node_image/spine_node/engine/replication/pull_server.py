@@ -160,9 +160,9 @@ class PullServer:
             if wanted.slot < begin:
                 continue
             behind = call.after if wanted.slot == begin else None
-            room = KEYS_MAX - len(found)
+            limit = KEYS_MAX - len(found)
             versions = self._store.scan_versions(
-                wanted.slot, frozenset(wanted.buckets), behind, room
+                wanted.slot, frozenset(wanted.buckets), behind, limit
             )
             found += (KeyVersion(key, version) for key, version in versions)
             if len(found) == KEYS_MAX:

@@ -1,4 +1,4 @@
-"""Pulls the slots that a change gives to this store (protocol.md §4.3 R4, §10).
+"""The full transfer of slots that a change gives to this store (protocol.md §4.3 R4, §10).
 
 A slot counts as pulled when every page of each of its sources is durable here, its floor is taken
 over, and a comparison of digests has found nothing older than the pull's beginning that we lack. Its
@@ -36,8 +36,8 @@ from spine_node.store import StorageError
 
 logger = logging.getLogger("spine.engine")
 
-LOOK_S = 0.1  # how soon a new change is noticed
-RETRY_S = 0.5  # after a source failed
+CHANGE_POLL_S = 0.1  # how soon a new change is noticed
+SOURCE_RETRY_S = 0.5  # after a source failed
 SLOTS_TOGETHER = 16  # per slot of the throttle: they share round trips and commits
 Sources = tuple[StoreNumber, ...]
 
@@ -56,7 +56,7 @@ class SlotTransfer:
     async def run(self) -> None:
         """Follow the changes, for ever."""
         while True:
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(CHANGE_POLL_S)
             view = self._membership.member
             progress = self._transfers.follow(view)
             if view is None or progress is None or not progress.pending:
@@ -65,7 +65,7 @@ class SlotTransfer:
                 continue
             await self._pull(view, progress)
             if progress.pending:
-                await self._clock.sleep(RETRY_S)
+                await self._clock.sleep(SOURCE_RETRY_S)
 
     async def _pull(self, view: MemberView, progress: TransferProgress) -> None:
         """Try every pending slot once. One that fails holds up no other."""
@@ -84,7 +84,7 @@ class SlotTransfer:
     def _by_sources(
         self, view: MemberView, progress: TransferProgress
     ) -> dict[Sources, list[Slot]]:
-        """Group the slots still to be pulled by whom R4 lets us pull them from."""
+        """Group the pending slots by the sources that they must be pulled from (R4)."""
         live = self._replicas.up()
         groups: dict[Sources, list[Slot]] = {}
         for slot in sorted(progress.pending):

@@ -3,8 +3,8 @@
 from spine_node.clock import Clock
 
 BURST_S = 1.0  # how much of a second's bytes may go at once
-LOOK_S = 1.0  # a waiting pull looks so often whether the bound has changed
-TICK_S = 0.001  # and no oftener: a shorter wait may be none at all
+RECHECK_S = 1.0  # how often a waiting pull looks whether the bound has changed
+WAIT_MIN_S = 0.001  # a shorter wait may be none at all
 
 
 class Throttle:
@@ -26,7 +26,7 @@ class Throttle:
         self._credit = self._earned() - count
         while self._credit < 0:
             missing_s = -self._credit / max(1, self.bytes_per_s)
-            await self._clock.sleep(min(max(missing_s, TICK_S), LOOK_S))
+            await self._clock.sleep(min(max(missing_s, WAIT_MIN_S), RECHECK_S))
             self._credit = self._earned()
 
     def _earned(self) -> float:

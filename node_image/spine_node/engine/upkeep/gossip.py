@@ -1,4 +1,4 @@
-"""Tells peers about this node and hears about them (protocol.md §11).
+"""The gossip loop: exchanges the states of nodes with peers (protocol.md §11).
 
 Gossip carries beats, epochs and rows of the sync matrix. It never decides ownership: a higher epoch
 heard of only makes this node fetch the document, a lower one makes it send its own.
@@ -114,7 +114,7 @@ class GossipLoop:
         }
 
     def _view_of(self, view: MemberView) -> GossipView:
-        """Say how we are now, and return all that is known."""
+        """Announce our present state, and return all that is known."""
         self._beat += 1
         own = NodeState(
             store=view.number,
@@ -146,7 +146,10 @@ class GossipLoop:
             self._merge(reply.states, said_by=store)
 
     def _merge(self, states: Iterable[NodeState], *, said_by: int) -> None:
-        """Take news in. Only what a store says of itself shows its disk: others repeat old news."""
+        """Merge states of peers; raise the alarm of a rolled-back disk.
+
+        Only what a store says of itself tells about its disk: others repeat old news.
+        """
         assert self._known is not None
         for state in states:
             own = state.store == said_by

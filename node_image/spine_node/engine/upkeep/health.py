@@ -1,4 +1,4 @@
-"""Whether this node may serve, and what state it calls itself (protocol.md §4.3 R10, §15).
+"""The health of a node: readiness, and the status it reports (protocol.md §4.3 R10, §15).
 
 Readiness never needs a quorum at start, or a full restart could not end. A node that has lost touch
 with a majority of `current` turns clients away: its reads may be old, and it cannot write.
@@ -19,7 +19,7 @@ SILENCED_S = 60.0  # and reads are refused
 
 @dataclass(slots=True)
 class Health:
-    """The running judgement of one node about itself."""
+    """What a node judges its readiness and status by."""
 
     membership: Membership
     replicas: ReplicaClient

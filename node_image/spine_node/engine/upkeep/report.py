@@ -1,6 +1,6 @@
-"""What a node says about itself and its cluster: the operator's report and the clients' view.
+"""Builds the status report for the operator and the description of the cluster for clients.
 
-Pure assembly of what other rooms know; shapes as in operator.md §5.1 and `GET /v1/cluster`.
+Reads what other parts of the engine know, and decides nothing; shapes as in operator.md §5.1 and `GET /v1/cluster`.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ WIRE = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportBuilder:
-    """The rooms that a report asks."""
+    """What a report is built from."""
 
     seat: str
     version: str

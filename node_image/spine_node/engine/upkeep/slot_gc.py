@@ -1,6 +1,6 @@
-"""Drops slots that this store has lost to others (protocol.md §4.3 R8).
+"""Drops slots that belong to other stores since a change (protocol.md §4.3 R8).
 
-A lost slot goes only when the change is over and every member has adopted its end, after a while, and
+An unowned slot goes only when the change is over and every member has adopted its end, after a while, and
 after all replicas of the slot have the same digest: then nobody can need our copy. It is a local act,
 without tombstones. A store that no document names keeps everything: its disk is the operator's.
 """
@@ -21,7 +21,7 @@ CALL_TIMEOUT_S = 10.0
 
 
 class SlotGarbageCollector:
-    """Removes lost slots, `drop_after_s` after the epoch that took them came into force."""
+    """Removes unowned slots, `drop_after_s` after the epoch that took them came into force."""
 
     def __init__(self, context: Context, gossiping: GossipLoop, drop_after_s: float) -> None:
         self._store, self._membership = context.store, context.membership
@@ -34,10 +34,10 @@ class SlotGarbageCollector:
         view = self._membership.member
         if view is None or not self._settled(view):
             return 0
-        lost = [
+        unowned = [
             slot for slot in self._held(view) if view.number not in view.placement.current(slot)
         ]
-        going = await self._agreed(view, lost)
+        going = await self._agreed(view, unowned)
         await self._store.drop(going, view.epoch)
         if going:
             logger.info("slots_dropped", extra={"slots": len(going), "epoch": view.epoch})

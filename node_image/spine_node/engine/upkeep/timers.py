@@ -1,4 +1,4 @@
-"""What a node does by the clock: look at its health, read files again, clean up behind itself."""
+"""Periodic tasks of a node: health check, file reload, garbage collection."""
 
 import asyncio
 import logging
@@ -18,15 +18,15 @@ from spine_node.store.operations import TrimFeed
 
 logger = logging.getLogger("spine.node")
 
-LOOK_S = 1.0  # health, metrics, and how late the loop runs
+TICK_S = 1.0  # health, metrics, and how late the loop runs
 REFRESH_S = 5.0  # files that may change while the node runs
-CLEAN_S = 60.0  # feed, lost slots, rows of the index that point nowhere; no later than drop_after
+CLEAN_S = 60.0  # old feed rows, unowned slots, index rows of dropped records; at most drop_after
 FEED_KEPT_MS = 7 * 24 * 3600 * 1000
 
 
 @dataclass(slots=True, kw_only=True)
 class Upkeep:
-    """The clockwork of one node. `refreshers` read files again; whoever has one adds it."""
+    """The periodic tasks of one node. `refreshers` read files again that may have changed."""
 
     context: Context
     health: Health
@@ -37,7 +37,7 @@ class Upkeep:
     refreshers: list[Callable[[], None]] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Tick, for ever. Cleaning may take long, and must not keep us from looking."""
+        """Run both loops until cancelled: garbage collection may take long and delays no health check."""
         async with asyncio.TaskGroup() as clockwork:
             clockwork.create_task(self._look())
             clockwork.create_task(self._clean())
@@ -47,9 +47,9 @@ class Upkeep:
         refreshed = clock.now()
         while True:
             before = clock.now()
-            await clock.sleep(LOOK_S)
+            await clock.sleep(TICK_S)
             now = clock.now()
-            metrics.loop_lag.set(max(0.0, now - before - LOOK_S))
+            metrics.loop_lag.set(max(0.0, now - before - TICK_S))
             self.health.pulled_once = self.health.pulled_once or self.anti_entropy.rounds > 0
             self.health.look()
             self._measure()
@@ -60,14 +60,14 @@ class Upkeep:
 
     async def _clean(self) -> None:
         while True:
-            await self.context.clock.sleep(max(LOOK_S, min(CLEAN_S, self.slot_gc.drop_after_s)))
+            await self.context.clock.sleep(max(TICK_S, min(CLEAN_S, self.slot_gc.drop_after_s)))
             try:
                 await self._clean_once()
             except (StorageError, IndexUnreadableError) as error:
-                logger.warning("cleaning_cut", extra={"why": str(error)})
+                logger.warning("garbage_collection_cut", extra={"why": str(error)})
 
     async def _clean_once(self) -> None:
-        """Remove what nobody needs."""
+        """Remove old feed rows, and slots that belong to other stores."""
         before = hlc_from_ms(max(0, self.context.clock.physical_ms() - FEED_KEPT_MS))
         while await self.context.store.submit(TrimFeed(before)):
             pass

@@ -1,4 +1,4 @@
-"""A lost slot goes after a while, and only when no replica can need it (R8)."""
+"""An unowned slot goes after a while, and only when no replica can need it (R8)."""
 
 import sqlite3
 from contextlib import closing
@@ -23,19 +23,19 @@ async def grow(cluster: SimulatedCluster) -> None:
     await cluster.until(lambda: is_settled(cluster), "all know that d has joined")
 
 
-async def test_lost_slots_are_dropped_after_a_while_and_no_others(
+async def test_unowned_slots_are_dropped_after_a_while_and_no_others(
     cluster: SimulatedCluster,
 ) -> None:
     await grow(cluster)
-    settled_s, lost = cluster.now_s, held_of_others(cluster)
-    assert lost
-    await cluster.until(lambda: held_of_others(cluster) != lost, "a lost slot is dropped")
+    settled_s, unowned = cluster.now_s, held_of_others(cluster)
+    assert unowned
+    await cluster.until(lambda: held_of_others(cluster) != unowned, "an unowned slot is dropped")
     assert cluster.now_s - settled_s > DROP_AFTER_S - 1
-    await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+    await cluster.until(lambda: clean(cluster), "unowned slots are dropped")
     assert is_settled(cluster)
 
 
-async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedCluster) -> None:
+async def test_an_unowned_slot_is_kept_while_its_replicas_differ(cluster: SimulatedCluster) -> None:
     await grow(cluster)
     no_pulls = cluster.network.rules.refuse("buckets")
     await plant(cluster.machines["d"], 300, epoch=4)
@@ -46,19 +46,21 @@ async def test_a_lost_slot_is_kept_while_its_replicas_differ(cluster: SimulatedC
         slot for slot in before if slot in gained
     }
     no_pulls.end()
-    await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+    await cluster.until(lambda: clean(cluster), "unowned slots are dropped")
 
 
-async def test_cleaning_that_takes_long_makes_no_node_unready(cluster: SimulatedCluster) -> None:
+async def test_garbage_collection_that_takes_long_makes_no_node_unready(
+    cluster: SimulatedCluster,
+) -> None:
     a = cluster.machines["a"]
-    cleaning = a.up.writer.lose(TrimFeed)
+    collecting = a.up.writer.lose(TrimFeed)
     await cluster.sleep(2 * SILENCED_S)
-    assert cleaning.met
+    assert collecting.met
     assert a.node.ready() is None
     assert a.node.health.refusal() is None
 
 
-async def test_cleaning_that_finds_the_writer_busy_is_tried_again(
+async def test_garbage_collection_that_finds_the_writer_busy_is_tried_again(
     cluster: SimulatedCluster,
 ) -> None:
     busy = cluster.machines["a"].up.writer.refuse(TrimFeed)
@@ -73,15 +75,15 @@ async def test_an_index_that_cannot_be_swept_is_left_for_the_next_time(
     for machine in cluster.machines.values():
         with closing(sqlite3.connect(machine.path / "index.db")) as file:
             file.execute("DROP TABLE row")
-    await cluster.until(lambda: clean(cluster), "lost slots are dropped")
+    await cluster.until(lambda: clean(cluster), "unowned slots are dropped")
     await cluster.sleep(2 * DROP_AFTER_S)
-    cut = [record for record in caplog.records if record.message == "cleaning_cut"]
+    cut = [record for record in caplog.records if record.message == "garbage_collection_cut"]
     assert any("could not be swept" in str(vars(record)["why"]) for record in cut)
     assert cluster.failures == []
 
 
 def held_of_others(cluster: SimulatedCluster) -> set[int]:
-    """Return the slots that some store holds though it has lost them."""
+    """Return the slots that some store holds though others own them."""
     return {
         slot
         for node in cluster.nodes
