@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import faulthandler
 import gc
 import logging
 import os
@@ -52,6 +53,7 @@ GARBAGE_EVERY = 20_000  # new objects: Python's 700 spent a tenth of a busy node
 def run(settings: Settings, announce: Announce) -> int:
     """Serve until SIGTERM or SIGINT; `announce` is told where, once it serves, and before that why not."""
     configure_logging(settings.log_level)
+    faulthandler.enable()  # a data file cut off while it is mapped ends us by SIGBUS: say where
     sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(GARBAGE_EVERY, *gc.get_threshold()[1:])
     try:

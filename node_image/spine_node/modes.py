@@ -4,6 +4,7 @@ Everything after this is the same node (architecture.md, "Four ways to run the s
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,7 +22,9 @@ from spine_node.cluster_secret import (
     load_or_make_secret,
     load_secrets,
     make_secret,
+    secret_path,
 )
+from spine_node.data_directory import INDEX_FILE, SECRET_FILE, claim_directory, close_to_others
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import NodeOptions
@@ -51,14 +54,31 @@ def set_up(settings: Settings) -> Setup:
     Raises:
         InvalidInputError: one is missing or wrong; the message names it and the cure.
     """
+    claim_directory(settings.data, mounted=settings.mode == "managed")
+    _close_files(settings)
     if settings.mode == "static":
         return _static(settings)
     return _managed(settings) if settings.mode == "managed" else _single(settings)
 
 
+def _close_files(settings: Settings) -> None:
+    """Look at the modes of files outside of the data directory: what is secret, and who gets in."""
+    mounted = settings.mode == "managed"
+    secrets = [
+        secret_path(settings.cluster) if settings.cluster else None,
+        settings.tls / "tls.key" if settings.tls else None,
+        settings.cluster_secret,
+        settings.admin_token,
+    ]
+    for path in secrets:
+        if path is not None and path.exists():
+            close_to_others(path, may_stay=mounted)
+    if settings.keys is not None and settings.keys.exists():
+        close_to_others(settings.keys, stat.S_IWOTH, may_stay=mounted)  # holds no secret
+
+
 def _single(settings: Settings) -> Setup:
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    secret = settings.data / "secret"
+    secret = settings.data / SECRET_FILE
     if not secret.exists():
         make_secret(secret, os.urandom(ENTROPY_BYTES))
     return Setup(
@@ -163,7 +183,7 @@ def _options(
         pull_bytes_per_s=settings.pull_bytes_per_s,
         quota_bytes=settings.quota_bytes,
         drop_after_s=float(settings.drop_after_s),
-        index_file=settings.data / "index.sqlite",
+        index_file=settings.data / INDEX_FILE,
         secrets=secrets,
         tls=tls,
         configuration=configuration,

@@ -66,9 +66,9 @@ MUTANTS = [
         killed_by=f"{_TESTS}/test_adoption.py::test_only_a_slot_that_is_not_owned_can_be_dropped",
     ),
     Mutant(  # no fsync before the acknowledgement
-        file=f"{_STORE}/lmdb_store.py",
-        old="max_dbs=len(Tables._fields))",
-        new="max_dbs=len(Tables._fields), sync=False)",
+        file=f"{_STORE}/opening.py",
+        old="max_dbs=len(Tables._fields), ",
+        new="max_dbs=len(Tables._fields), sync=False, ",
         killed_by=f"{_TESTS}/test_opening.py::test_the_disk_is_asked_to_keep_what_it_is_given",
     ),
     Mutant(  # acknowledged before the commit
@@ -262,5 +262,65 @@ MUTANTS = [
         old="        while removed < limit and 0 < unpack_u64(cursor.key()) < self.state.feed_head:\n",
         new="        while removed < limit and cursor.key():\n",
         killed_by=f"{_TESTS}/test_feed.py::test_old_entries_are_trimmed_but_never_the_newest",
+    ),
+    # A data file that is not whole is refused before LMDB maps it.
+    Mutant(
+        file=f"{_STORE}/page_check.py",
+        within="_Walk._expect",
+        old="        if (number + pages) * self._page_bytes > self._size:\n",
+        new="        if (number + pages) * self._page_bytes > self._size * 1000:\n",
+        killed_by=f"{_TESTS}/test_damage.py"
+        "::test_a_cut_file_is_refused_wherever_it_is_cut_unless_nothing_is_missing",
+    ),
+    Mutant(  # a short file is walked whole
+        file=f"{_STORE}/page_check.py",
+        within="_Walk.__init__",
+        old="        self._leaves_left = leaves_max if whole else self._size",
+        new="        self._leaves_left = 0",
+        killed_by=f"{_TESTS}/test_damage.py"
+        "::test_a_cut_file_is_refused_wherever_it_is_cut_unless_nothing_is_missing",
+    ),
+    Mutant(
+        file=f"{_STORE}/page_check.py",
+        within="_Walk._page",
+        old="        if (found, flags) != (number, kind) or not sound:\n",
+        new="        if not sound:\n",
+        killed_by=f"{_TESTS}/test_damage.py"
+        "::test_a_page_of_something_else_is_refused_or_read_by_nobody",
+    ),
+    Mutant(
+        file=f"{_STORE}/opening.py",
+        old="    check_pages(path / DATA_FILE)\n",
+        new="",
+        killed_by="tests/unit/starting/test_starting.py"
+        "::test_files_that_do_not_fit_together_are_refused_in_one_line",
+    ),
+    # A lost store is no new one, and what was open to others before does not stay so.
+    Mutant(
+        file="node_image/spine_node/data_directory.py",
+        old="    _check_store_is_there(data)\n",
+        new="",
+        killed_by="tests/unit/starting/test_data_directory.py"
+        "::test_an_index_without_its_store_is_no_new_node",
+    ),
+    Mutant(
+        file="node_image/spine_node/data_directory.py",
+        old="        chmod(path, mode & ~bits)\n",
+        new="        return\n",
+        killed_by="tests/unit/starting/test_data_directory.py"
+        "::test_what_was_there_before_is_closed_and_told",
+    ),
+    Mutant(
+        file="node_image/spine_node/data_directory.py",
+        old="        if may_stay or not mode & stat.S_IRWXO:\n",
+        new="        if mode:\n",
+        killed_by="tests/unit/starting/test_data_directory.py"
+        "::test_what_we_may_not_close_is_refused_by_name",
+    ),
+    Mutant(
+        file=f"{_STORE}/opening.py",
+        old=", mode=0o600\n",
+        new="\n",
+        killed_by=f"{_TESTS}/test_opening.py::test_the_directory_and_its_files_are_nobody_elses",
     ),
 ]

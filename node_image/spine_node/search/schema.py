@@ -43,6 +43,7 @@ CREATE TABLE tag (
 
 def open_file(path: Path) -> sqlite3.Connection:
     """Open a connection for one thread at a time; transactions are begun explicitly."""
+    path.touch(mode=0o600)  # SQLite would let others read it; its files beside it follow this one
     connection = sqlite3.connect(
         path, isolation_level=None, cached_statements=256, check_same_thread=False
     )

@@ -6,6 +6,7 @@ from spine_node.store.errors import (
     StorageFullError,
     StoreBusyError,
     StoreClosedError,
+    StoreDamagedError,
     StoreFormatError,
     StoreLockedError,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Store",
     "StoreBusyError",
     "StoreClosedError",
+    "StoreDamagedError",
     "StoreFormatError",
     "StoreIdentity",
     "StoreLockedError",

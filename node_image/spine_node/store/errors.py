@@ -30,6 +30,18 @@ class StoreLockedError(StorageError):
         self.pid = pid
 
 
+class StoreDamagedError(StorageError):
+    """The data file is cut off, or holds something that no store has written; it was not touched."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(
+            f"{file} is damaged: {why}: restore it from a backup or, where other nodes hold its"
+            " memories, give an empty directory"
+        )
+        self.file = file
+        self.why = why
+
+
 class StoreFormatError(StorageError):
     """The directory holds a store of another format; nothing in it was touched."""
 

@@ -24,21 +24,20 @@ from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of
 from spine_node.store.draft import Effects
-from spine_node.store.errors import StorageError, StorageFullError, StoreBusyError, StoreClosedError
+from spine_node.store.errors import StorageError, StoreBusyError, StoreClosedError
 from spine_node.store.feed import FeedEntry, unpack_row
 from spine_node.store.layout import (
     CHECKPOINT,
     DATA_FILE,
     MAP_BYTES,
     Database,
-    Tables,
     open_tables,
     pack_u64,
     slot_prefix,
     unpack_u64,
 )
 from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT
-from spine_node.store.space import GROWTH_BYTES, Cause, Disk, FileSystem, Space
+from spine_node.store.space import Disk, FileSystem, Space
 from spine_node.store.writer import Perform, StoreWriter, Writer
 
 logger = logging.getLogger("spine.store")
@@ -87,29 +86,22 @@ def open_store(
     Raises:
         StoreLockedError: another process has the directory.
         StoreFormatError: it holds another format.
+        StoreDamagedError: its data file is not whole.
         StorageFullError: its disk is full.
         StorageError: LMDB cannot open it.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)  # memories are nobody else's
     with ExitStack() as stack:
         stack.enter_context(opening.lock_directory(path))
-        try:
-            environment = lmdb.open(str(path), map_size=map_bytes, max_dbs=len(Tables._fields))
-        except lmdb.Error as error:
-            raise StorageError(f"cannot open {path}: {error}") from error
+        environment = opening.open_environment(path, map_bytes)
         stack.callback(environment.close)
-        opening.check_format(environment, path)
-        tables = open_tables(environment)
-        digests = opening.digests_of(environment, tables)
         disk = ports.disk(path / DATA_FILE, partial(opening.bytes_in_use, environment))
         stack.callback(disk.close)
-        try:
+        with opening.reading(path / DATA_FILE, disk):
+            opening.check_format(environment, path)
+            tables = open_tables(environment)
+            digests = opening.digests_of(environment, tables)
             identity = opening.begin_run(environment, tables)
-        except lmdb.Error as error:
-            if disk.cause(getattr(error, "code", None), GROWTH_BYTES) is not Cause.BROKEN:
-                message = f"{path}: its disk is full: make space there and start again"
-                raise StorageFullError(message) from error
-            raise StorageError(f"{path} cannot be written: {error}") from error
         for directory in (path, path.parent):
             opening.sync_directory(directory)
         database = Database(environment, tables)
@@ -145,6 +137,7 @@ class Store:
         self.epoch = state.epoch  # 0: no document yet
         self.owned = state.owned  # slots that reads and writes may touch in this epoch
         self._environment, self._tables = database
+        self._data_file = Path(self._environment.path()) / DATA_FILE
         self._rec = self._tables.rec
         self._digests = digests
         self._floors = dict(state.floors)
@@ -323,4 +316,5 @@ class Store:
                 )
             except lmdb.Error as error:  # a full disk; the next start scans the records instead
                 logger.warning("digests_not_saved", extra={"why": str(error)})
+            opening.lengthen(self._data_file, opening.bytes_in_use(self._environment))
         self._resources.close()

@@ -6,8 +6,10 @@ The clean flag is taken away, durably, before the first write of a run; only `sa
 
 import fcntl
 import os
+import struct
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -16,9 +18,17 @@ import lmdb
 
 from spine_core.scalars import HLC_ZERO, StoreNumber
 from spine_node.store.digests import Digests, change_of
-from spine_node.store.errors import StoreFormatError, StoreLockedError
-from spine_node.store.layout import FORMAT, Tables, pack_u64, slot_of_key, unpack_u64
+from spine_node.store.errors import (
+    StorageError,
+    StorageFullError,
+    StoreDamagedError,
+    StoreFormatError,
+    StoreLockedError,
+)
+from spine_node.store.layout import DATA_FILE, FORMAT, Tables, pack_u64, slot_of_key, unpack_u64
 from spine_node.store.operations import Adopt
+from spine_node.store.page_check import check_pages
+from spine_node.store.space import GROWTH_BYTES, Cause, Disk
 from spine_node.store.state import State
 
 
@@ -79,6 +89,53 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
         found = txn.get(b"format")
     if found is not None and unpack_u64(found) != FORMAT:
         raise StoreFormatError(path, unpack_u64(found), FORMAT)
+
+
+def open_environment(path: Path, map_bytes: int) -> lmdb.Environment:
+    """Open or create the files of LMDB, once they are known to be whole.
+
+    Raises:
+        StoreDamagedError: the data file is not.
+        StorageError: LMDB cannot open them.
+    """
+    check_pages(path / DATA_FILE)
+    try:
+        environment: lmdb.Environment = lmdb.open(
+            str(path), map_size=map_bytes, max_dbs=len(Tables._fields), mode=0o600
+        )
+    except lmdb.Error as error:
+        raise StorageError(f"cannot open {path}: {error}") from error
+    lengthen(path / DATA_FILE, bytes_in_use(environment))
+    return environment
+
+
+@contextmanager
+def reading(file: Path, disk: Disk) -> Iterator[None]:
+    """Say what is wrong with a data file that cannot be begun with.
+
+    Raises:
+        StoreDamagedError: it holds nonsense.
+        StorageFullError: its disk is full.
+        StorageError: its disk fails.
+    """
+    try:
+        yield
+    except lmdb.Error as error:
+        code: int | None = getattr(error, "code", None)
+        if code is None or code < 0:  # LMDB's own: it met what it cannot read
+            raise StoreDamagedError(file, f"its tables say nonsense: {error}") from error
+        if disk.cause(code, GROWTH_BYTES) is Cause.BROKEN:
+            raise StorageError(f"{file} cannot be used: {error}") from error
+        message = f"{file}: its disk is full: make space there and start again"
+        raise StorageFullError(message) from error
+    except (ValueError, struct.error) as error:
+        raise StoreDamagedError(file, f"its tables say nonsense: {error}") from error
+
+
+def lengthen(file: Path, size: int) -> None:
+    """Let a data file reach its last page, written or not: a shorter one then is one cut off."""
+    if file.stat().st_size < size:
+        os.truncate(file, size)
 
 
 def bytes_in_use(environment: lmdb.Environment) -> int:

@@ -101,6 +101,38 @@ def test_what_hinders_a_start_is_told_in_one_line(
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("cut", "{data}/data.mdb is damaged: it is cut off before page"),
+        ("overwritten", "{data}/data.mdb is damaged: page"),
+        ("replaced", "{data}/data.mdb is damaged: it does not begin as a store does"),
+        ("lost", "{data}/data.mdb: is missing or empty, and index.sqlite beside it"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused_in_one_line(
+    harm: str, said: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    asyncio.run(_run_alone(data))
+    (data / "index.sqlite").write_bytes(b"SQLite format 3")
+    (data / "index.sqlite").chmod(0o600)  # or the log would say that it was closed
+    file = data / "data.mdb"
+    size = file.stat().st_size
+    if harm == "cut":
+        os.truncate(file, size // 2)
+    elif harm == "lost":
+        file.unlink()
+    else:
+        whole = file.read_bytes()
+        kept = 8192 if harm == "overwritten" else 0
+        file.write_bytes(whole[:kept] + b"\x55" * (size - kept))
+    ended = _start(SPINE_DATA=str(data), SPINE_PORT="0")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"spine: {said.format(data=data)}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_a_node_alone_with_certificates_speaks_tls(tmp_path: Path) -> None:
     pki = Pki(tmp_path / "tls")
     pki.create()

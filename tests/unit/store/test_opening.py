@@ -45,10 +45,16 @@ async def test_two_directories_are_two_stores(harness: StoreHarness) -> None:
     await other.close()
 
 
-async def test_the_directory_is_nobody_elses(harness: StoreHarness) -> None:
+async def test_the_directory_and_its_files_are_nobody_elses(harness: StoreHarness) -> None:
     path = harness.path / "new"
-    store = StoreHarness(path).open()
+    before = os.umask(0)
+    try:
+        store = StoreHarness(path).open()
+    finally:
+        os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.iterdir()}
+    assert modes == dict.fromkeys(("data.mdb", "lock.mdb", "lock"), 0o600)
     await store.close(clean=False)
 
 
