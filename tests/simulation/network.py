@@ -26,7 +26,7 @@ LOOK_S = 0.25  # how soon a link is dialled again, and a dead process noticed
 SILENCE_S = 7.5  # how soon a cut is: the heartbeat of a real link
 
 
-class Process(Protocol):
+class LinkEnd(Protocol):
     """One life of a node: what the network needs of it."""
 
     @property
@@ -65,19 +65,19 @@ class Network:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.weather = ROUGH
-        self.processes: dict[str, Process] = {}
+        self.processes: dict[str, LinkEnd] = {}
         self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing passes
         self.rules = CallRules(asyncio.get_running_loop().call_later)
 
-    def mesh_of(self, source: Process, settings: MeshSettings, clock: Clock) -> Mesh:
+    def mesh_of(self, source: LinkEnd, settings: MeshSettings, clock: Clock) -> Mesh:
         """Return the links of a process."""
         return VirtualMesh(self, source, settings, clock)
 
-    def is_open(self, one: Process, other: Process) -> bool:
+    def is_open(self, one: LinkEnd, other: LinkEnd) -> bool:
         """Whether messages pass both ways."""
         return not {(one.url, other.url), (other.url, one.url)} & self.cuts
 
-    def send(self, source: Process, target: Process, deliver: Callable[[], None]) -> None:
+    def send(self, source: LinkEnd, target: LinkEnd, deliver: Callable[[], None]) -> None:
         """Let a message travel. It may be lost, come late, come twice."""
         for _ in range(2 if self._random.random() < self.weather.repeat_share else 1):
             if (source.url, target.url) in self.cuts or self._hits(self.weather.loss_share):
@@ -87,7 +87,7 @@ class Network:
                 self._travel_s(), self._arrive, source, target, deliver, context=target.context
             )
 
-    def _arrive(self, source: Process, target: Process, deliver: Callable[[], None]) -> None:
+    def _arrive(self, source: LinkEnd, target: LinkEnd, deliver: Callable[[], None]) -> None:
         if target.alive and (source.url, target.url) not in self.cuts:
             deliver()
 
@@ -106,7 +106,7 @@ class VirtualMesh(Mesh):
     """A mesh whose links run over the network of the simulation."""
 
     def __init__(
-        self, network: Network, source: Process, settings: MeshSettings, clock: Clock
+        self, network: Network, source: LinkEnd, settings: MeshSettings, clock: Clock
     ) -> None:
         super().__init__(settings, clock)
         self._network, self._source = network, source
@@ -121,7 +121,7 @@ class VirtualLink(PeerLink):
     def __init__(
         self,
         network: Network,
-        source: Process,
+        source: LinkEnd,
         info: StoreInfo,
         settings: MeshSettings,
         clock: Clock,
@@ -136,7 +136,7 @@ class VirtualLink(PeerLink):
         dial = Dial(url=info.url, token="", tls=None)
         super().__init__(dial, me, clock, settings.hlc, settings.observe)
         self._network, self._source = network, source
-        self._target: Process | None = None
+        self._target: LinkEnd | None = None
         self._serving: Calls | None = None
 
     @property
@@ -186,13 +186,13 @@ class VirtualLink(PeerLink):
             frame = ReplyFrame(target.links.service.hlc(), [reply])
             self._network.send(target, self._source, lambda: self._answered(frame))
 
-    def _greet_there(self, target: Process) -> str | None:
+    def _greet_there(self, target: LinkEnd) -> str | None:
         there = target.links.service.me
         return check_greeting(there, self._me.greeting()) or check_greeting(
             self._me, there.greeting()
         )
 
-    async def _until_broken(self, target: Process) -> None:
+    async def _until_broken(self, target: LinkEnd) -> None:
         cut_s = 0.0
         while target.alive and cut_s < SILENCE_S:
             await self._clock.sleep(LOOK_S)

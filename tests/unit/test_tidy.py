@@ -1,8 +1,10 @@
-"""The house rules that no linter knows: sizes, names that reference pages must know, what no line may say."""
+"""The rules that no linter knows: sizes, names and their uses, what reference pages must know."""
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ REFERENCE = ROOT / "docs" / "reference"
 CODE = ("node_image", "operator", "client", "tests")
 PRODUCT = ("node_image", "operator", "client", "charts")
 FOLDERS = (*CODE, "charts", "crds", "docs", "examples", ".ci")
+# Inside one of these a name means one thing.
+VOCABULARIES = (
+    "node_image/spine_core",
+    "node_image/spine_node",
+    "operator/spine_operator",
+    "client/memory_spine",
+    "client/spine_cli",
+    "tests/support",
+    "tests/simulation",
+)
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 
 VARIABLE = re.compile(r"\bSPINE(?:_[A-Z]+)+\b")
@@ -53,8 +65,13 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -77,6 +94,17 @@ def test_no_function_is_longer_than_a_screen() -> None:
         if (length := (found.end_lineno or 0) - found.lineno + 1) > FUNCTION_LINES_MAX
     }
     assert long == {}
+
+
+@pytest.mark.parametrize("folder", VOCABULARIES)
+def test_no_public_class_shares_its_name_with_another_of_its_package(folder: str) -> None:
+    defined = defaultdict(list)
+    for path in files(folder, suffix=".py"):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined[node.name].append(named(path))
+    assert len(defined) > 5
+    assert {name: paths for name, paths in defined.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize("folder", ["operator", "tests/operator"])
@@ -176,7 +204,7 @@ def test_no_page_points_into_the_void() -> None:
     assert len(pages) > 30
 
 
-def test_the_map_of_the_house_names_what_is_there() -> None:
+def test_the_architecture_page_names_what_is_there() -> None:
     places = {f"/{named(path)}" for path in files(*FOLDERS)}
     spans = re.findall(r"`([\w/]+(?:/|\.py)|tests/[\w/]+)`", (ROOT / "ARCHITECTURE.md").read_text())
     assert [span for span in spans if not any(f"/{span}" in place for place in places)] == []

@@ -74,7 +74,7 @@ def _steps(top: Path, *names: str) -> Iterator[tuple[Path, Path]]:
 
 
 def _hand_down_controllers(parent: Path) -> None:
-    """cgroup v2: a child has only the controllers that its parent hands down."""
+    """Let children have the controllers of their parent, which cgroup v2 does not do by itself."""
     available = parent / "cgroup.controllers"
     if available.exists():
         words = " ".join(f"+{name}" for name in available.read_text().split())
@@ -82,7 +82,7 @@ def _hand_down_controllers(parent: Path) -> None:
 
 
 def _inherit_cpuset(parent: Path, directory: Path) -> None:
-    """cgroup v1: a new cpuset is empty and takes no process."""
+    """Fill a new cpuset, which in cgroup v1 is empty and takes no process."""
     for name in CPUSET_FILES:
         file = directory / name
         if file.exists() and not file.read_text().strip() and (parent / name).exists():

@@ -155,7 +155,6 @@ class Lab:
 
     def wait_ready(self, generation: int) -> None:
         """Tend the nodes until the operator says that this generation is in force."""
-
         try:
             what = f"generation {generation} in force"
             until(what, lambda: self.in_force(generation), deadline_s=90)

@@ -91,7 +91,7 @@ def _trust(tree: Path) -> None:
 
 
 def _options(cache: Path) -> list[str]:
-    """apt as on a machine where nothing is installed yet, so that it names every package."""
+    """Return options for apt under which nothing is installed yet, so that it names every package."""
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "none" / "partial").mkdir(parents=True, exist_ok=True)
     (cache / "status").touch()
