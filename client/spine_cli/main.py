@@ -5,6 +5,7 @@ Commands import what is heavy (the node, rich, HTTP) when they run, so `spine -h
 
 from spine_cli.app import app
 from spine_cli.cluster import cluster_app, whoami
+from spine_cli.dashes import TextCommand
 from spine_cli.keys import key_app
 from spine_cli.memories import forget, get, list_memories, store
 from spine_cli.serve import serve
@@ -13,7 +14,7 @@ from spine_cli.topology import topology_app
 __all__ = ["app", "main"]
 
 app.command()(serve)
-app.command()(store)
+app.command(cls=TextCommand)(store)
 app.command()(get)
 app.command("list")(list_memories)
 app.command()(forget)

@@ -24,7 +24,7 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="Tag; may be
 
 def store(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
     ctx: typer.Context,
-    content: Annotated[str, typer.Argument(help="Text to remember; - reads stdin.")] = "",
+    content: Annotated[str, typer.Argument(help="Text to remember; - alone reads stdin.")] = "",
     memory_id: Annotated[
         str | None, typer.Option("--id", help="Replace this memory; else an id is issued.")
     ] = None,

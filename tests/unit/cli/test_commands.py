@@ -76,6 +76,41 @@ def test_store_with_an_id_replaces_and_can_print_the_id_alone() -> None:
     assert _bodies(server)[0]["content"] == "hi\n"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- buy milk",
+        "-- signed, Alice",
+        "---\ntitle: note\n---\ntext",
+        "-5 degrees outside",
+        "-hello world",
+        "--unlikely as a flag",
+    ],
+)
+def test_a_text_of_several_words_may_begin_with_a_dash(text: str) -> None:
+    server = ScriptedServer([ok(status=201)] * 2)
+    assert spine("store", "-n", "acme", text, "--tag", "a", server=server).exit_code == Exit.OK
+    assert spine("store", "-n", "acme", "--", text, server=server).exit_code == Exit.OK
+    assert [body["content"] for body in _bodies(server)] == [text] * 2
+
+
+def test_options_of_several_words_stay_options() -> None:
+    server = ScriptedServer([ok(status=201)])
+    arguments = ("--user=two words", "-tone two", "--agent", "- dashed")
+    done = spine("store", "-n", "acme", *arguments, "text", server=server)
+    assert done.exit_code == Exit.OK
+    assert _bodies(server) == [
+        {"content": "text", "tags": ["one two"], "user_id": "two words", "agent_id": "- dashed"}
+    ]
+
+
+@pytest.mark.parametrize("argument", ["--tga", "--tga=a b", "-5"])
+def test_an_option_that_is_not_there_is_still_refused(argument: str) -> None:
+    server = ScriptedServer()
+    assert spine("store", "-n", "acme", argument, server=server).exit_code == Exit.USAGE
+    assert not server.requests
+
+
 def test_get_asks_for_the_model_that_was_named() -> None:
     server = ScriptedServer([ok()])
     done = spine("get", "-n", "acme", "t-1", "--consistency", "strong", server=server)
