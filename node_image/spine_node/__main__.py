@@ -23,7 +23,7 @@ from spine_core.errors import InvalidInputError
 from spine_core.records.hlc import HybridClock
 from spine_node.clock import Clock
 from spine_node.descriptors import raise_descriptor_limit
-from spine_node.engine.node import Node
+from spine_node.engine.node import Node, NodeEnvironment
 from spine_node.http.app import App
 from spine_node.http.auth import Credentials
 from spine_node.http.connection_limit import ConnectionLimit, maximum_of
@@ -32,7 +32,9 @@ from spine_node.http.request_context import AppContext
 from spine_node.http.router import Router
 from spine_node.http.routes import routes
 from spine_node.http.server import HttpServer, serve
+from spine_node.in_flight import InFlight
 from spine_node.logs import configure_logging
+from spine_node.metrics import Metrics
 from spine_node.modes import Setup, set_up
 from spine_node.readiness import Announce, Readiness, url_of
 from spine_node.settings import HELP, Settings
@@ -76,31 +78,39 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     descriptors = raise_descriptor_limit()
     setup = set_up(settings)
     clock, hlc = Clock(), HybridClock()
-    credentials = Credentials(setup.keys)
+    metrics, in_flight = Metrics(), InFlight()
+    credentials = Credentials(setup.keys, on_refusal=metrics.credentials_errors.inc)
     local_only = guard_needed(
         setup.host, keys=credentials.needed, open_to_all=settings.auth == "none"
     )
     store = open_store(
         settings.data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=settings.quota_bytes
     )
-    node = Node(setup.options, store, hlc, clock)
-    closed = node.registry.connections_closed.labels
+    environment = NodeEnvironment(
+        store=store,
+        hlc=hlc,
+        clock=clock,
+        metrics=metrics,
+        in_flight=in_flight,
+        refreshers=(credentials.refresh,),
+    )
+    node = Node(setup.options, environment)
+    closed = metrics.connections_closed.labels
     limit = ConnectionLimit(maximum_of(descriptors), clock.now, lambda reason: closed(reason).inc())
     context = AppContext(
-        engine=node,
-        operations=node,
+        engine=node.engine,
+        operations=node.operations,
         credentials=credentials,
         admin_tokens=setup.options.secrets.admin_tokens,
         session_keys=partial(setup.options.secrets.keys, "session"),
         clock=clock,
         epoch=lambda: node.membership.epoch,
-        measure=node.registry.answered,
+        measure=metrics.answered,
         node=setup.options.seat,
         shortage=limit.shortage,
+        in_flight=in_flight,
         local_only=local_only,
     )
-    credentials.on_refusal = node.registry.credentials_errors.inc
-    node.upkeep.refreshers.append(credentials.refresh)
     app = App(context, Router(routes(setup.options.version)))
     try:
         if settings.mode != "managed":  # there the operator compares seat and store

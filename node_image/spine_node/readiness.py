@@ -43,7 +43,7 @@ class Readiness:
         say(None)
 
     def _unready(self) -> str | None:
-        reason = self._node.ready()
+        reason = self._node.operations.ready()
         if reason is not None and self._node.membership.view is None:
             return self._no_document
         return reason

@@ -59,7 +59,7 @@ async def bootstrap_cluster(
     told = ""
     while node.membership.view is None:
         reports = dict(await ask_others())
-        reports[node.options.seat] = Report.from_json(node.report(slots=False))
+        reports[node.options.seat] = Report.from_json(node.operations.report(slots=False))
         action = next_action(
             None,
             reports,
@@ -69,7 +69,7 @@ async def bootstrap_cluster(
             now_ms=node.clock.physical_ms(),
         )
         if isinstance(action, Publish):
-            await node.adopt(action.document.canonical())
+            await node.operations.adopt(action.document.canonical())
             logger.info("cluster_bootstrapped", extra={"nodes": len(wanted.seats)})
             return
         told = _log_once(action, told)

@@ -82,15 +82,15 @@ MUTANTS = [
     # load: clients are shed, probes and the operator are not
     _http(
         "app",
-        'if in_flight > IN_FLIGHT_MAX and route.access == "key":',
-        "if in_flight > IN_FLIGHT_MAX:",
+        'if app.in_flight.count >= IN_FLIGHT_MAX and route.access == "key":',
+        "if app.in_flight.count >= IN_FLIGHT_MAX:",
         "test_health.py::test_a_node_with_too_many_requests_sheds_clients_and_keeps_its_probes",
     ),
     # a broken file of keys must not lock everybody out, or let anybody in
     _http(
         "auth",
-        "            self.on_refusal()\n",
-        "            self.on_refusal()\n            self._keys = {}\n",
+        "            self._on_refusal()\n",
+        "            self._on_refusal()\n            self._keys = {}\n",
         "test_access.py::test_a_changed_file_is_read_again_and_a_broken_one_is_not",
     ),
     # conditions: a write must never pass as if its condition had been checked

@@ -128,7 +128,7 @@ class StableTimeCheck:
         for machine in self._cluster.machines.values():
             for slot in range(self._cluster.wanted.slots) if machine.process is not None else ():
                 if slot not in machine.node.store.owned:
-                    self._believed.pop((slot, machine.node.store_id()), None)
+                    self._believed.pop((slot, machine.node.operations.store_id()), None)
         for node in self._cluster.nodes:
             self._believe(node)
         for slot in range(self._cluster.wanted.slots):
@@ -153,7 +153,7 @@ class StableTimeCheck:
             )
             for seat, machine in self._cluster.machines.items()
             if machine.process is not None
-            and (stable := self._believed.get((slot, machine.node.store_id())))
+            and (stable := self._believed.get((slot, machine.node.operations.store_id())))
         }
         for there, (stable, records) in held.items():
             for key, version in records.items():

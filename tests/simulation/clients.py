@@ -102,14 +102,14 @@ class Client:
         """Write something that nobody else writes, or delete."""
         self._count += 1
         began_s, outcome, version = self._cluster.now_s, "ok", None
-        ready = process.node.ready() is None
+        ready = process.node.operations.ready() is None
         body = None if self._random.random() < 0.1 else memory(f"{self._name} {self._count}")
         request = WriteRequest(
             namespace=NAMESPACE, memory_id=key, memory=body, principal=self._name,
             session=self.session, deadline=began_s + TIMEOUT_S,
         )  # fmt: skip
         try:
-            done = await process.ask(process.node.write(request))
+            done = await process.ask(process.node.engine.write(request))
             version, self.session = done.record.version, done.session
             self.wrote[key] = version
         except ProblemError as problem:
@@ -138,7 +138,7 @@ class Client:
             deadline=began_s + TIMEOUT_S,
         )  # fmt: skip
         try:
-            done = await process.ask(process.node.read(request))
+            done = await process.ask(process.node.engine.read(request))
         except (ProblemError, CrashedError):
             self._history.refused += 1
             return None

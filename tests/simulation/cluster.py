@@ -27,7 +27,7 @@ from spine_core.records.hlc import HybridClock
 from spine_core.topology.document import Document
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
-from spine_node.engine.node import Node, NodeOptions
+from spine_node.engine.node import Node, NodeEnvironment, NodeOptions
 from spine_node.links.server import LinkServer
 from spine_node.store import StorePorts, open_store
 from spine_node.store.committer import Failpoint
@@ -76,9 +76,10 @@ class Process:
             physical_ms=clock.physical_ms,
             ports=StorePorts(writer=writer_of),
         )
-        return Node(
-            cluster.options(machine), store, hlc, clock, partial(cluster.network.mesh_of, self)
+        environment = NodeEnvironment(
+            store=store, hlc=hlc, clock=clock, mesh_of=partial(cluster.network.mesh_of, self)
         )
+        return Node(cluster.options(machine), environment)
 
     @property
     def links(self) -> LinkServer:
@@ -279,7 +280,7 @@ class SimulatedCluster:
         reports: dict[str, Report | None] = {}
         for seat, machine in self.machines.items():
             up = machine.process
-            reports[seat] = Report.from_json(up.node.report(slots=False)) if up else None
+            reports[seat] = Report.from_json(up.node.operations.report(slots=False)) if up else None
         return reports
 
     async def _push(self, seat: str, document: Document) -> None:
@@ -287,7 +288,7 @@ class SimulatedCluster:
         if process is None:
             return
         try:
-            await process.ask(process.node.adopt(document.canonical()))
+            await process.ask(process.node.operations.adopt(document.canonical()))
         except (ProblemError, CrashedError):
             return
 

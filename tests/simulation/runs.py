@@ -29,7 +29,7 @@ HEALED_S = 5.0  # after the last fault, until everything works again
 async def founded(cluster: SimulatedCluster) -> None:
     """Wait until the cluster serves."""
     await cluster.until(
-        lambda: all(node.ready() is None for node in cluster.nodes), "all nodes ready"
+        lambda: all(node.operations.ready() is None for node in cluster.nodes), "all nodes ready"
     )
 
 

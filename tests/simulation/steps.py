@@ -48,7 +48,7 @@ async def write(
         tags=tags,
         ttl_seconds=ttl_seconds,
     )
-    return await machine.up.ask(machine.node.write(request))
+    return await machine.up.ask(machine.node.engine.write(request))
 
 
 async def read(
@@ -62,7 +62,7 @@ async def read(
         deadline=machine.cluster.now_s + TIMEOUT_S,
         model=model,
     )
-    return await machine.up.ask(machine.node.read(request))
+    return await machine.up.ask(machine.node.engine.read(request))
 
 
 async def problem_of(

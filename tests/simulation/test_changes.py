@@ -74,7 +74,7 @@ async def test_a_fourth_node_joins_under_load(
 async def test_a_node_drains_under_load(seed: int, faulty: bool, cluster: SimulatedCluster) -> None:
     await fill(cluster)
     for node in cluster.nodes:
-        node.set_pace(bytes_per_s=SLOW_BYTES_PER_S, slots=4)
+        node.operations.set_pace(bytes_per_s=SLOW_BYTES_PER_S, slots=4)
     held = len(cluster.nodes[0].membership.member_view().placement.slots_of(StoreNumber(4)))
     async with load(cluster, faults=Faults(cluster, Random(seed)) if faulty else None):
         await cluster.sleep(3)

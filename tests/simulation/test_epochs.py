@@ -64,7 +64,7 @@ async def test_a_request_of_an_older_epoch_is_answered_with_the_document(
 ) -> None:
     a = cluster.machines["a"]
     document = next_document(cluster)
-    await a.up.ask(a.node.adopt(document.canonical()))
+    await a.up.ask(a.node.operations.adopt(document.canonical()))
     answer, body = await answer_of(a, method, BODIES[method](cluster), epoch=1)
     assert (answer, document_in(body)) == ("stale-epoch", document.canonical())
     assert held(a, "k") is None
@@ -95,7 +95,7 @@ async def test_a_node_without_a_document_gives_no_data(
         with pytest.raises(ProblemError) as refused:
             await act
         assert refused.value.code == "not-ready"
-    assert d.node.ready() is not None
+    assert d.node.operations.ready() is not None
 
 
 async def test_a_node_that_its_document_no_longer_names_gives_no_data(
@@ -111,7 +111,7 @@ async def test_a_node_that_its_document_no_longer_names_gives_no_data(
     cluster.paused = True
     for seat in "abc":
         process = cluster.machines[seat].up
-        await process.ask(process.node.adopt(cluster.published[-1].canonical()))
+        await process.ask(process.node.operations.adopt(cluster.published[-1].canonical()))
     await cluster.until(lambda: at_epoch(cluster, 7), "d has heard of it")
     answer, body = await answer_of(d, "get", BODIES["get"](cluster), epoch=7)
     assert (answer, body) == ("misdirected", EMPTY)
@@ -132,7 +132,7 @@ async def test_our_own_copy_is_not_read_under_an_older_epoch(cluster: SimulatedC
         None,
         0,
     )
-    await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
+    await a.up.ask(a.node.operations.adopt(next_document(cluster).canonical()))
     with pytest.raises(CallError):
         await a.up.ask(a.node.replicas.get(view, StoreNumber(1), Slot(slot), place, 1.0))
     statuses: list[ReplicaStatus] = []
@@ -165,7 +165,7 @@ async def test_a_page_that_an_adoption_overtakes_is_no_answer(cluster: Simulated
     asking = a.up.create_task(page)
     await cluster.sleep(0.1)
     for machine in (a, b):
-        await machine.up.ask(machine.node.adopt(next_document(cluster).canonical()))
+        await machine.up.ask(machine.node.operations.adopt(next_document(cluster).canonical()))
     assert not asking.done()
     assert not asked
     assert await asking is None
@@ -188,7 +188,7 @@ async def test_a_coordinator_that_is_behind_learns_from_the_refusals_and_succeed
     cut_gossip(cluster)
     await cluster.sleep(1.0)
     for machine in (b, c):
-        await machine.up.ask(machine.node.adopt(document.canonical()))
+        await machine.up.ask(machine.node.operations.adopt(document.canonical()))
     done = await write(a, None, "x")  # a create looks at no replica before it writes
     assert a.node.membership.epoch == 2
     copies = [held(machine, done.memory_id) for machine in (a, b, c)]
@@ -202,7 +202,7 @@ async def test_replicas_that_are_behind_get_the_document_from_the_coordinator(
     cluster.paused = True
     cut_gossip(cluster)
     document = next_document(cluster)
-    await a.up.ask(a.node.adopt(document.canonical()))
+    await a.up.ask(a.node.operations.adopt(document.canonical()))
     await write(a, None, "x")
     epochs = [machine.node.membership.epoch for machine in (a, b, c)]
     assert epochs.count(2) >= 2
@@ -213,7 +213,7 @@ async def test_a_document_that_one_node_was_given_reaches_all_by_gossip(
 ) -> None:
     cluster.paused = True
     a = cluster.machines["a"]
-    await a.up.ask(a.node.adopt(next_document(cluster).canonical()))
+    await a.up.ask(a.node.operations.adopt(next_document(cluster).canonical()))
     begun_s = cluster.now_s
     await cluster.until(
         lambda: [node.membership.epoch for node in cluster.nodes] == [2, 2, 2],
@@ -247,7 +247,7 @@ async def test_a_node_that_left_its_cluster_in_the_middle_of_a_write_says_what_i
     await cluster.sleep(1.0)
     writing = a.up.create_task(problem_of(a, key_of_a(cluster)))
     await cluster.sleep(0.5)
-    await a.up.ask(a.node.adopt(without_a(cluster).canonical()))
+    await a.up.ask(a.node.operations.adopt(without_a(cluster).canonical()))
     problem = await writing
     assert problem is not None
     assert "left the cluster" in problem.detail
@@ -264,7 +264,7 @@ async def test_a_write_that_was_acknowledged_while_this_node_left_is_answered_so
     cluster.network.rules.delay("put", 0.3, by=a.url)
     writing = a.up.create_task(write(a, key_of_a(cluster), "x"))
     await cluster.sleep(0.1)
-    await a.up.ask(a.node.adopt(without_a(cluster).canonical()))
+    await a.up.ask(a.node.operations.adopt(without_a(cluster).canonical()))
     assert not writing.done()
     done = await writing
     assert (done.acks, done.replicas) == (2, 3)

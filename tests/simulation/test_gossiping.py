@@ -20,7 +20,7 @@ def alarms(machine: Machine) -> int:
     """Return how often a node has seen a rolled-back disk."""
     [line] = [
         line
-        for line in machine.node.metrics().decode().splitlines()
+        for line in machine.node.operations.metrics().decode().splitlines()
         if line.startswith("spine_boot_rollbacks_total")
     ]
     return round(float(line.rpartition(" ")[2]))

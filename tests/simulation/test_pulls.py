@@ -83,7 +83,7 @@ async def test_a_row_says_when_the_pull_began_not_when_it_ended(cluster: Simulat
 
 async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: SimulatedCluster) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
-    pulled = b.node.registry.pull_records.labels("anti-entropy")
+    pulled = b.node.metrics.pull_records.labels("anti-entropy")
     await cluster.until(lambda: row(b).get(1, 0) > 0, "b has pulled once")
     await plant(a, 20, age_ms=500)
     began = b.node.hlc.now()
@@ -187,7 +187,7 @@ async def test_a_joiner_that_restarts_goes_on_from_its_durable_checkpoints(
     gained = d.node.membership.member_view().placement.gained()[StoreNumber(4)]
     assert len(before) < len(gained), "the join was over too soon"
     await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
-    again = d.node.registry.pull_records.labels("change")._value.get()
+    again = d.node.metrics.pull_records.labels("change")._value.get()
     assert 0 < again < RECORDS
 
 
@@ -231,7 +231,7 @@ async def test_two_others_stand_in_for_a_source_that_is_down(cluster: SimulatedC
     cluster.bytes_per_s = 0
     d = await joiner(cluster)
     await c.crash()
-    d.node.set_pace(bytes_per_s=1 << 30, slots=4)
+    d.node.operations.set_pace(bytes_per_s=1 << 30, slots=4)
     placement = d.node.membership.member_view().placement
     gained = placement.gained()[StoreNumber(4)]
     await cluster.until(lambda: pulled(d) == gained, "d has pulled all")
@@ -302,12 +302,12 @@ async def test_a_suspended_change_pulls_nothing_until_it_goes_on(
     cluster: SimulatedCluster,
 ) -> None:
     d = await joining_slowly(cluster)
-    d.node.set_pace(bytes_per_s=20_000, slots=0)
+    d.node.operations.set_pace(bytes_per_s=20_000, slots=0)
     await cluster.sleep(5.0)
     before = pulled(d)
     await cluster.sleep(20.0)
     assert pulled(d) == before
-    d.node.set_pace(bytes_per_s=1 << 30, slots=4)
+    d.node.operations.set_pace(bytes_per_s=1 << 30, slots=4)
     await cluster.until(lambda: in_phase(cluster, Phase.STABLE), "d has joined")
 
 

@@ -150,7 +150,7 @@ async def test_an_own_deletion_that_is_purged_needs_no_quorum(cluster: Simulated
     assert held(a, "k") is None
     seen = await read(a, "k", Model.READ_YOUR_WRITES, session=gone.session)
     assert seen.record is None
-    assert a.node.registry.session_fallbacks.labels("unsatisfied")._value.get() == 0
+    assert a.node.metrics.session_fallbacks.labels("unsatisfied")._value.get() == 0
 
 
 async def test_a_damaged_copy_sends_the_read_elsewhere(cluster: SimulatedCluster) -> None:

@@ -56,7 +56,7 @@ async def test_garbage_collection_that_takes_long_makes_no_node_unready(
     collecting = a.up.writer.lose(TrimFeed)
     await cluster.sleep(2 * SILENCED_S)
     assert collecting.met
-    assert a.node.ready() is None
+    assert a.node.operations.ready() is None
     assert a.node.health.refusal() is None
 
 

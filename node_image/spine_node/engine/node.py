@@ -1,25 +1,18 @@
-"""One node: its rooms, wired; what runs in the background; what the edges may ask.
+"""One node: its parts, wired, and what runs in the background.
 
 The same node runs alone, from a cluster file and on Kubernetes; only who brings the topology
 document differs (`spine_node.__main__`).
 """
 
 import asyncio
-import base64
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from spine_core.errors import ClockSkewError, ProblemError
-from spine_core.records.consistency import Consistency
-from spine_core.records.encoding import header_of, split_body
 from spine_core.records.hlc import HybridClock
-from spine_core.records.ids import PartitionStrategy, slot_of
-from spine_core.records.versions import etag_of
+from spine_core.records.ids import PartitionStrategy
 from spine_node.clock import Clock
 from spine_node.engine.cluster.configuration import LiveConfiguration
 from spine_node.engine.cluster.context import Context
@@ -32,6 +25,8 @@ from spine_node.engine.cluster.topology_service import TOPOLOGY, TopologyService
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.write import WriteCoordinator
+from spine_node.engine.data_plane import DataPlane
+from spine_node.engine.operations import NodeOperations
 from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.engine.query.query_replicas import QUERY, ClusterQueryReplicas
 from spine_node.engine.replication.anti_entropy import AntiEntropy
@@ -45,21 +40,14 @@ from spine_node.engine.upkeep.health import Health
 from spine_node.engine.upkeep.report import ReportBuilder
 from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
 from spine_node.engine.upkeep.timers import Upkeep
+from spine_node.in_flight import InFlight
 from spine_node.links.hello import LinkIdentity
 from spine_node.links.mesh import Mesh, MeshSettings
 from spine_node.links.server import LinkServer, Service
 from spine_node.links.tls import TlsContexts
 from spine_node.metrics import Metrics
-from spine_node.ports import (
-    ListOutcome,
-    ListRequest,
-    ReadOutcome,
-    ReadRequest,
-    WriteOutcome,
-    WriteRequest,
-)
 from spine_node.search.index import QueryIndex
-from spine_node.store import Store, key_of
+from spine_node.store import Store
 
 logger = logging.getLogger("spine.node")
 
@@ -84,26 +72,36 @@ class NodeOptions:
     configuration: LiveConfiguration
 
 
-class Node:
-    """`Engine` and `Operations` of `spine_node.ports`. `run` until cancelled, then `close`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEnvironment:
+    """What a node stands on, and what it shares with the edges of its process."""
 
-    def __init__(
-        self, options: NodeOptions, store: Store, hlc: HybridClock, clock: Clock,
-        mesh_of: Callable[[MeshSettings, Clock], Mesh] = Mesh,
-    ) -> None:  # fmt: skip
+    store: Store
+    hlc: HybridClock
+    clock: Clock
+    metrics: Metrics = field(default_factory=Metrics)
+    in_flight: InFlight = field(default_factory=InFlight)
+    refreshers: tuple[Callable[[], None], ...] = ()  # read files again that may have changed
+    mesh_of: Callable[[MeshSettings, Clock], Mesh] = Mesh
+
+
+class Node:
+    """All parts of one node, wired. `run` until cancelled, then `close`."""
+
+    def __init__(self, options: NodeOptions, environment: NodeEnvironment) -> None:
+        store, clock = environment.store, environment.clock
         self.options, self.store, self.clock = options, store, clock
-        self.configuration = options.configuration
+        self.configuration, self.metrics = options.configuration, environment.metrics
         secrets, tls = options.secrets, options.tls
-        self.registry = Metrics()
-        self.hlc = HlcAllocator(store, hlc, clock)
-        self.membership = Membership(store)
+        self.hlc = HlcAllocator(store, environment.hlc, clock)
+        self.membership = Membership(store, on_adopted=self._adopted)
         me = LinkIdentity(
             cluster_id=lambda: self.membership.cluster_id,
             store_id=store.identity.store_id,
             boot=store.identity.boot,
             epoch=lambda: self.membership.epoch,
         )
-        self.mesh = mesh_of(self._mesh_settings(me), clock)
+        self.mesh = environment.mesh_of(self._mesh_settings(me), clock)
         self.replica = Replica(store, self.membership)
         self.replicas = ReplicaClient(self.mesh, self.replica, self.membership, store, clock)
         context = Context(
@@ -112,7 +110,7 @@ class Node:
             replicas=self.replicas,
             hlc=self.hlc,
             clock=clock,
-            metrics=self.registry,
+            metrics=self.metrics,
         )
         self.stable = StableTimes()
         self.throttle = Throttle(clock, bytes_per_s=options.pull_bytes_per_s, slots=PULL_SLOTS)
@@ -129,8 +127,12 @@ class Node:
             context, self.stable, self.reads, self.replica, self.index
         )
         page_keys = partial(secrets.keys, "page")
-        self.lists = ListCoordinator(query_replicas, clock, page_keys, lambda: self.consistency)
-        self.health = Health(self.membership, self.replicas, clock, clock.now(), store)
+        self.lists = ListCoordinator(
+            query_replicas, clock, page_keys, lambda: self.engine.consistency
+        )
+        self.health = Health(
+            self.membership, self.replicas, clock, clock.now(), store, environment.in_flight
+        )
         self.gossip = GossipLoop(context, self.stable, self.anti_entropy, self.health)
         self.upkeep = Upkeep(
             context=context,
@@ -139,11 +141,18 @@ class Node:
             stable=self.stable,
             index=self.index,
             slot_gc=SlotGarbageCollector(context, self.gossip, options.drop_after_s),
-            refreshers=[self.configuration.refresh, *([tls.refresh] if tls else [])],
+            refreshers=(
+                self.configuration.refresh,
+                *([tls.refresh] if tls else []),
+                *environment.refreshers,
+            ),
         )
         self.report_builder = self._reporting(transfers)
         self.links = self._link_server(me, query_replicas)
-        self.membership.listeners.append(self._entered)
+        self.engine = DataPlane(
+            self.writes, self.reads, self.lists, self.health, lambda: self.configuration.now
+        )
+        self.operations = self._operations()
 
     def _mesh_settings(self, me: LinkIdentity) -> MeshSettings:
         secrets, tls = self.options.secrets, self.options.tls
@@ -170,6 +179,21 @@ class Node:
             clock=self.clock,
         )
 
+    def _operations(self) -> NodeOperations:
+        return NodeOperations(
+            cluster_name=self.options.name,
+            strategy=self.options.strategy,
+            quota_bytes=self.options.quota_bytes,
+            configuration=lambda: self.configuration.now,
+            health=self.health,
+            membership=self.membership,
+            reports=self.report_builder,
+            throttle=self.throttle,
+            store=self.store,
+            index=self.index,
+            registry=self.metrics,
+        )
+
     def _link_server(self, me: LinkIdentity, query_replicas: ClusterQueryReplicas) -> LinkServer:
         return LinkServer(
             Service(
@@ -194,138 +218,24 @@ class Node:
     async def run(self) -> None:
         """Do what a node does by itself, until cancelled."""
         if self.membership.view is not None:
-            self._entered(self.membership.view)
+            self._adopted(self.membership.view)
         async with asyncio.TaskGroup() as tasks:
-            rooms = (self.gossip, self.anti_entropy, self.slot_transfer, self.index, self.upkeep)
-            for room in rooms:
-                tasks.create_task(room.run())
+            loops = (self.gossip, self.anti_entropy, self.slot_transfer, self.index, self.upkeep)
+            for loop in loops:
+                tasks.create_task(loop.run())
 
     async def close(self) -> None:
-        """Let go of peers and disk; what was acknowledged is durable already."""
+        """Close links and disk; what was acknowledged is durable already."""
         await self.links.close()
         await self.mesh.close()
         await self.store.close()
 
-    # ---- Engine
-
-    @property
-    def consistency(self) -> Consistency:
-        """The policy in force."""
-        return self.configuration.now.consistency
-
-    async def write(self, request: WriteRequest) -> WriteOutcome:
-        """Store or delete one record on its write quorum."""
-        with self._admitted():
-            return await self.writes.write(request)
-
-    async def read(self, request: ReadRequest) -> ReadOutcome:
-        """Read one record."""
-        with self._admitted():
-            return await self.reads.read(request)
-
-    async def list(self, request: ListRequest) -> ListOutcome:
-        """Answer one page of a list."""
-        with self._admitted():
-            return await self.lists.list(request)
-
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        """Count a request as in flight, unless this node turns clients away."""
-        refusal = self.health.refusal()
-        if refusal:
-            raise ProblemError("not-ready", refusal)
-        self.health.in_flight += 1
-        try:
-            yield
-        except ClockSkewError as error:
-            detail = f"the session is {error.ahead_ms} ms ahead of this node's clock"
-            raise ProblemError("clock-skew", detail) from error
-        finally:
-            self.health.in_flight -= 1
-
-    # ---- Operations
-
-    def live(self) -> bool:
-        """The process is able to work: its disk takes writes."""
-        return self.store.failure is None
-
-    def ready(self) -> str | None:
-        """None when clients may come, else why not."""
-        return self.health.unready()
-
-    def full(self) -> bool:
-        """Tell whether the store takes no more than deletions."""
-        return self.store.is_full
-
-    def started(self) -> bool:
-        """Start-up has ended: the store is open, or we would not be here."""
-        return True
-
-    def cluster(self, *, slots: bool) -> dict[str, Any]:
-        """Describe the cluster as this node knows it."""
-        return self.report_builder.cluster(
-            self.options.name, self.configuration.now, self.options.strategy, slots=slots
-        )
-
-    def report(self, *, slots: bool) -> dict[str, Any]:
-        """Describe this node to the operator."""
-        return self.report_builder.report(self.configuration.now, slots=slots)
-
-    def store_id(self) -> str:
-        """The identity of this node's store."""
-        return self.store.identity.store_id
-
-    def topology(self) -> bytes | None:
-        """Return the persisted topology document."""
-        return self.store.document
-
-    async def adopt(self, document: bytes) -> tuple[int, str]:
-        """Adopt a topology document durably; answer (epoch, digest)."""
-        view = await self.membership.adopt(document)
-        return view.epoch, view.digest
-
-    def set_pace(self, *, bytes_per_s: int, slots: int) -> None:
-        """Bound the pulls of this node."""
-        self.throttle.bytes_per_s, self.throttle.slots = bytes_per_s, slots
-
-    async def drain(self, *, on: bool) -> int:
-        """Turn client traffic away, or let it in again."""
-        self.health.draining = on
-        return self.health.in_flight
-
-    async def resign(self) -> None:
-        """Coordinate no more."""
-        self.health.resigned = True
-
-    def own_record(self, namespace: str, memory_id: str) -> Mapping[str, Any] | None:
-        """Return this store's own copy."""
-        slots = self.membership.member_view().document.slots
-        raw = self.store.get(key_of(slot_of(namespace, memory_id, slots), namespace, memory_id))
-        if raw is None:
-            return None
-        header = header_of(raw)
-        return {
-            "version": etag_of(header.version),
-            "flags": header.flags,
-            "body_base64": base64.b64encode(split_body(raw[-header.length :])[1]).decode(),
-            "register": None,
-        }
-
-    def metrics(self) -> bytes:
-        """Return the Prometheus text of this node."""
-        used = self.report_builder.used_bytes() / self.options.quota_bytes
-        self.registry.disk_used.set(used)
-        self.registry.index_lag.set(self.index.lag_ms() / 1000)
-        return self.registry.text()
-
-    # ---- background
-
-    def _entered(self, view: TopologyView) -> None:
+    def _adopted(self, view: TopologyView) -> None:
         """A document has come into force."""
         named = view.document.members()
         self.mesh.follow(
-            {number: view.document.stores[number] for number in named}, self.store_id()
+            {number: view.document.stores[number] for number in named}, self.store.identity.store_id
         )
         self.stable.forget()
         self.anti_entropy.wake.set()
-        self.registry.epoch.set(view.epoch)
+        self.metrics.epoch.set(view.epoch)

@@ -31,7 +31,7 @@ class App:
     """Admits requests, runs their handlers, answers their failures."""
 
     def __init__(self, app: AppContext, router: Router) -> None:
-        self.in_flight = 0
+        self.in_flight = app.in_flight
         self._app = app
         self._router = router
         self._ids = map(f"{token_hex(4)}-{{:x}}".format, count(1))  # unique, and cheap to make
@@ -39,12 +39,7 @@ class App:
     async def handle(self, request: Request) -> Response:
         """Answer one request. Only a client that went away raises (`ClientGoneError`)."""
         request_id = headers.request_id(request.headers) or next(self._ids)
-        self.in_flight += 1
-        try:
-            response = await self._answer(request, request_id)
-        finally:
-            self.in_flight -= 1
-        return self._signed(response, request_id)
+        return self._signed(await self._answer(request, request_id), request_id)
 
     def refusal(self, problem: ProblemError) -> Response:
         """Return the answer to what never became a request; its id is in the log too."""
@@ -63,8 +58,11 @@ class App:
         admission = _Admission(self._app, request, request_id)
         began = self._app.clock.now()
         try:
-            route, context = admission.admit(self._router, self.in_flight)
-            return await _answered(route, context)
+            route, context = admission.admit(self._router)
+            if route.access != "key":
+                return await _answered(route, context)
+            with self.in_flight:
+                return await _answered(route, context)
         except (ProblemError, InvalidInputError) as error:
             problem = as_problem(error)
         except ClientGoneError:
@@ -96,7 +94,7 @@ class _Admission:
         """Whether the caller tried to change something."""
         return self.route is not None and self.route.writes
 
-    def admit(self, router: Router, in_flight: int) -> tuple[Route, RequestContext]:
+    def admit(self, router: Router) -> tuple[Route, RequestContext]:
         """Return the route and what its handler gets.
 
         Raises:
@@ -107,7 +105,7 @@ class _Admission:
         if app.local_only:
             check_origin(request.headers)
         route, path = self.route, self._path = router.match(request.method, request.path)
-        if in_flight > IN_FLIGHT_MAX and route.access == "key":
+        if app.in_flight.count >= IN_FLIGHT_MAX and route.access == "key":
             raise ProblemError("overloaded", "too many requests at once")
         principal = self._principal = self._identify(route, now_s)
         if route.access == "key":

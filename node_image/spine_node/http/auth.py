@@ -69,8 +69,9 @@ class Credentials:
         InvalidInputError: the file is missing or broken when the node starts.
     """
 
-    def __init__(self, file: Path | None) -> None:
-        self.on_refusal: Callable[[], None] = lambda: None  # a changed file was broken
+    def __init__(self, file: Path | None, on_refusal: Callable[[], None] = lambda: None) -> None:
+        """`on_refusal` is called when a changed file is broken."""
+        self._on_refusal = on_refusal
         self._file = file
         self._signature = _signature(file)
         self._keys: Mapping[str, _Key] = {} if file is None else load_keys(file)
@@ -89,7 +90,7 @@ class Credentials:
         try:
             self._keys = load_keys(self._file)
         except InvalidInputError as error:
-            self.on_refusal()
+            self._on_refusal()
             logger.error("keys_refused", extra={"file": str(self._file), "reason": str(error)})
         else:
             logger.info("keys_loaded", extra={"file": str(self._file), "keys": len(self._keys)})

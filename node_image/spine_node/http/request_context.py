@@ -1,7 +1,7 @@
 """One admitted request on its way to a handler, and what every handler may use."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -9,6 +9,7 @@ from spine_node.clock import Clock
 from spine_node.http.auth import Credentials
 from spine_node.http.identity import Principal
 from spine_node.http.messages import Request
+from spine_node.in_flight import InFlight
 from spine_node.ports import Engine, Operations
 
 
@@ -26,6 +27,7 @@ class AppContext:
     measure: Callable[[str, float], None]  # operation id, seconds that it took to answer
     node: str  # seat
     shortage: Callable[[], str | None]  # what the probes say about a lack of connections
+    in_flight: InFlight = field(default_factory=InFlight)  # requests to the data plane
     local_only: bool = False  # no keys: look at Host and Origin (`origin_guard`)
 
 

@@ -58,11 +58,12 @@ class HttpHarness:
     connections_max: int = 1000
     closed: list[str] = field(default_factory=list)  # why connections were closed
     measured: list[tuple[str, float]] = field(default_factory=list)  # operation, seconds
+    refusals: list[None] = field(default_factory=list)  # one for each changed file that was broken
 
     def __post_init__(self) -> None:
         self.engine = MemoryEngine(self.clock)
         self.limit = ConnectionLimit(self.connections_max, self.clock.now, self.closed.append)
-        self.credentials = Credentials(self.keys)
+        self.credentials = Credentials(self.keys, on_refusal=lambda: self.refusals.append(None))
         context = AppContext(
             engine=self.engine,
             operations=self.operations,

@@ -145,8 +145,6 @@ async def test_whoami_tells_what_the_key_is_good_for(keyring: Keyring) -> None:
 async def test_a_changed_file_is_read_again_and_a_broken_one_is_not(keyring: Keyring) -> None:
     first = keyring.add([], ["*"])
     harness = HttpHarness(keyring.file)
-    refusals: list[bool] = []
-    harness.credentials.on_refusal = lambda: refusals.append(True)
     second = keyring.add([], ["*"])
     harness.credentials.refresh()
     good = keyring.file.read_text()
@@ -158,7 +156,7 @@ async def test_a_changed_file_is_read_again_and_a_broken_one_is_not(keyring: Key
             assert (await harness.ask("GET", "/v1/whoami", key=key)).status == 200
     keyring.file.unlink()
     harness.credentials.refresh()
-    assert len(refusals) == 6
+    assert len(harness.refusals) == 6
     keyring.file.write_text("keys: []")
     harness.credentials.refresh()
     assert (await harness.ask("GET", "/v1/whoami", key=first)).status == 401

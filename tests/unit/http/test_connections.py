@@ -69,7 +69,7 @@ async def test_a_connection_that_works_is_never_closed_for_another(clients: list
         _reader, writer = await connect(server, clients)
         writer.write(b"PUT /v1/ns/a/memories/n HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n")
         writer.write(b"Content-Type: application/json\r\n\r\n")
-    await until(lambda: harness.app.in_flight == 2)
+    await until(lambda: harness.app.in_flight.count == 2)
     assert await is_closed(await connect(server, clients))
     assert harness.closed == ["refused"]
     for reader, writer in clients[:2]:

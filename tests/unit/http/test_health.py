@@ -47,13 +47,13 @@ async def test_the_cluster_publishes_every_limit_and_slots_on_request(harness: H
 async def test_a_node_with_too_many_requests_sheds_clients_and_keeps_its_probes(
     harness: HttpHarness,
 ) -> None:
-    harness.app.in_flight = limits.IN_FLIGHT_MAX
+    harness.app.in_flight.count = limits.IN_FLIGHT_MAX
     answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
     assert (answer.status, answer.code) == (503, "overloaded")
     assert answer.json["outcome"] == "not-applied"
     assert (await harness.ask("GET", "/healthz/live")).status == 200
     assert (await harness.ask("GET", "/admin/v1/status", key=ADMIN_TOKEN)).status == 200
-    harness.app.in_flight -= 1
+    harness.app.in_flight.count -= 1
     assert (await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})).status == 201
 
 

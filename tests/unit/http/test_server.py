@@ -234,7 +234,7 @@ async def test_bad_chunks_end_the_wait_for_the_rest(listening: Listening) -> Non
     head = f"{PUT}Spine-Timeout-Ms: 30000\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", listening.server.port)
     writer.write(head + b'3\r\n{"c\r\n')
-    await until(lambda: listening.harness.app.in_flight == 1)
+    await until(lambda: listening.harness.app.in_flight.count == 1)
     writer.write(b"zz\r\n")
     async with asyncio.timeout(DEADLINE_S):
         answer = await reader.read()  # and the connection is closed
@@ -250,9 +250,9 @@ async def test_a_client_that_leaves_harms_nobody(
     _, writer = await asyncio.open_connection("127.0.0.1", listening.server.port)
     writer.write(f"{PUT}Content-Length: 20\r\n\r\n".encode())
     await writer.drain()
-    await until(lambda: listening.harness.app.in_flight == 1)
+    await until(lambda: listening.harness.app.in_flight.count == 1)
     writer.transport.abort()
-    await until(lambda: listening.harness.app.in_flight == 0)
+    await until(lambda: listening.harness.app.in_flight.count == 0)
     assert listening.harness.engine.seen == []
     assert caplog.messages == []
     status, _ = await listening.send(framed(b'{"content":"x"}'))

@@ -57,12 +57,13 @@ class MemberView(TopologyView):
 
 
 class Membership:
-    """Holds the view in force. `listeners` run on the loop after each adoption."""
+    """Holds the view in force. `on_adopted` runs on the loop after each adoption."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self, store: Store, on_adopted: Callable[[TopologyView], None] = lambda _: None
+    ) -> None:
+        self._store, self._on_adopted = store, on_adopted
         self.view: TopologyView | None = None
-        self.listeners: list[Callable[[TopologyView], None]] = []
         self._adopting: dict[bytes, asyncio.Task[TopologyView]] = {}  # document → its adoption
         self._offers: set[asyncio.Task[None]] = set()
         if store.document is not None:
@@ -163,8 +164,7 @@ class Membership:
             "epoch_adopted",
             extra={"epoch": view.epoch, "phase": view.document.phase, "number": view.number},
         )
-        for listener in self.listeners:
-            listener(view)
+        self._on_adopted(view)
         if not isinstance(view, MemberView) and before is not None and _only_joining(before):
             await self._drop_everything(view)
 

@@ -122,7 +122,7 @@ class GossipLoop:
             beat=self._beat,
             epoch=view.epoch,
             status=self._health.status(),
-            in_flight=self._health.in_flight,
+            in_flight=self._health.in_flight.count,
             row=self._anti_entropy.row(),
         )
         if self._known is None or view.number not in self._known.states:

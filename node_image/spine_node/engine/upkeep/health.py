@@ -10,6 +10,7 @@ from spine_core.planning.reports import Status
 from spine_node.clock import Clock
 from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus
+from spine_node.in_flight import InFlight
 from spine_node.store import Store
 
 FIRST_ROUND_S = 30.0  # how long readiness waits for the first round of pulls
@@ -26,11 +27,11 @@ class Health:
     clock: Clock
     started_at: float
     store: Store
+    in_flight: InFlight = field(default_factory=InFlight)
     pulled_once: bool = False
     draining: bool = False
     stopping: bool = False  # not ready any more, but whoever still comes is served
     resigned: bool = False
-    in_flight: int = 0
     majority_at: float = field(init=False)  # when a majority was last in reach
 
     def __post_init__(self) -> None:

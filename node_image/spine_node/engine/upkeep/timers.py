@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from spine_core.records.versions import hlc_from_ms, ms_of
 from spine_core.scalars import HLC_ZERO
@@ -34,7 +34,7 @@ class Upkeep:
     stable: StableTimes
     index: QueryIndex
     slot_gc: SlotGarbageCollector
-    refreshers: list[Callable[[], None]] = field(default_factory=list)
+    refreshers: Sequence[Callable[[], None]]
 
     async def run(self) -> None:
         """Run both loops until cancelled: garbage collection may take long and delays no health check."""

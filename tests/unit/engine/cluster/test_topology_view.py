@@ -69,9 +69,8 @@ async def test_a_document_is_not_shown_before_it_is_durable(
 async def test_a_durable_document_is_shown_though_its_bringer_went_away(
     harness: StoreHarness, store: Store
 ) -> None:
-    membership = Membership(store)
     shown = asyncio.Event()
-    membership.listeners.append(lambda _: shown.set())
+    membership = Membership(store, on_adopted=lambda _: shown.set())
     harness.gate.hold()
     adopting = asyncio.create_task(membership.adopt(document_for(store).canonical()))
     await harness.gate.arrived()
@@ -100,9 +99,8 @@ async def test_another_document_of_the_same_epoch_is_a_conflict(store: Store) ->
 
 
 async def test_the_same_document_again_changes_nothing_and_calls_nobody(store: Store) -> None:
-    membership = Membership(store)
     calls: list[int] = []
-    membership.listeners.append(lambda view: calls.append(view.epoch))
+    membership = Membership(store, on_adopted=lambda view: calls.append(view.epoch))
     raw = document_for(store).canonical()
     for same in (raw, raw, raw + b"\n"):
         await membership.adopt(same)
