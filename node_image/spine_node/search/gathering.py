@@ -6,12 +6,12 @@ never appear, however old the index is. A damaged copy is no absence: the asker 
 
 import logging
 from collections.abc import Sequence
-from typing import Final
 
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import decode, is_absent
 from spine_core.records.filters import Filter, matches
 from spine_node.search.entries import memory_of
+from spine_node.search.limits import IndexLimits
 from spine_node.search.messages import (
     DAMAGED,
     Candidate,
@@ -23,18 +23,18 @@ from spine_node.search.messages import (
 from spine_node.search.walks import Row
 from spine_node.store import Store, checksum, key_of
 
-EXAMINED_MAX: Final = 20_000  # rows that one page may cost, about 15 ms of a reader thread
-PAGE_BYTES_MAX: Final = 4 * 1024 * 1024  # of records in one answer, a quarter of a link's message
-
 logger = logging.getLogger("spine.search")
 
 
 class Gathering:
     """The candidates of one page. `end` is the last position looked at."""
 
-    def __init__(self, store: Store, call: QueryCall, where: Filter, *, exact: bool) -> None:
+    def __init__(
+        self, store: Store, call: QueryCall, where: Filter, limits: IndexLimits, *, exact: bool
+    ) -> None:
         """Begin a page; `exact`: a row that fits matches, as long as it shows the version held."""
         self._store, self._call, self._where, self._exact = store, call, where, exact
+        self._limits = limits
         self._asked = slots_of_bytes(call.slots)
         self._examined = 0
         self._bytes = 0
@@ -46,8 +46,8 @@ class Gathering:
         """The page may take or cost no more."""
         return (
             len(self.candidates) >= self._call.limit
-            or self._bytes >= PAGE_BYTES_MAX
-            or self._examined >= EXAMINED_MAX
+            or self._bytes >= self._limits.page_bytes_max
+            or self._examined >= self._limits.examined_max
         )
 
     def take(self, window: Sequence[Row]) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,9 @@ from spine_core.records.encoding import version_in
 from spine_core.records.filters import DEPTH_MAX, parse_filter
 from spine_core.records.versions import ms_of
 from spine_node.search.gathering import Gathering
+from spine_node.search.index_file import IndexFile
 from spine_node.search.indexer import Indexer
+from spine_node.search.limits import LIMITS, IndexLimits
 from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes
 from spine_node.search.plan import plan_of
 from spine_node.search.readers import Readers
@@ -32,13 +35,32 @@ class IndexUnreadableError(SpineError):
     """SQLite could not do its part; the records are not touched by it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPorts:
+    """Makers of the two that touch SQLite: the writer of a file and its readers."""
+
+    file: Callable[[Path, str], IndexFile] = IndexFile  # of a path, for a store id
+    readers: Callable[[Path], Readers] = Readers
+
+
+PORTS = IndexPorts()
+
+
 class QueryIndex:
     """One index file with its indexer and readers. The owner runs `run` as a task."""
 
-    def __init__(self, store: Store, path: Path, *, physical_ms: Callable[[], int]) -> None:
-        self._store, self._physical_ms = store, physical_ms
-        self._indexer = Indexer(store, path)
-        self._readers = Readers(path)
+    def __init__(
+        self,
+        store: Store,
+        path: Path,
+        *,
+        physical_ms: Callable[[], int],
+        limits: IndexLimits = LIMITS,
+        ports: IndexPorts = PORTS,
+    ) -> None:
+        self._store, self._physical_ms, self._limits = store, physical_ms, limits
+        self._indexer = Indexer(store, ports.file(path, store.identity.store_id), limits)
+        self._readers = ports.readers(path)
         self._generation = 0  # of the file that the readers have open
 
     async def run(self) -> None:
@@ -120,7 +142,7 @@ class QueryIndex:
         namespaces = [call.namespace]
         if call.subtree:
             namespaces = await self._readers.namespaces_below(call.namespace)
-        gathered = Gathering(self._store, call, where, exact=plan.complete)
+        gathered = Gathering(self._store, call, where, self._limits, exact=plan.complete)
         rows = min(call.limit, WINDOW_ROWS)
         while not gathered.full:
             window = await self._readers.window(plan, namespaces, gathered.end, rows)

@@ -12,19 +12,15 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 from spine_core.records.ids import SLOTS
 from spine_node.search.entries import Entry
 from spine_node.search.index_file import IndexFile, entries_of
+from spine_node.search.limits import IndexLimits
 from spine_node.search.recent import Recent
 from spine_node.store import Store
 
-BATCH: Final = 5000  # entries of one SQLite transaction; small ones cost up to three times as much
-SLICE: Final = 250  # records read from the store without a pause, 1 ms
-SCAN_RECORDS: Final = 1000  # the same in a rebuild, which reads them in their order
-SCAN_BYTES: Final = 1024 * 1024  # of records read from the store without a pause
 WAITING_MAX: Final = 2000
 IDLE_S: Final = 1.0  # how old an unindexed change may become while nobody asks
 
@@ -39,9 +35,8 @@ class Indexer:
     counts the files.
     """
 
-    def __init__(self, store: Store, path: Path) -> None:
-        self._store = store
-        self._file = IndexFile(path, store.identity.store_id)
+    def __init__(self, store: Store, file: IndexFile, limits: IndexLimits) -> None:
+        self._store, self._file, self._limits = store, file, limits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="indexer")
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -49,7 +44,7 @@ class Indexer:
         self._trusted = False  # the open file is known to be sound
         self.position: int | None = None
         self.generation = 0
-        self.recent = Recent()
+        self.recent = Recent(limits.remembered_max)
 
     async def run(self) -> None:
         """Index until cancelled."""
@@ -111,7 +106,7 @@ class Indexer:
         while self._trusted and self.position is not None:
             if self.position >= self._store.feed_head():
                 return
-            entries = self._store.feed_since(self.position, BATCH)
+            entries = self._store.feed_since(self.position, self._limits.batch)
             if not entries or entries[0].seq != self.position + 1:
                 await self._rebuild()  # the feed was cut behind this position
                 continue
@@ -121,8 +116,9 @@ class Indexer:
     async def _read(self, keys: Sequence[bytes]) -> list[Entry]:
         """Read records as the store holds them now; the loop is let go after each slice."""
         entries: list[Entry] = []
-        for start in range(0, len(keys), SLICE):
-            found = [(key, self._store.get(key)) for key in keys[start : start + SLICE]]
+        size = self._limits.slice
+        for start in range(0, len(keys), size):
+            found = [(key, self._store.get(key)) for key in keys[start : start + size]]
             entries += await self._on_thread(partial(entries_of, found))
         return entries
 
@@ -150,13 +146,14 @@ class Indexer:
 
     def _pages(self) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield all records; a page is what is read without a pause."""
+        records, size = self._limits.scan_records, self._limits.scan_bytes
         page: list[tuple[bytes, bytes]] = []
         for slot in range(SLOTS):  # a cluster of fewer leaves the rest empty
             after: bytes | None = None
             while True:
-                found, after = self._store.scan(slot, after, SCAN_RECORDS, SCAN_BYTES)
+                found, after = self._store.scan(slot, after, records, size)
                 page += found
-                if len(page) >= SCAN_RECORDS or after is not None:
+                if len(page) >= records or after is not None:
                     yield page
                     page = []
                 if after is None:

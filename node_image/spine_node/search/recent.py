@@ -7,12 +7,10 @@ session are below the stable time and no question.
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from spine_core.records.versions import Version
 from spine_node.search.entries import Entry
-
-REMEMBERED_MAX: Final = 50_000  # records, some 12 MB: 10 s of a replica's heaviest writing
 
 
 class Shown(NamedTuple):
@@ -26,7 +24,8 @@ class Shown(NamedTuple):
 class Recent:
     """Key hash → what is shown, the latest change last."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered_max: int) -> None:
+        self._remembered_max = remembered_max
         # an ordered dictionary: from a plain one the first item is not taken in constant time
         self._shown: OrderedDict[int, Shown] = OrderedDict()
 
@@ -36,7 +35,7 @@ class Recent:
             hashed = entry.hash
             self._shown[hashed] = Shown(entry.key, entry.slot, entry.version)
             self._shown.move_to_end(hashed)
-        while len(self._shown) > REMEMBERED_MAX:
+        while len(self._shown) > self._remembered_max:
             self._shown.popitem(last=False)
 
     def get(self, hashed: int) -> Shown | None:

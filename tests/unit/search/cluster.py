@@ -21,6 +21,7 @@ from spine_core.topology.placement import Placement
 from spine_node.clock import Clock
 from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.ports import ListOutcome, ListRequest
+from spine_node.search.limits import LIMITS, IndexLimits
 from spine_node.search.messages import Order, QueryCall, QueryPage
 from spine_node.store import key_of
 from unit.search.harness import (
@@ -169,12 +170,16 @@ def ids(outcome: ListOutcome) -> list[str]:
 
 
 @asynccontextmanager
-async def opened_cluster(path: Path, nodes: int = 3, factor: int = 3) -> AsyncIterator[Cluster]:
+async def opened_cluster(
+    path: Path, nodes: int = 3, factor: int = 3, *, limits: IndexLimits = LIMITS
+) -> AsyncIterator[Cluster]:
     """Open stores 1 to `nodes`."""
     numbers = range(1, nodes + 1)
     async with AsyncExitStack() as stack:
         harnesses = {
-            number: await stack.enter_async_context(opened_harness(path / str(number), number))
+            number: await stack.enter_async_context(
+                opened_harness(path / str(number), number, limits=limits)
+            )
             for number in numbers
         }
         yield Cluster(harnesses, placed(numbers, factor=factor))

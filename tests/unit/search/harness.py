@@ -16,7 +16,8 @@ from spine_core.records.ids import slot_of
 from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import Hlc, Origin, StoreNumber
-from spine_node.search.index import QueryIndex
+from spine_node.search.index import PORTS, IndexPorts, QueryIndex
+from spine_node.search.limits import LIMITS, IndexLimits
 from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
 from spine_node.store import Store, checksum, key_of, open_store
 from spine_node.store.operations import Adopt, Put
@@ -147,9 +148,12 @@ async def opened_store(path: Path, number: int = 1) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def running_index(store: Store, path: Path) -> AsyncIterator[QueryIndex]:
+async def running_index(
+    store: Store, path: Path, *, limits: IndexLimits = LIMITS, ports: IndexPorts = PORTS
+) -> AsyncIterator[QueryIndex]:
     """Run an index on a file; leaving is a stop between two transactions."""
-    index = QueryIndex(store, path / "index.sqlite", physical_ms=lambda: NOW_MS)
+    file = path / "index.sqlite"
+    index = QueryIndex(store, file, physical_ms=lambda: NOW_MS, limits=limits, ports=ports)
     running = asyncio.create_task(index.run())
     try:
         yield index
@@ -159,7 +163,12 @@ async def running_index(store: Store, path: Path) -> AsyncIterator[QueryIndex]:
 
 
 @asynccontextmanager
-async def opened_harness(path: Path, number: int = 1) -> AsyncIterator[IndexHarness]:
+async def opened_harness(
+    path: Path, number: int = 1, *, limits: IndexLimits = LIMITS, ports: IndexPorts = PORTS
+) -> AsyncIterator[IndexHarness]:
     """Open a store with its index."""
-    async with opened_store(path, number) as store, running_index(store, path) as index:
+    async with (
+        opened_store(path, number) as store,
+        running_index(store, path, limits=limits, ports=ports) as index,
+    ):
         yield IndexHarness(store, index, number)

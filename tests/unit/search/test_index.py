@@ -1,18 +1,30 @@
 """One store's index: what is shown, in which order, of which slots."""
 
 import sqlite3
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.versions import make_version
 from spine_core.scalars import Hlc, Origin, StoreNumber
-from spine_node.search import gathering, recent
-from spine_node.search.index import IndexUnreadableError
+from spine_node.search.index import IndexPorts, IndexUnreadableError
+from spine_node.search.limits import IndexLimits
+from spine_node.search.messages import Position
+from spine_node.search.plan import QueryPlan
+from spine_node.search.readers import Address, Readers
 from spine_node.search.walks import Row
 from spine_node.store.operations import Adopt, DropSlot
-from unit.search.harness import ALL_SLOTS, NOW_MS, SLOTS, IndexHarness, asking, record_of
+from unit.search.harness import (
+    ALL_SLOTS,
+    NOW_MS,
+    SLOTS,
+    IndexHarness,
+    asking,
+    opened_harness,
+    record_of,
+)
 
 
 async def test_a_memory_is_listed_as_soon_as_its_write_is_acknowledged(
@@ -77,10 +89,10 @@ async def test_a_store_answers_only_for_the_slots_it_is_told(harness: IndexHarne
     assert sorted(shown) == sorted(names)
 
 
+@pytest.mark.parametrize("limits", [IndexLimits(examined_max=10)])
 async def test_a_page_ends_where_it_has_cost_enough_and_the_next_goes_on(
-    harness: IndexHarness, monkeypatch: pytest.MonkeyPatch
+    harness: IndexHarness,
 ) -> None:
-    monkeypatch.setattr(gathering, "EXAMINED_MAX", 10)
     for i in range(25):
         await harness.write(f"n-{i:02}", {"metadata": {"last": i == 24}})
     where = {"metadata.last": True}
@@ -91,10 +103,8 @@ async def test_a_page_ends_where_it_has_cost_enough_and_the_next_goes_on(
     assert [each.position[2] for each in third.candidates] == ["n-24"]
 
 
-async def test_a_page_of_large_records_ends_early(
-    harness: IndexHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gathering, "PAGE_BYTES_MAX", 1000)
+@pytest.mark.parametrize("limits", [IndexLimits(page_bytes_max=1000)])
+async def test_a_page_of_large_records_ends_early(harness: IndexHarness) -> None:
     for name in ("a", "b", "c"):
         await harness.write(name, {"content": "x" * 600})
     page = await harness.ask(asking())
@@ -134,20 +144,19 @@ async def test_an_own_write_counts_only_where_it_is_indexed(harness: IndexHarnes
     assert (await harness.ask(asking(needs=needs))).unknown == ()
 
 
-async def test_an_own_write_that_comes_behind_the_walk_does_not_count(
-    harness: IndexHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = harness.stamp()
-    window = harness.index._readers.window
+async def test_an_own_write_that_comes_behind_the_walk_does_not_count(tmp_path: Path) -> None:
+    class OvertakenReaders(Readers):
+        async def window(
+            self, plan: QueryPlan, namespaces: Sequence[str], after: Position | None, rows: int
+        ) -> list[Row]:
+            found = await super().window(plan, namespaces, after, rows)
+            await harness.put("team", "a", record_of({}, own), own)
+            await harness.index._indexer.reach(harness.store.feed_head())
+            return found
 
-    async def overtaken(*asked: Any) -> list[Row]:
-        rows = await window(*asked)
-        await harness.put("team", "a", record_of({}, own), own)
-        await harness.index._indexer.reach(harness.store.feed_head())
-        return rows
-
-    monkeypatch.setattr(harness.index._readers, "window", overtaken)
-    page = await harness.ask(asking(needs=[(key_hash("team", "a"), own)]))
+    async with opened_harness(tmp_path, ports=IndexPorts(readers=OvertakenReaders)) as harness:
+        own = harness.stamp()
+        page = await harness.ask(asking(needs=[(key_hash("team", "a"), own)]))
     assert (page.candidates, page.unknown) == ([], (key_hash("team", "a"),))
 
 
@@ -162,10 +171,10 @@ async def test_an_own_write_that_the_store_has_dropped_does_not_count(
     assert (await harness.ask(asking(needs=needs))).unknown == (needs[0][0],)
 
 
+@pytest.mark.parametrize("limits", [IndexLimits(remembered_max=2)])
 async def test_an_own_write_that_the_index_does_not_remember_counts_as_unknown(
-    harness: IndexHarness, monkeypatch: pytest.MonkeyPatch
+    harness: IndexHarness,
 ) -> None:
-    monkeypatch.setattr(recent, "REMEMBERED_MAX", 2)
     await harness.ask(asking())  # what is written from here on comes by the feed, in order
     needs = [(key_hash("team", name), await harness.write(name, {})) for name in "abc"]
     assert (await harness.ask(asking(needs=needs))).unknown == (needs[0][0],)
@@ -183,15 +192,17 @@ async def test_a_sweep_forgets_what_the_store_has_dropped(harness: IndexHarness)
     assert await harness.ids(asking()) == ["a"]
 
 
-async def test_a_sweep_that_sqlite_ends_says_so_in_our_words(
-    harness: IndexHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def busy(*_: object) -> list[object]:
-        raise sqlite3.OperationalError("busy")
+class BusyReaders(Readers):
+    """Readers of a file that another connection has locked."""
 
-    monkeypatch.setattr(harness.index._readers, "addresses", busy)
-    with pytest.raises(IndexUnreadableError):
-        await harness.index.sweep()
+    async def addresses(self, after: int, rows: int) -> list[Address]:
+        raise sqlite3.OperationalError(f"busy: {rows} behind {after}")
+
+
+async def test_a_sweep_that_sqlite_ends_says_so_in_our_words(tmp_path: Path) -> None:
+    async with opened_harness(tmp_path, ports=IndexPorts(readers=BusyReaders)) as harness:
+        with pytest.raises(IndexUnreadableError):
+            await harness.index.sweep()
 
 
 async def test_a_sweep_into_a_file_that_could_not_be_made_says_so_as_well(

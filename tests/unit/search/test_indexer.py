@@ -12,10 +12,10 @@ from spine_core.errors import ProblemError
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import make_version
 from spine_core.scalars import Hlc, Origin
-from spine_node.search import indexer
 from spine_node.search.entries import Entry
-from spine_node.search.index import QueryIndex
+from spine_node.search.index import IndexPorts, QueryIndex
 from spine_node.search.index_file import IndexFile, entries_of
+from spine_node.search.limits import IndexLimits
 from spine_node.search.schema import open_file
 from spine_node.store import key_of
 from spine_node.store.operations import TrimFeed
@@ -62,12 +62,9 @@ def rebuilds(index: QueryIndex) -> int:
     return index._indexer.generation
 
 
-async def test_a_rebuilt_index_equals_one_that_followed_the_feed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(indexer, "BATCH", 7)
-    monkeypatch.setattr(indexer, "SLICE", 3)
-    async with opened_harness(tmp_path) as harness:
+async def test_a_rebuilt_index_equals_one_that_followed_the_feed(tmp_path: Path) -> None:
+    small = IndexLimits(batch=7, slice=3)
+    async with opened_harness(tmp_path, limits=small) as harness:
         await harness.ask(asking())
         for _ in range(4):
             await fill(harness, 10)
@@ -125,20 +122,22 @@ class DyingError(Exception):
     pass
 
 
-async def test_an_index_that_was_not_finished_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_index_that_was_not_finished_is_not_used(tmp_path: Path) -> None:
+    small, file = IndexLimits(scan_records=3), tmp_path / "index.sqlite"
     names = [f"n-{i:02}" for i in range(20)]
     async with opened_store(tmp_path) as store:
-        monkeypatch.setattr(indexer, "SCAN_RECORDS", 3)
-        monkeypatch.setattr(indexer, "IndexFile", DyingFile)
-        dying = QueryIndex(store, tmp_path / "index.sqlite", physical_ms=lambda: NOW_MS)
+        dying = QueryIndex(
+            store,
+            file,
+            physical_ms=lambda: NOW_MS,
+            limits=small,
+            ports=IndexPorts(file=DyingFile),
+        )
         for name in names:
             await IndexHarness(store, dying).write(name, {})
         with pytest.raises(DyingError):
             await dying.run()
-        monkeypatch.setattr(indexer, "IndexFile", IndexFile)
-        async with running_index(store, tmp_path) as index:
+        async with running_index(store, tmp_path, limits=small) as index:
             assert await IndexHarness(store, index).ids(asking()) == names
 
 

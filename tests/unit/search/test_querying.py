@@ -15,7 +15,7 @@ from spine_core.records.ids import key_hash
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_of
 from spine_core.scalars import Hlc, Slot
-from spine_node.search import gathering
+from spine_node.search.limits import IndexLimits
 from spine_node.search.messages import Order
 from unit.search.cluster import Cluster, ids, opened_cluster, placed
 from unit.search.harness import NOW_MS, SLOTS
@@ -30,8 +30,8 @@ async def three(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-async def five(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with opened_cluster(tmp_path, nodes=5) as cluster:
+async def five(tmp_path: Path, limits: IndexLimits) -> AsyncIterator[Cluster]:
+    async with opened_cluster(tmp_path, nodes=5, limits=limits) as cluster:
         yield cluster
 
 
@@ -210,10 +210,10 @@ async def test_a_page_token_goes_on_at_another_node_in_another_epoch(three: Clus
 
 @pytest.mark.parametrize("order", ["created_at", "-created_at", "id"])
 @pytest.mark.parametrize("model", [Model.EVENTUAL, Model.STRONG])
+@pytest.mark.parametrize("limits", [IndexLimits(examined_max=3)])  # pages end early, apart
 async def test_pages_of_many_stores_join_without_gap_or_overlap(
-    five: Cluster, order: Order, model: Model, monkeypatch: pytest.MonkeyPatch
+    five: Cluster, order: Order, model: Model
 ) -> None:
-    monkeypatch.setattr(gathering, "EXAMINED_MAX", 3)  # the pages of the stores end early, apart
     names = [f"n-{i:02}" for i in range(30)]
     for i, name in enumerate(names):
         await five.write(name, {}, created_ms=NOW_MS + i)
