@@ -1,6 +1,6 @@
 """The operator process: take the Lease, then run Kopf in this event loop until a signal or a loss.
 
-Exit status: 0 after SIGTERM, 1 when the Lease was lost or Kubernetes does not serve our CRD, 2 for a
+Exit status: 0 after SIGTERM, 1 when the Lease was lost or Kubernetes does not serve our CRD in time, 2 for a
 wrong environment.
 """
 
@@ -9,6 +9,8 @@ import logging
 import os
 import signal
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any, cast
 
 import kopf
 from prometheus_client import start_http_server
@@ -24,7 +26,8 @@ from spine_operator.logs import set_up
 from spine_operator.metrics import Metrics
 from spine_operator.node_admin import NodeAdmin
 from spine_operator.ports import Kind, KubeError, Ports
-from spine_operator.settings import Settings, read_settings
+from spine_operator.settings import Settings, read_settings, usage
+from spine_operator.startup import await_served
 from spine_operator.wake import Wake
 
 logger = logging.getLogger("spine.operator")
@@ -32,6 +35,12 @@ logger = logging.getLogger("spine.operator")
 
 def main() -> int:
     """Run the operator; return the exit status."""
+    ArgumentParser(
+        prog="python3 -m spine_operator",
+        description="Runs the operator of Memory Spine on Kubernetes, configured by the environment.",
+        epilog=usage(),
+        formatter_class=RawDescriptionHelpFormatter,
+    ).parse_args()
     try:
         settings = read_settings(os.environ)
     except InvalidInputError as error:
@@ -80,10 +89,10 @@ async def _run(settings: Settings) -> None:
         )
         liveness = Liveness(clock.monotonic_s)
         context = DaemonContext(ports=ports, wake=Wake(), liveness=liveness, metrics=metrics)
-        await _lead(settings, lease, context)
+        await _lead(settings, lease, kube, context)
 
 
-async def _lead(settings: Settings, lease: Lease, context: DaemonContext) -> None:
+async def _lead(settings: Settings, lease: Lease, kube: Kube, context: DaemonContext) -> None:
     """Stand by until the Lease is ours, then work for as long as it stays ours."""
     leading, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -101,7 +110,8 @@ async def _lead(settings: Settings, lease: Lease, context: DaemonContext) -> Non
         while not await lease.renew():
             if await _stopped_within(stop, RENEW_EVERY_S):
                 return
-        await context.ports.kube.list(Kind.CLUSTER, _home(settings), "")  # no CRD: end, start again
+        if not await _resource_is_served(settings, lease, kube, stop):
+            return
         leading.set()
         context.metrics.lease_held.set(1)
         logger.info("leading", extra={"identity": settings.identity})
@@ -110,9 +120,26 @@ async def _lead(settings: Settings, lease: Lease, context: DaemonContext) -> Non
         server.close()
 
 
-def _home(settings: Settings) -> str:
-    """Return a namespace that we may read."""
-    return next(iter(settings.namespaces), settings.namespace)
+async def _resource_is_served(
+    settings: Settings, lease: Lease, kube: Kube, stop: asyncio.Event
+) -> bool:
+    """Wait until Kopf can watch our custom resource; False when asked to stop meanwhile."""
+    namespace = next(iter(settings.namespaces), settings.namespace)  # one that we may read
+
+    async def check() -> None:
+        await kube.check_served(Kind.CLUSTER, namespace)
+
+    async def pause(seconds: float) -> bool:
+        stopped = await _stopped_within(stop, seconds)
+        await _keep(lease)
+        return stopped
+
+    return await await_served(check, pause, monotonic_s=clock.monotonic_s)
+
+
+async def _keep(lease: Lease) -> None:
+    if not await lease.renew() and not lease.held():
+        raise LeaseLostError("the Lease was not renewed in time")
 
 
 async def _work(
@@ -124,6 +151,7 @@ async def _work(
         kopf.operator(
             registry=build_registry(context),
             settings=kopf_settings(scan=settings.scan),
+            identity=cast("Any", settings.identity),  # else Kopf asks for the account of our uid
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
@@ -133,8 +161,7 @@ async def _work(
     operator.add_done_callback(lambda _: stop.set())
     try:
         while not await _stopped_within(stop, RENEW_EVERY_S):
-            if not await lease.renew() and not lease.held():
-                raise LeaseLostError("the Lease was not renewed in time")
+            await _keep(lease)
     finally:
         kopf_stop.set()
         context.wake.notify_all()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import aiohttp
+
+os.environ.setdefault("HOME", "/")  # else importing the client ends where our uid has no account
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
@@ -104,6 +106,21 @@ class Kube:
         api_version, _, bare = kind.value.rpartition("/")
         # Items of a list do not say what they are.
         return [{"apiVersion": api_version, "kind": bare, **item} for item in answer["items"]]
+
+    async def check_served(self, kind: Kind, namespace: str) -> None:
+        """Return when a kind is among the API groups and can be listed.
+
+        Raises:
+            NotFoundError: it is not there, or not yet.
+        """
+        group, version, bare = kind.value.split("/")
+        groups = await self._call("GET", "/apis")
+        if group not in {one["name"] for one in groups["groups"]}:
+            raise NotFoundError(f"Kubernetes does not list the group {group}")
+        resources = await self._call("GET", f"/apis/{group}/{version}")
+        if PLURALS[kind] not in {one["name"] for one in resources["resources"]}:
+            raise NotFoundError(f"Kubernetes does not list {bare} in {group}/{version}")
+        await self.list(kind, namespace, "")
 
     async def create(self, manifest: Json) -> Json:
         """Create an object."""

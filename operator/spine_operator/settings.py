@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from spine_core.errors import InvalidInputError
@@ -24,6 +24,21 @@ class Settings:
     metrics_port: int = 8081
     log_level: str = "INFO"
     seat_addresses: Mapping[str, str] = field(default_factory=dict)  # tests: seat → host:port
+
+
+def usage() -> str:
+    """Return every variable with its default, for `--help`."""
+    rows = []
+    for one in fields(Settings):
+        name = "seat_addresses_file" if one.name == "seat_addresses" else one.name
+        default = "" if one.default is MISSING else f"default {_shown(one.default)}"
+        needed = "" if default or one.default_factory is not MISSING else "must be set"
+        rows.append(f"  {PREFIX + name.upper():<36}{default or needed}".rstrip())
+    return "\n".join(("environment:", *rows))
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) if value else "none"
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -225,6 +225,19 @@ MUTANTS = [
         "    if False:",
         "test_scenarios.py::test_a_deletion_never_hangs",
     ),
+    # a control plane that is not ready is waited for, and not for ever
+    _operator(
+        "startup",
+        "            if monotonic_s() >= ends_s:\n",
+        "            if True:\n",
+        "test_startup.py::test_what_is_not_served_yet_is_waited_for",
+    ),
+    _operator(
+        "startup",
+        "            if monotonic_s() >= ends_s:\n                raise\n",
+        "",
+        "test_startup.py::test_what_is_never_served_ends_the_start",
+    ),
     # the Lease runs out on our own clock, and only when it does not change
     _operator(
         "lease",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localkube.images import lock
+from localkube.images import debian, lock
 from localkube.images.oci import cached_layer, write_image, write_layer
 from localkube.images.project import ENVIRONMENT, MODULES, REPOSITORY, USER, _config, tag
 
@@ -94,5 +94,6 @@ def test_the_dockerfile_says_what_our_own_image_says(image: str) -> None:
     text = (REPOSITORY / DOCKERFILES[image]).read_text()
     assert f"ENTRYPOINT {json.dumps(_config(image)['Entrypoint'])}" in text
     assert f"USER {USER}" in text
+    assert f"RUN echo {debian.USER} >> /etc/passwd && echo {debian.GROUP} >> /etc/group" in text
     assert all(setting in text for setting in ENVIRONMENT if not setting.startswith("PATH="))
     assert f"python lock.py {image} " in text

@@ -28,10 +28,10 @@ BUSYBOX = [
     "tail",
     "wget",
 ]
-USER = "spine:x:10001:10001::/data:/bin/sh"
+USER, GROUP = "spine:x:10001:10001::/data:/bin/sh", "spine:x:10001:"  # as the Dockerfiles say
 ACCOUNTS = {
     "passwd": f"root:x:0:0:root:/root:/bin/sh\n{USER}\n",
-    "group": "root:x:0:\nspine:x:10001:\n",
+    "group": f"root:x:0:\n{GROUP}\n",
     "nsswitch.conf": "hosts: files dns\n",
 }
 
