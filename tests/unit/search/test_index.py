@@ -216,3 +216,12 @@ async def test_a_sweep_into_a_file_that_could_not_be_made_says_so_as_well(
     await harness.index._indexer._on_thread(harness.index._indexer._file.close)
     with pytest.raises(IndexUnreadableError):
         await harness.index.sweep()
+
+
+@pytest.mark.parametrize("number", [-(2**63), -(2**63) + 1, 2**63 - 1, 2**53 + 1])
+async def test_integers_of_64_bits_are_found_exactly(harness: IndexHarness, number: int) -> None:
+    await harness.write("it", {"metadata": {"n": number}})
+    await harness.write("near", {"metadata": {"n": number - 1 if number > 0 else number + 1}})
+    for test in ({"$eq": number}, {"$in": [number]}, {"$gte": number, "$lte": number}):
+        assert await harness.ids(asking({"metadata.n": test})) == ["it"]
+        await harness.write("other", {"metadata": {"n": 0}})
