@@ -55,7 +55,8 @@ answer carries one token that covers them. More than 16 are merged by `POST /v1/
 **HEAD** is answered wherever `GET` is: the same status and headers, no body.
 
 **Refused before it is a request** (a URL or a header line of more than 8 KiB, more than 128 headers, bad chunks, an
-unknown method, bytes that are no HTTP): `400 invalid-request` with a `request_id`, and the connection is closed.
+unknown method, bytes that are no HTTP, plain HTTP to a port with certificates): `400 invalid-request` with a
+`request_id`, and the connection is closed.
 
 **Connections**: the first request has 30 s to come; an answer of which the client takes nothing for 30 s is cut. A
 node holds as many connections as its limit of open files allows, less 128; then it closes those idle for longest,

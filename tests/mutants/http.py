@@ -215,7 +215,7 @@ MUTANTS = [
     # a limit of connections closes the idle ones, oldest first, and never one that works
     _http(
         "connection",
-        "        self._server.make_room(self)\n",
+        "        self._server.make_room(self.force_close)\n",
         "",
         "test_connections.py::test_the_connection_idle_longest_makes_room",
     ),
@@ -227,8 +227,8 @@ MUTANTS = [
     ),
     _http(
         "connection",
-        "if connection is not newest and connection.is_idle:",
-        "if connection is not newest:",
+        "            if connection.is_idle:",
+        "            if True:",
         "test_connections.py::test_a_connection_that_works_is_never_closed_for_another",
     ),
     # streams: never made faster than read, closed with their client, never whole when they failed
@@ -255,6 +255,19 @@ MUTANTS = [
         "        except Exception:\n            connection.abort()\n            raise\n",
         "        except ZeroDivisionError:\n            pass\n",
         "test_streams.py::test_a_stream_that_fails_does_not_look_complete",
+    ),
+    # a port for https: who speaks http is told so, and gets nothing else
+    _http(
+        "server",
+        "    if raw.protocol.plain:\n",
+        "    if False:\n",
+        "test_tls_listener.py::test_plain_http_is_told_that_the_port_speaks_https",
+    ),
+    _http(
+        "tls_listener",
+        "        self._connections.make_room(next(iter(self._greeting)).cancel)\n",
+        "",
+        "test_tls_listener.py::test_connections_that_say_nothing_make_room_too",
     ),
     # answers
     _http(

@@ -40,7 +40,7 @@ class Connections(web.Server):
 
     Args:
         handler: answers a request.
-        refuse: makes the answer to what never became a request.
+        refuse: makes the answer to what never became a request; it ends the connection.
     """
 
     def __init__(
@@ -53,32 +53,39 @@ class Connections(web.Server):
         super().__init__(handler)
         self.refuse = refuse
         self.timeouts = timeouts
+        self.greeting = 0  # connections that have not said yet what they speak
         self._limit = limit
 
     def __call__(self) -> "Connection":
         """Return the protocol of a new connection."""
         return Connection(self)
 
-    def make_room(self, newest: "Connection") -> None:
+    def plain(self) -> "Connection":
+        """Return the protocol of a connection that speaks http on a port for https."""
+        return Connection(self, plain=True)
+
+    def make_room(self, refuse: Callable[[], object]) -> None:
         """Close the connections that have been idle for longest, if there are too many.
+
+        Where none is idle, `refuse` closes the new one.
 
         All are looked at, which is dear, but only when there are too many; to keep them in order
         would cost every request something.
         """
-        excess = self._limit.excess(len(self._connections))
+        excess = self._limit.excess(len(self._connections) + self.greeting)
         if not excess:
             return
-        oldest = nsmallest(excess, self._idle(newest), key=itemgetter(0))
+        oldest = nsmallest(excess, self._idle(), key=itemgetter(0))
         for _since, connection in oldest:
             connection.force_close()
         if not oldest:
-            newest.force_close()
+            refuse()
         self._limit.note(idle=len(oldest), refused=not oldest)
 
-    def _idle(self, newest: "Connection") -> Iterator[tuple[float, "Connection"]]:
+    def _idle(self) -> Iterator[tuple[float, "Connection"]]:
         for connection in self._connections:
             assert isinstance(connection, Connection), "only we make them"
-            if connection is not newest and connection.is_idle:
+            if connection.is_idle:  # a new one is not, before it has begun to wait
                 yield connection.idle_since, connection
 
 
@@ -87,7 +94,7 @@ class Connection(web.RequestHandler):
 
     waiting: asyncio.TimerHandle  # for the first request
 
-    def __init__(self, server: Connections) -> None:
+    def __init__(self, server: Connections, *, plain: bool = False) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -98,6 +105,7 @@ class Connection(web.RequestHandler):
             max_field_size=HEADER_BYTES_MAX,
             max_headers=HEADERS_MAX,
         )
+        self.plain = plain
         self._server = server
         self._reader_check: asyncio.TimerHandle | None = None
         self.streaming: asyncio.Task[object] | None = None  # sends an answer of unknown length
@@ -116,7 +124,7 @@ class Connection(web.RequestHandler):
         """Begin to wait for a request."""
         super().connection_made(transport)
         self.waiting = self._loop.call_later(self._server.timeouts.head_s, self.force_close)
-        self._server.make_room(self)
+        self._server.make_room(self.force_close)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wait no more, and end the stream that nobody reads."""
@@ -192,9 +200,7 @@ class Connection(web.RequestHandler):
             if not isinstance(exc, ClientGoneError):
                 logger.error("connection_failed", exc_info=exc)
             problem = ProblemError("internal", "the node failed")
-        response = self._server.refuse(problem)
-        response.force_close()
-        return response
+        return self._server.refuse(problem)
 
 
 def unacknowledged(transport: asyncio.Transport) -> int:

@@ -18,17 +18,19 @@ from spine_node.http.connection import Connection, Connections, Handler, Timeout
 from spine_node.http.connection_limit import ConnectionLimit
 from spine_node.http.messages import Request, Response, Stream
 from spine_node.http.request_body import read_body
+from spine_node.http.tls_listener import TlsListener, bind
 
 LINK_PATH: Final = "/node/v1/link"
 GRACE_S: Final = 5.0  # for requests under way when the node stops; most take milliseconds
 BACKLOG: Final = 1024  # connections that may wait: a fleet that reconnects at once
+PLAIN: Final = "this port speaks https, and the client speaks http"
 SERVER: Final = "memory-spine"  # aiohttp would name itself and Python, with their versions
 
 
 class HttpServer:
     """A listening node."""
 
-    def __init__(self, listener: asyncio.Server, connections: Connections) -> None:
+    def __init__(self, listener: asyncio.Server | TlsListener, connections: Connections) -> None:
         self.port: int = listener.sockets[0].getsockname()[1]
         self._listener = listener
         self._connections = connections
@@ -56,13 +58,18 @@ async def serve(
     connections = Connections(
         partial(_serve_one, app, link_handler), partial(_refuse, app), limit, timeouts
     )
-    listener = await loop.create_server(connections, host, port, ssl=tls, backlog=BACKLOG)
+    if tls is not None:
+        sockets = await bind(host, port, BACKLOG)
+        return HttpServer(TlsListener(sockets, connections, tls), connections)
+    listener = await loop.create_server(connections, host, port, backlog=BACKLOG)
     return HttpServer(listener, connections)
 
 
 async def _serve_one(app: App, link_handler: Handler, raw: web.BaseRequest) -> web.StreamResponse:
     assert isinstance(raw.protocol, Connection), "only our own server calls"
     raw.protocol.waiting.cancel()
+    if raw.protocol.plain:
+        return _refuse(app, ProblemError("invalid-request", PLAIN))
     path, _, query = raw.raw_path.partition("?")
     if path == LINK_PATH:
         return await link_handler(raw)
@@ -82,7 +89,9 @@ async def _serve_one(app: App, link_handler: Handler, raw: web.BaseRequest) -> w
 
 def _refuse(app: App, problem: ProblemError) -> web.StreamResponse:
     response = app.refusal(problem)
-    return _whole(response, response.content)
+    answer = _whole(response, response.content)
+    answer.force_close()
+    return answer
 
 
 def _whole(response: Response, body: bytes) -> web.Response:
