@@ -1,4 +1,4 @@
-"""The one tree of errors, named by what the caller can do about them.
+"""The errors that Memory Spine raises on purpose, named by what the caller can do about them.
 
 Expected failures become a `ProblemError` at the edge, once; a bug stays what it is and crashes.
 """
@@ -25,7 +25,7 @@ class InvalidInputError(SpineError):
 
 
 class ProblemError(SpineError):
-    """A failure with its code of the closed table, ready to be shown to a client.
+    """A failure that a client is shown: its code is a row of the table in problems.py.
 
     `outcome` tells the writer what became of the write. Where the table leaves it open, silence
     means `indeterminate`: whoever knows that nothing was applied has to say so.
@@ -59,12 +59,12 @@ class ProblemError(SpineError):
 
 
 class ClockSkewError(SpineError):
-    """A message is stamped too far ahead of the local clock; it was not taken."""
+    """A timestamp lies too far ahead of the local clock; the message was not taken."""
 
     def __init__(self, ahead_ms: int) -> None:
-        super().__init__(f"stamped {ahead_ms} ms ahead of the local clock")
+        super().__init__(f"timestamped {ahead_ms} ms ahead of the local clock")
         self.ahead_ms = ahead_ms
 
 
 class CorruptRecordError(SpineError):
-    """Stored or received bytes are no record, or fail their checksum. Never an absence."""
+    """Stored or received bytes are no record, or fail their checksum; that is never an absence."""

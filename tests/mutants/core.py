@@ -99,14 +99,14 @@ MUTANTS = [
     ),
     _core(
         "topology/ring",
-        "if seat in taken or not room[zone]:",
+        "if seat in taken or not free[zone]:",
         "if seat in taken:",
         "test_no_zone_holds_more_replicas_than_its_cap",
     ),
     _core(
         "topology/ring",
-        "if seat in taken or not room[zone]:",
-        "if not room[zone]:",
+        "if seat in taken or not free[zone]:",
+        "if not free[zone]:",
         "test_no_zone_holds_more_replicas_than_its_cap",
     ),
     # records: bit rot is noticed, in the header too, and expiry is absence

@@ -227,7 +227,7 @@ MUTANTS = [
     ),
     Mutant(  # a replica counts as in step although it pulled before the other one restarted
         file=f"{_CORE}/planning/observed_stores.py",
-        old="age_s < min(reader.up_s, peer.up_s, SYNC_AGE_MAX_S)",
+        old="age_s < min(reader.up_s, source.up_s, SYNC_AGE_MAX_S)",
         new="age_s < SYNC_AGE_MAX_S",
         killed_by=f"{_UNIT}/planning/test_reports.py::test_a_replica_is_in_step_when_it_pulled_from_all_others_since_both_started",
     ),

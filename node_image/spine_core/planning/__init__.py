@@ -1,4 +1,4 @@
-"""Which change of the topology comes next, and which guard holds it back: `next_action`.
+"""The next change of the topology, and the guards that hold it back: `next_action`.
 
 Looks at reports and the document alone; knows nothing of single records or requests.
 """

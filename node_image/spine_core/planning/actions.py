@@ -49,7 +49,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to do but to look again: `done` of `total` have happened."""
+    """Do nothing until the next look: `done` of `total` have happened."""
 
     step: Step
     message: str

@@ -1,4 +1,4 @@
-"""Epoch 1: made once, when every wanted node shows an empty store and nobody knows a cluster. Pure."""
+"""Bootstrap: make epoch 1 once every wanted node shows an empty store that knows no cluster. Pure."""
 
 from spine_core.planning.actions import Action, Blocked, Publish, Step, Wait
 from spine_core.planning.guards import Block, Guard, placement_possible
@@ -10,7 +10,7 @@ from spine_core.topology.document import Document, StoreInfo
 
 
 def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
-    """Return the action while there is no document.
+    """Return the action to take while there is no document.
 
     One store that knows a cluster is enough to stop: its document is lost, not yet to be written.
     """
@@ -32,8 +32,8 @@ def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
         message = f"waiting for an empty store on {', '.join(silent)}"
         return Wait(step=Step.STORES, message=message, done=total - len(silent), total=total)
     zones = {seat: place.zone for seat, place in wanted.seats.items()}
-    room = placement_possible(zones, factor=wanted.factor, zone_policy=wanted.zone_policy)
-    blocked = first_blocked([(Guard.PLACEMENT_POSSIBLE, room)], Step.PLAN)
+    possible = placement_possible(zones, factor=wanted.factor, zone_policy=wanted.zone_policy)
+    blocked = first_blocked([(Guard.PLACEMENT_POSSIBLE, possible)], Step.PLAN)
     if blocked:
         return blocked
     document = _first_document(reports, wanted, cluster_id)

@@ -1,4 +1,4 @@
-"""Which change to begin: drain before join, as many nodes at once as may be lost. Pure.
+"""Choose the next change of membership: drain before join, as many nodes as may be lost. Pure.
 
 Nodes leave first, because a spec that is smaller wants less data to move; where the ones that stay
 would be too few or too full, others join before.
@@ -32,14 +32,14 @@ BACK_OFF_MAX_MIN = 60  # after 2, 4, 8, 16, 32 minutes
 
 
 def plan(given: PlanningInput) -> Action | None:
-    """Return the change that brings the document nearer to what is wanted, None when it is that."""
+    """Return the change that brings the document nearer to what is wanted, None when there is none."""
     if not given.joining() and not given.leaving():
         return None
     return _back_off(given) or _drain(given) or _join(given)
 
 
 def _back_off(given: PlanningInput) -> Wait | None:
-    """Wait after changes that stalled: twice as long after each."""
+    """Wait after stalled changes: 2 minutes after the first, doubled after each further one."""
     stalled = list(
         takewhile(
             lambda entry: entry.result == "reverted" and entry.automatic,
@@ -76,14 +76,14 @@ def _drain(given: PlanningInput) -> Action | None:
             "drain", leaving=frozenset(batch), now_ms=given.now_ms
         ),
     )
-    action = _no_room(given) if candidate is None else _begin(given, candidate)
+    action = _refuse_seats(given) if candidate is None else _begin(given, candidate)
     full = isinstance(action, Blocked) and action.guard is Guard.ROOM_FOR
     others_help = candidate is None or full
     return None if others_help and given.joining() else action
 
 
 def _join(given: PlanningInput) -> Action | None:
-    """Begin a join with the nodes that are there."""
+    """Begin a join with the nodes that have shown an empty store; wait for the others a while."""
     ready = {seat: report for seat in given.joining() if (report := _newcomer(given, seat))}
     missing = [seat for seat in given.joining() if seat not in ready]
     if missing and max((report.up_s for report in ready.values()), default=0.0) < JOIN_PATIENCE_S:
@@ -100,7 +100,7 @@ def _join(given: PlanningInput) -> Action | None:
             "join", joining=tuple(joining[seat] for seat in batch), now_ms=given.now_ms
         ),
     )
-    return _begin(given, candidate) if candidate is not None else _no_room(given)
+    return _begin(given, candidate) if candidate is not None else _refuse_seats(given)
 
 
 def _newcomer(given: PlanningInput, seat: Seat) -> Report | None:
@@ -114,6 +114,7 @@ def _newcomer(given: PlanningInput, seat: Seat) -> Report | None:
 
 
 def _wait_for_stores(given: PlanningInput, missing: list[Seat], ready: int) -> Action:
+    """Say which seats hold up a join: by silence, or (VolumeFree) by a store that was used."""
     used = ", ".join(seat for seat in missing if given.reports.get(seat) is not None)
     if used:
         message = f"{used} must come with an empty store, not with one that was used before"
@@ -146,13 +147,14 @@ def _largest(
 
 
 def _placed(document: Document) -> Placement | None:
+    """Return the placement of a document, None when its zones cannot hold the replicas."""
     zones = {seat: document.stores[number].zone for seat, number in document.target.items()}
-    room = placeable(zones, factor=document.factor, zone_policy=document.zone_policy)
-    return Placement(document) if room else None
+    possible = placeable(zones, factor=document.factor, zone_policy=document.zone_policy)
+    return Placement(document) if possible else None
 
 
 def _begin(given: PlanningInput, candidate: Placement) -> Action:
-    """Publish the change when its guards pass."""
+    """Publish the first document of a change when its guards pass."""
     blocked = first_blocked(_checks(given, candidate), Step.PLAN)
     if blocked:
         return blocked
@@ -184,8 +186,8 @@ def _checks(given: PlanningInput, candidate: Placement) -> Iterator[tuple[Guard,
     yield Guard.ROOM_FOR, room_for(candidate, given.reports, min_free_percent=percent)
 
 
-def _no_room(given: PlanningInput) -> Blocked | None:
-    """Say why the wanted seats cannot hold the replicas."""
+def _refuse_seats(given: PlanningInput) -> Blocked | None:
+    """Block when the wanted seats cannot hold the replicas, None when they can."""
     verdict = placement_possible(
         {seat: place.zone for seat, place in given.wanted.seats.items()},
         factor=given.document.factor,

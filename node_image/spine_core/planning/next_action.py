@@ -1,4 +1,4 @@
-"""The one next action on a cluster's topology: total, deterministic, idempotent. Pure.
+"""Decide the next action on a cluster's topology: total, deterministic, idempotent. Pure.
 
 The document holds the whole state of a change, so whoever asks again, after whatever crash, goes on
 from there. Nothing is published without the barrier of the epoch before, and what is not known
@@ -61,7 +61,7 @@ def next_action(
     waited_s: float,
     now_ms: int,
 ) -> Action:
-    """Return what to do now.
+    """Return the one action to take now.
 
     Args:
         document: the newest one that is stored; None only if the store said that there is none.
@@ -140,6 +140,7 @@ def _advance_change(given: PlanningInput) -> Action | None:
 
 
 def _pull_on(given: PlanningInput) -> Action:
+    """Wait until every gained slot is pulled, then switch; take the change back when it stalls."""
     verdict = pulled(given.placement, given.observed)
     if isinstance(verdict, Pass):
         return _publish(given.document.switched(), Step.SWITCH, "every gained slot is pulled")
@@ -154,7 +155,7 @@ def _pull_on(given: PlanningInput) -> Action:
 
 
 def _is_unwanted(given: PlanningInput) -> bool:
-    """Whether the running change brings a seat that nobody wants, or takes one that somebody does.
+    """Whether the running change adds a seat that is not wanted, or removes one that is.
 
     A replaced seat is on both sides: it is finished first, whatever the spec says meanwhile.
     """
@@ -164,6 +165,7 @@ def _is_unwanted(given: PlanningInput) -> bool:
 
 
 def _is_stalled(given: PlanningInput, pending: dict[StoreNumber, frozenset[Slot]]) -> bool:
+    """Whether every store that still has to pull has pulled nothing for `stall_timeout_s`."""
     timeout_s = given.wanted.stall_timeout_s
     return given.waited_s >= timeout_s and all(
         _idle_s(given, store) >= timeout_s for store in pending
@@ -187,12 +189,13 @@ def _idle_s(given: PlanningInput, store: StoreNumber) -> float:
 
 
 def _reject_unsupported(given: PlanningInput) -> Action | None:
-    """Name what is wanted and cannot be done, rather than ignoring it."""
+    """Block on wanted changes that are not possible or not built, rather than ignore them."""
     checks = [(Guard.CONFIG_VALID, _same_parameters(given)), (Guard.NOT_BUILT, _same_stores(given))]
     return first_blocked(checks, Step.PLAN)
 
 
 def _same_parameters(given: PlanningInput) -> Verdict:
+    """ConfigValid: what is fixed for a cluster's life is wanted as it is."""
     document, wanted = given.document, given.wanted
     for name in ("factor", "write_quorum", "zone_policy", "virtual_nodes", "slots"):
         if getattr(document, name) != getattr(wanted, name):
@@ -205,6 +208,7 @@ def _same_parameters(given: PlanningInput) -> Verdict:
 
 
 def _same_stores(given: PlanningInput) -> Verdict:
+    """NotBuilt: every wanted seat answers with the store that the document gives it."""
     document = given.document
     for seat, number in document.current.items():
         report = given.reports.get(seat)
@@ -218,7 +222,10 @@ def _same_stores(given: PlanningInput) -> Verdict:
 
 
 def _shrink(given: PlanningInput) -> Action | None:
-    """Take away nodes that are not named. One that held data leaves when all others are in step."""
+    """Remove nodes that the document does not name.
+
+    One with an empty store goes at once; one that held data only when all others are in step.
+    """
     kept = given.document.current.keys() | given.wanted.seats.keys()
     extra = sorted(seat for seat in given.reports if seat not in kept)
     fresh = [seat for seat in extra if (r := given.reports[seat]) and r.status == "unjoined"]

@@ -1,4 +1,4 @@
-"""What the reports say about the stores that a document names. Pure.
+"""The stores that a document names, as the reports show them. Pure.
 
 A report counts for a store only if it comes from that very store id in this cluster; a missing one
 leaves the store unknown, never gone.
@@ -17,7 +17,13 @@ SYNC_AGE_MAX_S = 60.0  # six rounds of anti-entropy; older proves nothing about 
 
 
 class ObservedStores:
-    """The stores of one document, seen through one set of reports."""
+    """The stores of one document, seen through one set of reports.
+
+    Attributes:
+        acked: have durably adopted exactly this document.
+        live: of those, the ones that serve.
+        behind: seat → store id of nodes that answer and are at an older epoch.
+    """
 
     def __init__(self, document: Document, reports: Reports) -> None:
         self.document = document
@@ -61,10 +67,19 @@ class ObservedStores:
         return frozenset(
             store
             for store in live
-            if all(self._has_pulled(store, other) for other in live if other != store)
+            if all(
+                has_pulled(self._known[store], self._known[other], other)
+                for other in live
+                if other != store
+            )
         )
 
-    def _has_pulled(self, store: StoreNumber, source: StoreNumber) -> bool:
-        reader, peer = self._known[store], self._known[source]
-        age_s = reader.pulls.get(source)
-        return age_s is not None and age_s < min(reader.up_s, peer.up_s, SYNC_AGE_MAX_S)
+
+def has_pulled(reader: Report, source: Report, number: StoreNumber) -> bool:
+    """Freshness: whether a store has of late pulled all from `source`, which has this number.
+
+    "Of late" is within six rounds of anti-entropy, and since both were started: a pull from before
+    a restart says nothing about what was written while one of them was away.
+    """
+    age_s = reader.pulls.get(number)
+    return age_s is not None and age_s < min(reader.up_s, source.up_s, SYNC_AGE_MAX_S)

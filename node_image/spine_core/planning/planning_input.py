@@ -1,4 +1,4 @@
-"""One turn of whoever runs the topology: everything a decision may look at. Pure data."""
+"""Everything a decision about the topology may look at. Pure data."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from spine_core.topology.placement import Placement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningInput:
-    """What is known now. `waited_s` is the age of the document's epoch."""
+    """What is known at one moment. `waited_s` is the age of the document's epoch."""
 
     document: Document
     placement: Placement

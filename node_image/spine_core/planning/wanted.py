@@ -8,7 +8,7 @@ from spine_core.topology.ring import VIRTUAL_NODES, Seat, Zone, ZonePolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatAddress:
-    """Where the node of a seat stands and answers."""
+    """The zone of a seat, and the address at which its node answers."""
 
     zone: Zone
     url: str  # host:port

@@ -1,4 +1,4 @@
-"""Which consistency model a request gets.
+"""Choose the consistency model of a request.
 
 A tag's override is a floor: a request may strengthen what an override asks, never weaken it.
 """
@@ -27,7 +27,7 @@ def stronger(a: Model, b: Model) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A record with any of the tags gets at least this model."""
+    """Records with any of the tags get at least this model."""
 
     tags: frozenset[str]
     model: Model

@@ -33,7 +33,7 @@ _VERSION = slice(2, 2 + VERSION_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What can be known of a record without its body."""
+    """The fields of a stored record before its body."""
 
     version: Version
     op: int  # u64, the operation that made this value

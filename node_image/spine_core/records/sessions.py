@@ -1,4 +1,4 @@
-"""Session tokens: what a client has written and seen, signed, without state on any server.
+"""Sessions: what a client has written and seen, carried in a signed token, not by a server.
 
 The payload of a token is `v u8 | t u64 | o u64 | n x (key hash u64 | version 14)`, sealed at most 503
 characters. The seal proves that each version was acknowledged and that nobody pushes clocks forward.
@@ -27,7 +27,7 @@ _WRITE = struct.Struct(">Q14s")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The past of one client."""
+    """What one client has written and seen, as far as later reads depend on it."""
 
     t: Hlc = HLC_ZERO  # highest HLC seen
     o: Hlc = HLC_ZERO  # highest HLC of an own write that is no longer in `writes`
@@ -38,7 +38,7 @@ class Session:
         return merge((self, Session(hlc_of(version), HLC_ZERO, ((key_hash, version),))))
 
     def saw(self, hlc: Hlc) -> "Session":
-        """Return the session after an answer stamped `hlc`."""
+        """Return the session after an answer with the timestamp `hlc`."""
         return self if hlc <= self.t else Session(hlc, self.o, self.writes)
 
     def need(self, key_hash: int) -> Version | None:

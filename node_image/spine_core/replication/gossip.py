@@ -1,4 +1,4 @@
-"""What nodes tell each other about themselves: beats, epochs, load. Pure state, no messages.
+"""Gossip: what nodes know of each other: beats, epochs, load. Pure state; sends nothing.
 
 Each store alone writes its own state and numbers it (boot, beat); a higher pair replaces a lower
 one, so states spread in any order and any number of times. Gossip never decides ownership.
@@ -47,7 +47,7 @@ class NodeState:
 
 
 class Liveness(StrEnum):
-    """What the silence of a store means."""
+    """Whether a store counts as up, judged by the time since its last news."""
 
     UP = "up"
     SUSPECT = "suspect"
@@ -99,7 +99,7 @@ class GossipView:
         )
 
     def merge(self, states: Iterable[NodeState], now_ms: int) -> tuple[NodeState, ...]:
-        """Take in what others tell; return what was news.
+        """Merge the states that another node knows; return those that were news.
 
         A state of a lower boot than was ever heard of is refused, as is anything about this node.
         """
@@ -117,7 +117,7 @@ class GossipView:
         return True
 
     def is_rolled_back(self, store: StoreNumber, boot: int) -> bool:
-        """Return whether a store that says this of itself runs on an older copy of its disk."""
+        """Return whether this boot count is below one heard before: the disk is an older copy."""
         return boot < self._boots.get(store, 0)
 
     def liveness(self, store: StoreNumber, now_ms: int) -> Liveness:

@@ -1,4 +1,4 @@
-"""The sources that a store pulls a gained slot from. Pure.
+"""The sources that a store pulls a gained slot from (R4). Pure.
 
 The store that is displaced holds everything it acknowledged; if it is gone, RF - W + 1 others of
 the old replicas meet every write quorum of theirs. Fewer, or any other choice, loses acknowledged

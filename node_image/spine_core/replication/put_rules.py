@@ -1,4 +1,4 @@
-"""What one replica answers to a weak put; decided inside its writer, never before an `await`.
+"""The decision of one replica about a weak put; made inside its writer, never before an `await`.
 
 The epoch check and the decision must be one atomic step with the write they allow: a check that
 waits before it applies loses acknowledged writes in a topology change.
@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG, Version, hlc_from_ms, hlc_of, kind_of
+from spine_core.scalars import Hlc
 
 _MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
 
@@ -25,7 +26,7 @@ class PutVerdict(StrEnum):
 
     APPLY = "apply"  # store it, then acknowledge
     ALREADY = "already"  # this very version is held: acknowledge without a write
-    SUPERSEDED = "superseded"  # a newer weak version is held: stamp anew
+    SUPERSEDED = "superseded"  # a newer weak version is held: take a new timestamp
     STRONG = "strong"  # the record is a register: no acknowledgement, send it as a change
     LATE = "late"  # too old to be taken by anyone
 
@@ -43,11 +44,11 @@ def judge_put(
     version: Version,
     held: Version | None,
     has_register: bool,
-    floor: int,
-    now_hlc: int,
+    floor: Hlc,
+    now_hlc: Hlc,
     kind: PutKind,
 ) -> PutVerdict:
-    """Return the answer to a put of a weak `version`.
+    """Decide what becomes of a put of a weak `version` (the table in protocol.md §5).
 
     Args:
         version: what is put; a prune marker included.
@@ -70,7 +71,7 @@ def judge_put(
 
 
 def judge_epoch(request_epoch: int, my_epoch: int) -> EpochVerdict:
-    """Return whether a request may run here: only at exactly the same epoch."""
+    """Epoch equality (R1): a request runs only on a replica at exactly its own epoch."""
     if request_epoch == my_epoch:
         return EpochVerdict.OK
     return EpochVerdict.STALE_EPOCH if request_epoch < my_epoch else EpochVerdict.NEED_DOCUMENT

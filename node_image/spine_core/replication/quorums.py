@@ -1,4 +1,4 @@
-"""Quorum arithmetic of one epoch. Pure.
+"""Quorums of one epoch: when reads and writes are done, when an epoch may follow. Pure.
 
 During a change a write needs W of the old replicas and W of the new ones, so that whichever set the
 next reader asks, a majority of it meets the write.

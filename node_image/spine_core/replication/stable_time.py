@@ -1,4 +1,4 @@
-"""Stable time: up to which moment every replica of a slot has every write.
+"""Stable time: the moment up to which every replica of a slot has every write.
 
 One number of completed pulls drives purge, the trimming of session tokens and the lag metric. A
 replica that is down freezes it; purging then waits and nothing else does.
@@ -11,14 +11,14 @@ from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.versions import hlc_from_ms
 from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
 
-# A write may first be applied MAX_WRITE_MS after its stamp, by a clock that is MAX_DRIFT_MS behind.
+# A write may first be applied MAX_WRITE_MS after its timestamp, by a clock that is MAX_DRIFT_MS behind.
 _MARGIN = hlc_from_ms(MAX_WRITE_MS + MAX_DRIFT_MS)
 
 
 def stable_time(
     rows: Mapping[tuple[StoreNumber, StoreNumber], Hlc], write_set: Collection[StoreNumber]
 ) -> Hlc:
-    """Return F as HLC: every write stamped <= F that any replica ever applied is on all of them.
+    """Return F: every write with a timestamp <= F that any replica ever applied is on all of them.
 
     Args:
         rows: (reader, source) → HLC of the reader just before its last completed pull from the

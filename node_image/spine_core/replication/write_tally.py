@@ -1,4 +1,4 @@
-"""What the answers to one weak put amount to. Pure.
+"""The verdict on one weak put, from the answers of its replicas. Pure.
 
 Invariant: `ACKNOWLEDGED` only when replicas that fsynced the put cover the write quorum of the epoch
 in which every one of them was asked (protocol.md §4.2, R3). A missing answer is never a "no".

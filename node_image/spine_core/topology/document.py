@@ -1,4 +1,4 @@
-"""The topology document: who owns what, in which epoch. Pure.
+"""The topology document: which store owns what, in which epoch. Pure.
 
 One writer publishes it, every node obeys the newest it has seen. A change of membership runs
 through prepare and switch to stable; each successor raises the epoch by one and names the digest of
@@ -87,7 +87,7 @@ class Document:
         return self.change.target if self.change else self.current
 
     def members(self) -> frozenset[StoreNumber]:
-        """Every store that may hold data: current and target."""
+        """Return every store that may hold data: those of current and target."""
         return frozenset(self.current.values()) | frozenset(self.target.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Document:
         now_ms: int,
         automatic: bool = False,
     ) -> "Document":
-        """Begin a change: prepare. New stores get the next numbers, in the order given.
+        """Begin a change, in prepare. New stores get the next numbers, in the order given.
 
         A replaced seat stands in `joining`, with its new store.
         """
@@ -245,6 +245,7 @@ def _read(fields: Fields) -> Document:
 
 
 def _check_parameters(document: Document) -> None:
+    """Quorums and slots: two write quorums share a replica, and slots divide the circle evenly."""
     if document.slots & (document.slots - 1):
         raise InvalidInputError("must be a power of two", path="slots")
     path = "replication.write_quorum"
@@ -254,6 +255,7 @@ def _check_parameters(document: Document) -> None:
 
 
 def _check_seats(document: Document, seats: Mapping[Seat, StoreNumber], path: str) -> None:
+    """Seats: each holds the store that names it, and their zones can hold the replicas."""
     zones: dict[Seat, Zone] = {}
     for seat, number in seats.items():
         store = document.stores.get(number)
@@ -261,10 +263,11 @@ def _check_seats(document: Document, seats: Mapping[Seat, StoreNumber], path: st
             raise InvalidInputError(f"names no store of {seat}", path=f"{path}.{seat}")
         zones[seat] = store.zone
     if not placeable(zones, factor=document.factor, zone_policy=document.zone_policy):
-        raise InvalidInputError(f"has no room for {document.factor} replicas", path=path)
+        raise InvalidInputError(f"cannot hold {document.factor} replicas", path=path)
 
 
 def _check_stores(document: Document) -> None:
+    """Store numbers: each sits on a seat, none is retired, none is given twice."""
     stores = document.stores
     for number in stores:
         if number not in document.members():
@@ -278,6 +281,7 @@ def _check_stores(document: Document) -> None:
 
 
 def _check_change(document: Document) -> None:
+    """Running change: its target fits its kind, and the history ends with it."""
     if document.change is None:
         return
     before, after = document.current.items(), document.target.items()

@@ -1,4 +1,4 @@
-"""Which stores hold a slot in one epoch: read off the ring once, then looked up. Pure.
+"""Placement: the stores that hold each slot in one epoch, read off the ring once. Pure.
 
 The *old* replicas of a slot are those that `current` gives it, the *new* ones those of the change's
 target; without a change they are the same.
@@ -19,7 +19,7 @@ _TABLES_KEPT = 64  # a planner tries one table per seat it might add; 4096 slots
 
 
 class Placement:
-    """The replicas of every slot under one document, whose zones have room for them."""
+    """The replicas of every slot under one document, whose zones can hold them."""
 
     def __init__(self, document: Document) -> None:
         self.document = document

@@ -25,7 +25,7 @@ _CIRCLE = 1 << 64
 
 
 class Ring:
-    """Seats on the circle.
+    """The points of all seats on the circle of hashes.
 
     Args:
         seats: seat → zone; not empty.
@@ -58,19 +58,19 @@ class Ring:
         """Return the seats of a slot's replicas, in the order of the walk.
 
         The walk takes a seat when it is new and its zone is below its cap. It ends with fewer than
-        `factor` seats only if the caps of the zones do not leave room; guards refuse such a spec.
+        `factor` seats only if the caps of the zones are too low; guards refuse such a spec.
         """
-        room = self.zone_caps(factor, zone_policy)
+        free = self.zone_caps(factor, zone_policy)
         points = len(self._clockwise)
         start = self._start(slot)
         taken: list[Seat] = []
         for step in range(points):
             seat = self._clockwise[(start + step) % points]
             zone = self._zones[seat]
-            if seat in taken or not room[zone]:
+            if seat in taken or not free[zone]:
                 continue
             taken.append(seat)
-            room[zone] -= 1
+            free[zone] -= 1
             if len(taken) == factor:
                 break
         return tuple(taken)

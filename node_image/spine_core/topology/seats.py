@@ -1,4 +1,4 @@
-"""Which seats a number of nodes takes in its zones, and which leave first. Pure.
+"""Seats: which ones a number of nodes takes in its zones, and which leave first. Pure.
 
 Nodes go round the zones in their order, so the same number always means the same seats: scaling up
 and down again ends where it began.
@@ -90,7 +90,7 @@ def leaving_order(
 
 
 def placeable(seats: Mapping[Seat, Zone], *, factor: int, zone_policy: ZonePolicy) -> bool:
-    """Whether the zones leave room for `factor` replicas of a slot.
+    """Whether the zones can hold `factor` replicas of a slot.
 
     One slot tells: the caps are a matroid, so every walk ends with equally many.
     """

@@ -7,7 +7,7 @@ serves, whichever epoch it is at. The guards, which let steps pass, are stricter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spine_core.planning.observed_stores import SYNC_AGE_MAX_S
+from spine_core.planning.observed_stores import has_pulled
 from spine_core.planning.reports import SERVING, Report
 from spine_core.replication.quorums import majority
 from spine_core.scalars import StoreNumber
@@ -42,9 +42,9 @@ def health_of(observed: Observed) -> SlotHealth | None:
     needed = max(document.write_quorum, majority(document.factor))
     hosts = _hosts(observed)
     unavailable = under = shared = 0
-    for (a, b), slots in observed.placement.groups.items():
-        asked = frozenset(b if document.phase is Phase.SWITCH else a)
-        unavailable += len(slots) * any(len(serving.keys() & set(s)) < needed for s in (a, b))
+    for (old, new), slots in observed.placement.groups.items():
+        asked = frozenset(new if document.phase is Phase.SWITCH else old)
+        unavailable += len(slots) * any(len(serving.keys() & set(s)) < needed for s in (old, new))
         under += len(slots) * (not _in_step(asked, serving))
         shared += len(slots) * _share(asked, hosts)
     return SlotHealth(
@@ -60,16 +60,11 @@ def health_of(observed: Observed) -> SlotHealth | None:
 def _in_step(replicas: Replicas, serving: Serving) -> bool:
     """Whether all replicas serve, and each has pulled from each other one of late."""
     return replicas <= serving.keys() and all(
-        _has_pulled(serving[reader], serving[source], source)
+        has_pulled(serving[reader], serving[source], source)
         for reader in replicas
         for source in replicas
         if reader != source
     )
-
-
-def _has_pulled(reader: Report, source: Report, number: StoreNumber) -> bool:
-    age_s = reader.pulls.get(number)
-    return age_s is not None and age_s < min(reader.up_s, source.up_s, SYNC_AGE_MAX_S)
 
 
 def _hosts(observed: Observed) -> Mapping[StoreNumber, str]:
