@@ -141,7 +141,8 @@ SOURCES = [
     (without(WELL, "a0", "b0"), Unknown),
     (changed(WELL, ["a0", "b0"], status="starting"), Block),
     (changed(WELL, ["a0", "b0"], status="draining"), Pass),
-    (without(changed(WELL, ["a0"], status="full"), "b0"), Unknown),
+    (without(changed(WELL, ["a0"], status="full"), "b0"), Pass),  # it still gives what it has
+    (without(changed(WELL, ["a0"], status="isolated"), "b0"), Unknown),
 ]
 
 

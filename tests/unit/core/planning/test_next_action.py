@@ -201,7 +201,7 @@ def test_a_single_node_joins_although_its_loss_would_stop_writes_and_says_so() -
                 },
             ),
         ),
-        ("Sources", changed(healthy(THREE), ["a0", "b0"], status="full")),
+        ("Sources", changed(healthy(THREE), ["a0", "b0"], status="isolated")),
         ("RoomFor", changed(healthy(THREE), ["a0"], disk_used=10**10)),
     ],
 )
