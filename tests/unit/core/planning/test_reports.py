@@ -136,7 +136,6 @@ def test_a_slot_set_is_lower_case_hex(text: str) -> None:
         ({"status": "draining"}, True, True),
         ({"status": "starting"}, True, False),
         ({"status": "full"}, True, True),
-        ({"status": "isolated"}, True, False),
         ({"status": "skewed"}, True, False),
         ({"status": "isolated"}, True, False),
         ({"epoch": 0}, False, False),
