@@ -28,6 +28,7 @@ from spine_core.topology.document import Document
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import Node, NodeEnvironment, NodeOptions
+from spine_node.engine.replication.pull_server import PULL_LIMITS, PullLimits
 from spine_node.links.server import LinkServer
 from spine_node.store import StorePorts, open_store
 from spine_node.store.committer import Failpoint
@@ -162,8 +163,8 @@ class Machine:
 class SimulatedCluster:
     """The machines, what lies between them, and the operator that wants `seats` of them."""
 
-    def __init__(self, root: Path, seed: int, seats: str, factor: int = 3) -> None:
-        self.root, self.random = root, Random(seed)
+    def __init__(self, root: Path, seed: int, seats: str, pull_limits: PullLimits) -> None:
+        self.root, self.random, self._pull_limits = root, Random(seed), pull_limits
         self.writers = Random(seed)  # how long the commits of all disks take
         self.disks = 0
         self.network = Network(Random(self.random.random()))
@@ -174,7 +175,6 @@ class SimulatedCluster:
         self.failures: list[BaseException] = []
         self.bytes_per_s = 1 << 30
         self.paused = False
-        self._factor = factor
         self._published_at = 0.0
         self.wanted = self.want(seats)
         for machine in self.machines.values():
@@ -190,8 +190,8 @@ class SimulatedCluster:
         self.wanted = Wanted(
             name="simulated",
             seats={s: SeatAddress(zone=s, url=self.machines[s].url) for s in seats.split()},
-            factor=self._factor,
-            write_quorum=self._factor // 2 + 1,
+            factor=3,
+            write_quorum=2,
             zone_policy="none",
             virtual_nodes=VIRTUAL_NODES,
             slots=SLOTS,
@@ -212,6 +212,7 @@ class SimulatedCluster:
             secrets=Secrets((b"simulated secret",)),
             tls=None,
             configuration=LiveConfiguration(Configuration),
+            pull_limits=self._pull_limits,
         )
 
     @property
@@ -313,10 +314,10 @@ class SimulatedCluster:
 
 @asynccontextmanager
 async def simulated(
-    root: Path, seed: int, seats: str = "a b c", factor: int = 3
+    root: Path, seed: int, seats: str = "a b c", pull_limits: PullLimits = PULL_LIMITS
 ) -> AsyncIterator[SimulatedCluster]:
     """Make a cluster whose operator runs, and stop it at the end."""
-    made = SimulatedCluster(root, seed, seats, factor)
+    made = SimulatedCluster(root, seed, seats, pull_limits)
     asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
     operator = asyncio.create_task(made.operate())
     operator.add_done_callback(made.note)

@@ -14,7 +14,8 @@ from simulation.runs import founded
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "cluster(seats, weather): what `cluster` differs in from three nodes in calm"
+        "markers",
+        "cluster(seats, weather, pull_limits): what `cluster` differs in from three nodes in calm",
     )
 
 

@@ -27,6 +27,7 @@ from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.replication.anti_entropy import ROUND_S
 from spine_node.engine.replication.mover import PullReason
+from spine_node.engine.replication.pull_server import PullLimits
 from spine_node.engine.replication.transfer_progress import PullCheckpoint
 from spine_node.ports import WriteOutcome
 from spine_node.store.operations import MergePage, RaiseFloor
@@ -42,14 +43,23 @@ def lacking(machine: Machine, count: int) -> int:
     return sum(held(machine, f"planted-{number}") is None for number in range(count))
 
 
+SMALL = {
+    "keys": PullLimits(keys_max=3),
+    "bytes": PullLimits(page_bytes_max=300),
+    "records": PullLimits(page_records_max=2),
+}
+
+
 @pytest.mark.parametrize(
-    ("limit", "size"),
-    [("KEYS_MAX", 3), ("PAGE_BYTES_MAX", 300), ("PAGE_RECORDS_MAX", 2)],
+    "small",
+    [
+        pytest.param(limits, marks=pytest.mark.cluster(pull_limits=limits), id=name)
+        for name, limits in SMALL.items()
+    ],
 )
 async def test_a_pull_of_many_answers_brings_every_record(
-    cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch, limit: str, size: int
+    cluster: SimulatedCluster, small: PullLimits
 ) -> None:
-    monkeypatch.setattr(f"spine_node.engine.replication.pull_server.{limit}", size)
     a, b = cluster.machines["a"], cluster.machines["b"]
     await plant(a, 100)
     before = row(b)[1]

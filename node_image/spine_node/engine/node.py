@@ -31,7 +31,7 @@ from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.engine.query.query_replicas import QUERY, ClusterQueryReplicas
 from spine_node.engine.replication.anti_entropy import AntiEntropy
 from spine_node.engine.replication.mover import Mover
-from spine_node.engine.replication.pull_server import PullServer
+from spine_node.engine.replication.pull_server import PULL_LIMITS, PullLimits, PullServer
 from spine_node.engine.replication.slot_transfer import SlotTransfer
 from spine_node.engine.replication.throttle import Throttle
 from spine_node.engine.replication.transfer_progress import TransferTracker
@@ -70,6 +70,7 @@ class NodeOptions:
     secrets: Secrets
     tls: TlsContexts | None
     configuration: LiveConfiguration
+    pull_limits: PullLimits = PULL_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +210,7 @@ class Node:
                         TOPOLOGY.served(TopologyService(self.store, self.membership).serve),
                         GOSSIP.served_at_once(self.gossip.serve),
                         QUERY.served(query_replicas.serve),
-                        *PullServer(self.store, self.replica).methods(),
+                        *PullServer(self.store, self.replica, self.options.pull_limits).methods(),
                     ]
                 ),
             )

@@ -4,6 +4,8 @@ Every answer comes from behind a no-op in our writer queue, so all that this sto
 is in it.
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
 from spine_core.records.versions import Version
@@ -15,9 +17,17 @@ from spine_node.store import Store
 from spine_node.store.layout import slot_of_key
 from spine_node.store.operations import Barrier, Reserve, StoredEntry
 
-PAGE_RECORDS_MAX = 500
-PAGE_BYTES_MAX = 1024 * 1024
-KEYS_MAX = 20_000  # key and version pairs in one answer
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullLimits:
+    """How much one answer holds, which a node never changes; tests take small numbers."""
+
+    page_records_max: int = 500
+    page_bytes_max: int = 1024 * 1024
+    keys_max: int = 20_000  # key and version pairs in one answer
+
+
+PULL_LIMITS = PullLimits()
 
 
 class SlotsCall(msgspec.Struct, array_like=True, frozen=True):
@@ -111,8 +121,8 @@ PAGE = Method("page", request=PageCall, reply=PageReply)
 class PullServer:
     """Serves the methods of pulls."""
 
-    def __init__(self, store: Store, replica: Replica) -> None:
-        self._store, self._replica = store, replica
+    def __init__(self, store: Store, replica: Replica, limits: PullLimits = PULL_LIMITS) -> None:
+        self._store, self._replica, self._limits = store, replica, limits
 
     def methods(self) -> tuple[tuple[str, Handler], ...]:
         """Return the name and the handler of each method."""
@@ -160,12 +170,12 @@ class PullServer:
             if wanted.slot < begin:
                 continue
             behind = call.after if wanted.slot == begin else None
-            limit = KEYS_MAX - len(found)
+            limit = self._limits.keys_max - len(found)
             versions = self._store.scan_versions(
                 wanted.slot, frozenset(wanted.buckets), behind, limit
             )
             found += (KeyVersion(key, version) for key, version in versions)
-            if len(found) == KEYS_MAX:
+            if len(found) == self._limits.keys_max:
                 return KeysReply(found, found[-1].key)
         return KeysReply(found, None)
 
@@ -178,14 +188,17 @@ class PullServer:
             record = self._store.get(key)
             found.append(StoredEntry(key, record))
             size += len(record or b"")
-            if size >= PAGE_BYTES_MAX:
+            if size >= self._limits.page_bytes_max:
                 break
         return FetchReply(found)
 
     async def page(self, call: PageCall, header: CallHeader) -> PageReply:
         """Serve `page`."""
         await self._behind_the_queue(header)
-        records, after = self._store.scan(call.slot, call.after, PAGE_RECORDS_MAX, PAGE_BYTES_MAX)
+        limits = self._limits
+        records, after = self._store.scan(
+            call.slot, call.after, limits.page_records_max, limits.page_bytes_max
+        )
         entries = [StoredEntry(key, record) for key, record in records]
         return PageReply(entries, after, self._store.floor(call.slot))
 
