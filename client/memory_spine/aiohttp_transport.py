@@ -18,6 +18,11 @@ from memory_spine.network import NetworkOptions
 from memory_spine.tls import handshake_failure, hint_of_tls, tls_context
 
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_NOT_UNDERSTOOD = (
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientResponseError,
+    aiohttp.ClientOSError,  # a reset
+)
 # A connection gives up before its request does, so that one which never stood is told from a
 # request that may have arrived.
 _CONNECT_SHARE = 0.9
@@ -170,7 +175,7 @@ def _reason(error: aiohttp.ClientError | TimeoutError, request: Request, *, answ
     if isinstance(error, TimeoutError):
         return f"no whole answer within {request.timeout_s:.1f} s"
     # A server that hung up without a word, or answered with what is no HTTP: perhaps a TLS alert.
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError):
+    if isinstance(error, _NOT_UNDERSTOOD) and not isinstance(error, _NOT_SENT):
         return f"{error}{hint_of_tls(request.url)}"
     return str(error)
 

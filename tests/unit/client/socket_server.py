@@ -1,9 +1,10 @@
 """A server of plain sockets: a test says what it does with each connection, byte by byte."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n"
@@ -53,6 +54,7 @@ class SocketServer:
 
     play: Play
     listener: socket.socket
+    tls: ssl.SSLContext | None = None
     released: threading.Event = field(default_factory=threading.Event)
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -60,7 +62,8 @@ class SocketServer:
     @property
     def url(self) -> str:
         host, port, *_ = self.listener.getsockname()
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def serve(self) -> None:
         threads = []
@@ -76,19 +79,24 @@ class SocketServer:
             thread.join()
 
     def _run(self, accepted: socket.socket) -> None:
-        with accepted:
+        with ExitStack() as stack:
+            stack.enter_context(accepted)
             try:
+                if self.tls is not None:
+                    accepted = stack.enter_context(self.tls.wrap_socket(accepted, server_side=True))
                 self.play(Connection(accepted, self.released, self.requests))
             except OSError:
                 return  # the client has gone
 
 
 @contextmanager
-def serving(play: Play, host: str = "127.0.0.1") -> Iterator[SocketServer]:
+def serving(
+    play: Play, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[SocketServer]:
     """Serve until the block ends."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listener:
-        server = SocketServer(play, listener)
+        server = SocketServer(play, listener, tls)
         thread = threading.Thread(target=server.serve)
         thread.start()
         try:

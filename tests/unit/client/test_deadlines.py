@@ -7,13 +7,17 @@ after a minute: a call that only ends then has returned a value, and fails the t
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memory_spine import AsyncSpine, ConnectionFailed, Memory, Spine
+from spine_node.clock import Clock
+from spine_operator.certificates import make_authority, make_leaf
 from unit.client.scripted_server import MEMORY
 from unit.client.socket_server import PAUSE_S, Connection, answer, serving
 
@@ -119,6 +123,62 @@ def test_a_connection_that_never_stands_ends_in_time_and_proves_that_nothing_arr
         with pytest.raises(ConnectionFailed, match="no connection within") as failed:
             get(f"http://127.0.0.1:{address[1]}", timeout=2.0, attempts=1)
         assert not failed.value.sent
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tls")
+    authority = make_authority("test", Clock().physical_ms())
+    leaf = make_leaf(authority, ("localhost", "127.0.0.1"), Clock().physical_ms())
+    (directory / "ca.crt").write_text(authority.certificate)
+    (directory / "tls.crt").write_text(leaf.certificate)
+    (directory / "tls.key").write_text(leaf.key)
+    return directory
+
+
+@pytest.fixture
+def tls(certificates: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
+    return context
+
+
+@BOTH
+def test_with_tls_the_time_of_a_call_is_kept_as_well(
+    get: Get, certificates: Path, tls: ssl.SSLContext
+) -> None:
+    def play(connection: Connection) -> None:
+        connection.receive()
+        connection.drip(ENDLESS, size=100)
+
+    ca_file = str(certificates / "ca.crt")
+    with serving(_answer_all, tls=tls) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        assert get(url, ca_file=ca_file, timeout=60.0).content == "hello"
+    with serving(play, tls=tls) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        with pytest.raises(ConnectionFailed, match="no whole answer within"):
+            get(url, ca_file=ca_file, timeout=2.0, attempts=2)
+        assert len(server.requests) == 1
+
+
+def test_a_handshake_that_nobody_answers_ends_with_its_time() -> None:
+    """For the client that blocks; asyncio lingers over the socket of a handshake it gave up."""
+    with (
+        serving(Connection.stay_silent) as server,
+        pytest.raises(ConnectionFailed, match="no connection within") as failed,
+    ):
+        _blocking(server.url.replace("http:", "https:"), timeout=2.0, attempts=1)
+    assert not failed.value.sent
+
+
+@BOTH
+def test_http_to_a_node_with_tls_says_how_its_address_begins(get: Get, tls: ssl.SSLContext) -> None:
+    with (
+        serving(_answer_all, tls=tls) as server,
+        pytest.raises(ConnectionFailed, match="begins with https:"),
+    ):
+        get(server.url.replace("https:", "http:"), timeout=30.0, attempts=1)
 
 
 def _half_of_one(connection: Connection) -> None:
