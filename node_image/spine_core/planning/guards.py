@@ -3,7 +3,7 @@
 Unknown is an answer of its own and blocks like Block: only proof lets a step pass. No guard ever
 relaxes with time. The *candidate* is the placement of the document that would be published. Each
 guard has a table of cases in tests/unit/core/planning/test_guards.py, and the search in
-tests/models/test_topology_world.py finds the loss that its absence allows.
+tests/models/test_topology.py finds the loss that its absence allows.
 """
 
 from collections.abc import Mapping

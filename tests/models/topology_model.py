@@ -1,4 +1,4 @@
-"""A model world of stores, pods and one stored document, in which actions have their effects.
+"""A model of stores, pods and one stored document, in which actions have their effects.
 
 Stores adopt durably and only forwards; pulls move slots only from the sources that the product
 names. Every effect checks what must never happen: that is where the safety rules are held.
@@ -43,7 +43,7 @@ class Pod:
         return next((n for n, store in stores if store.id == self.store_id), None)
 
 
-class World:
+class TopologyModel:
     """What is true, whatever the reports say."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class World:
         self._made += 1
         self.pods[seat] = Pod(seat, store_id(1000 + self._made), since_ms=self.now_ms)
 
-    def is_named(self, seat: Seat) -> bool:
+    def is_current(self, seat: Seat) -> bool:
         return self.document is not None and seat in self.document.current
 
     def pull(self, seat: Seat, most: int = SLOTS) -> None:
@@ -96,7 +96,7 @@ class World:
     # What the operator does
 
     def act(self, *, stale: Document | None = None, fault: Fault = "none") -> Action:
-        """Take one turn. With a fault the action is decided and its effect is lost."""
+        """Take one action. With a fault the action is decided and its effect is lost."""
         document = stale or self.document
         waited_s = (self.now_ms - self.published_ms) / 1000
         action = next_action(
