@@ -55,7 +55,9 @@ class Metrics:
             "spine_credentials_errors_total", "changed files of keys that were broken"
         )
         self.connections_closed = counter(
-            "spine_connections_closed_total", "connections closed for lack of room", "reason"
+            "spine_connections_closed_total",
+            "connections closed to stay within the limit",
+            "reason",
         )
         self.request_seconds = Histogram(
             "spine_request_seconds",

@@ -199,7 +199,7 @@ MUTANTS = [
         "    _check_size(body, bytes_max)\n    return bytes(body)",
         "test_server.py::test_chunks_are_counted_while_they_come",
     ),
-    # strangers must not hold sockets, and clients must not lose theirs
+    # connections without a request must not hold sockets, and clients must not lose theirs
     _http(
         "connection",
         "self._loop.call_later(self._server.timeouts.head_s, self.force_close)",
@@ -215,15 +215,15 @@ MUTANTS = [
     # a limit of connections closes the idle ones, oldest first, and never one that works
     _http(
         "connection",
-        "        self._server.make_room(self.force_close)\n",
+        "        self._server.enforce_limit(self.force_close)\n",
         "",
-        "test_connections.py::test_the_connection_idle_longest_makes_room",
+        "test_connections.py::test_the_connection_idle_longest_is_closed_for_a_new_one",
     ),
     _http(
         "connection",
         "yield connection.idle_since, connection",
         "yield -connection.idle_since, connection",
-        "test_connections.py::test_the_connection_idle_longest_makes_room",
+        "test_connections.py::test_the_connection_idle_longest_is_closed_for_a_new_one",
     ),
     _http(
         "connection",
@@ -265,9 +265,9 @@ MUTANTS = [
     ),
     _http(
         "tls_listener",
-        "        self._connections.make_room(next(iter(self._greeting)).cancel)\n",
+        "        self._connections.enforce_limit(next(iter(self._undecided)).cancel)\n",
         "",
-        "test_tls_listener.py::test_connections_that_say_nothing_make_room_too",
+        "test_tls_listener.py::test_connections_that_say_nothing_enforce_limit_too",
     ),
     # answers
     _http(

@@ -21,7 +21,7 @@ from spine_node.http.request_context import RequestContext
 
 
 class PaceRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The bound on the pulls of a change."""
+    """Body of `PUT pace`: limits of the pulls during a topology change."""
 
     bytes_per_s: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     slots: Annotated[int, msgspec.Meta(ge=0, le=4096)]  # at once; 0 suspends them
@@ -89,7 +89,7 @@ async def get_own_record(context: RequestContext) -> Response:
 
 
 def _check_store(context: RequestContext) -> None:
-    """Let the call pass if it means this store.
+    """Reject a call that names another store, or none.
 
     Raises:
         ProblemError: `misdirected`, or `invalid-request` when it names none.

@@ -1,4 +1,4 @@
-"""The one way into a node: `handle(request) -> response`, whatever goes wrong.
+"""Admission and dispatch of requests: `App.handle(request) -> response`, whatever goes wrong.
 
 Admission order: origin, route, credential, namespace and scope, parameters, headers; the body is
 read last. Every answer carries the request id, the node and its epoch; every refusal and failed
@@ -48,7 +48,7 @@ class App:
         return self._signed(problem_response(problem, request_id, writes=False), request_id)
 
     def _signed(self, response: Response, request_id: str) -> Response:
-        """Say which request this answers, and who does."""
+        """Add the headers of every answer: request id, node, epoch."""
         response.headers["Spine-Request-Id"] = request_id
         response.headers["Spine-Node"] = self._app.node
         response.headers["Spine-Epoch"] = str(self._app.epoch())
@@ -78,7 +78,7 @@ class App:
 
 
 class _Admission:
-    """The way of one request to its handler, as far as it got."""
+    """The checks that a request passes before its handler runs, and how far it got."""
 
     def __init__(self, app: AppContext, request: Request, request_id: str) -> None:
         self._app = app
@@ -125,7 +125,7 @@ class _Admission:
         return route, context
 
     def note_failure(self, problem: ProblemError) -> None:
-        """Write the audit line of a failed write or of a refusal; a read that finds nothing is none."""
+        """Write the audit line of a failed write or a refused request; a read that finds nothing is neither."""
         if not self.writes and not self._refused(problem):
             return
         attempt = audit.Attempt(
@@ -161,7 +161,7 @@ async def _answered(route: Route, context: RequestContext) -> Response:
 
 
 def _check_path(path: dict[str, str]) -> None:
-    """Let grammatical names pass.
+    """Check the syntax of the names in a path.
 
     Raises:
         InvalidInputError: path `namespace`, `id` or `key`.

@@ -16,7 +16,7 @@ REFUSED = frozenset({401, 403, 404, 429})  # statuses that are noted whatever wa
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Who tries what, where."""
+    """The facts of one audited request."""
 
     node: str
     request_id: str

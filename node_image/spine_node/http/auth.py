@@ -183,7 +183,7 @@ def _key(entry: KeyEntry) -> _Key:
 
 
 def _signature(file: Path | None) -> tuple[int, int, int] | None:
-    """Return what changes when the file does, None without one. Mounted Secrets change the inode."""
+    """Return modification time, size and inode of the file (mounted Secrets change the inode), or None."""
     if file is None or not file.exists():
         return None
     status = file.stat()

@@ -56,7 +56,7 @@ def _check_distinct(operations: Sequence[Operation]) -> None:
 
 
 class _Run:
-    """One batch under way."""
+    """The execution of one batch."""
 
     def __init__(
         self, context: RequestContext, options: RequestOptions, operations: Sequence[Operation]
@@ -142,12 +142,12 @@ class _Run:
         return RequestOptions(options.session, options.model, f"{options.idempotency_key}/{i}")
 
     def _context_of(self, operation: Operation) -> RequestContext:
-        """Return the call as the audit shall see it."""
+        """Return the context with an action that names the operation, for the audit."""
         return msgspec.structs.replace(self._call, action=f"{self._call.action}.{operation.op}")
 
 
 def _check_operation(operation: Operation) -> None:
-    """Let an operation pass that has what its kind needs, and nothing else.
+    """Check that an operation has what its kind needs, and nothing else.
 
     Raises:
         InvalidInputError, ProblemError: it does not, or needs registers.

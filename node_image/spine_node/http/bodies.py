@@ -100,7 +100,7 @@ def kept_json(memory: MemoryInput) -> bytes:
 
 
 def check_json(container: dict[str, Any] | list[Any], depth_max: int, depth: int = 1) -> None:
-    """Let JSON pass that nests at most `depth_max` containers and whose integers have 64 bits.
+    """Check that JSON nests at most `depth_max` containers and that its integers have 64 bits.
 
     Raises:
         InvalidInputError: the path, from here, of the value that does not.

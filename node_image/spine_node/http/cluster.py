@@ -1,4 +1,4 @@
-"""What a client may ask beside memories: the cluster, who it is, one session out of several."""
+"""`/v1/cluster`, `/v1/whoami` and `/v1/session:merge`."""
 
 import msgspec
 

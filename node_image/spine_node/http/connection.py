@@ -53,7 +53,7 @@ class Connections(web.Server):
         super().__init__(handler)
         self.refuse = refuse
         self.timeouts = timeouts
-        self.greeting = 0  # connections that have not said yet what they speak
+        self.undecided = 0  # connections whose protocol is not known yet
         self._limit = limit
 
     def __call__(self) -> "Connection":
@@ -64,7 +64,7 @@ class Connections(web.Server):
         """Return the protocol of a connection that speaks http on a port for https."""
         return Connection(self, plain=True)
 
-    def make_room(self, refuse: Callable[[], object]) -> None:
+    def enforce_limit(self, refuse: Callable[[], object]) -> None:
         """Close the connections that have been idle for longest, if there are too many.
 
         Where none is idle, `refuse` closes the new one.
@@ -72,7 +72,7 @@ class Connections(web.Server):
         All are looked at, which is dear, but only when there are too many; to keep them in order
         would cost every request something.
         """
-        excess = self._limit.excess(len(self._connections) + self.greeting)
+        excess = self._limit.excess(len(self._connections) + self.undecided)
         if not excess:
             return
         oldest = nsmallest(excess, self._idle(), key=itemgetter(0))
@@ -112,7 +112,7 @@ class Connection(web.RequestHandler):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is asked and nothing under way."""
+        """Whether the connection waits for a request."""
         return self._waiter is not None and not self._waiter.done() and not self._force_close
 
     @property
@@ -121,13 +121,13 @@ class Connection(web.RequestHandler):
         return self._next_keepalive_close_time - self._keepalive_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
+        """Start the time-out of the first request, and enforce the limit of connections."""
         super().connection_made(transport)
         self.waiting = self._loop.call_later(self._server.timeouts.head_s, self.force_close)
-        self._server.make_room(self.force_close)
+        self._server.enforce_limit(self.force_close)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Wait no more, and end the stream that nobody reads."""
+        """Cancel the timers, and the stream that nobody reads any more."""
         self.waiting.cancel()
         self._stop_reader_check()
         if self.streaming is not None:
@@ -135,7 +135,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; what breaks HTTP in a body ends the wait for the rest of it.
+        """Parse; fail the body that is being read when its framing breaks.
 
         aiohttp answers it only after the request under way, which waits for this very body.
         """
@@ -148,17 +148,17 @@ class Connection(web.RequestHandler):
             request.content.set_exception(web.RequestPayloadError("framed wrongly"))
 
     def pause_writing(self) -> None:
-        """Watch the client from now on: it reads more slowly than we write."""
+        """Start to check that the client reads: the send buffer is full."""
         super().pause_writing()
         self._check_reader(None)
 
     def resume_writing(self) -> None:
-        """Stop watching."""
+        """Stop the check: the send buffer has space again."""
         self._stop_reader_check()
         super().resume_writing()
 
     def _check_reader(self, unsent_before: int | None) -> None:
-        """Give a client up that took nothing since the last look; a slow one may go on."""
+        """Abort the connection if its client took nothing since the last check; a slow one may go on."""
         transport = self.transport
         if transport is None:
             return
@@ -177,7 +177,7 @@ class Connection(web.RequestHandler):
             self._reader_check = None
 
     def abort(self) -> None:
-        """Hang up at once: what was sent so far must not look complete."""
+        """Close at once, without the end of the answer, so that it does not look complete."""
         if self.transport is not None:
             self.transport.abort()
 

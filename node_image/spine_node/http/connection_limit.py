@@ -25,7 +25,7 @@ class ConnectionLimit:
     Args:
         maximum: connections at once.
         now: seconds of the loop's clock.
-        count: told of every connection that was closed for lack of room: `idle` or `refused`.
+        count: told of every connection that was closed by the limit: `idle` or `refused`.
     """
 
     def __init__(

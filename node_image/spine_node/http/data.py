@@ -126,14 +126,14 @@ async def _stored_embedding(
 
 
 def status_of(outcome: WriteOutcome) -> int:
-    """Return the status that tells of a write which was done."""
+    """Return the HTTP status of a write that succeeded."""
     if outcome.record.flags & FLAG_TOMBSTONE:
         return 204
     return 201 if outcome.created else 200
 
 
 async def read(context: RequestContext, options: RequestOptions, memory_id: str) -> ReadOutcome:
-    """Ask for one record."""
+    """Read one record through the engine."""
     request = ReadRequest(
         namespace=context.namespace,
         memory_id=memory_id,
@@ -145,7 +145,7 @@ async def read(context: RequestContext, options: RequestOptions, memory_id: str)
 
 
 def absence_of(context: RequestContext, outcome: ReadOutcome) -> ProblemError | None:
-    """Return why a read shows nothing: `not-found`, or `gone` while the tombstone is known."""
+    """Return the problem of a read without a record: `not-found`, or `gone` while a tombstone is kept."""
     if outcome.record is None:
         return ProblemError("not-found", "there is no such memory")
     if is_absent(outcome.record, context.app.clock.physical_ms()):

@@ -102,7 +102,7 @@ def condition(headers: Headers, name: str) -> str | None:
 
 
 def check_unconditional(headers: Headers) -> None:
-    """Let a request pass that sets no condition: where none applies, none may be passed over.
+    """Reject conditional headers on an endpoint that does not support them.
 
     Raises:
         ProblemError: `invalid-request`.
@@ -126,7 +126,9 @@ def request_id(headers: Headers) -> str | None:
 
 
 def check_media_type(headers: Headers) -> None:
-    """Let JSON pass. Anything else also keeps the simple requests of web pages out.
+    """Reject a body that is not declared as uncompressed JSON in UTF-8.
+
+    It also keeps out what a web page may send to another site without asking (CORS "simple requests").
 
     Raises:
         ProblemError: `unsupported-media-type`.

@@ -1,4 +1,4 @@
-"""Who calls, and what that allows: one function decides before any handler.
+"""Callers, and what their scopes and namespaces allow: one function decides before any handler.
 
 Outside its namespaces a caller sees nothing (404), inside it needs the scope (403).
 Source: api.md §5.
@@ -40,7 +40,7 @@ OPERATOR = Principal(subject="admin", auth="admin", scopes=frozenset(), namespac
 
 
 def authorise(principal: Principal, scope: Scope | None, namespace: str | None) -> None:
-    """Let the call pass, or refuse it. None asks for nothing.
+    """Check that a caller may use a namespace and has a scope; None asks for nothing.
 
     Raises:
         ProblemError: `not-found` outside the caller's namespaces, `forbidden` without the scope.

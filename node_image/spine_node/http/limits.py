@@ -30,7 +30,7 @@ INTEGER_MIN: Final = -(2**63)  # msgspec decodes beyond 64 bits, other readers o
 INTEGER_MAX: Final = 2**63 - 1
 
 BATCH_OPERATIONS_MAX: Final = 500
-BATCH_AT_ONCE: Final = 64  # fills a group commit, leaves the engine room for other requests
+BATCH_AT_ONCE: Final = 64  # fills a group commit, leaves the engine capacity for other requests
 PAGE_SIZE_MAX: Final = 500
 PAGE_SIZE: Final = 50
 PAGE_TOKEN_CHARS_MAX: Final = PAGE_CHARS_MAX

@@ -1,4 +1,4 @@
-"""Failures become RFC 9457 problem bytes here and nowhere else.
+"""Render failures as RFC 9457 problems, here and nowhere else.
 
 Invariant: a failed write always carries `outcome`; what is in doubt never says `not-applied`.
 Source: api.md §3.2.

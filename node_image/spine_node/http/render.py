@@ -1,4 +1,4 @@
-"""Records become JSON and headers. The client's JSON is spliced in as it was kept, never decoded.
+"""Render records as JSON and headers. The client's JSON is spliced in as it was kept, never decoded.
 
 Sources: api.md §1.2 and §3.1; performance.md (GET never decodes).
 """

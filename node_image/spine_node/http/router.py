@@ -46,7 +46,7 @@ class Route:
 
 
 class _Branch:
-    """What may follow a prefix of a path."""
+    """A node of the path tree: what may follow a prefix."""
 
     __slots__ = ("name", "named", "routes", "verbs", "words")
 

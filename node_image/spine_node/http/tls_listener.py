@@ -1,4 +1,4 @@
-"""A port that speaks TLS, and tells those who speak plain HTTP that it does.
+"""A TLS listener that answers plain HTTP with a clear error.
 
 asyncio's own server hangs up on them with a TLS alert, which no HTTP client shows to its user. So
 connections are accepted here, their first byte is looked at and left where it is, and only then they
@@ -29,22 +29,24 @@ class TlsListener:
         self._connections = connections
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._greeting: dict[asyncio.Task[None], None] = {}  # oldest first; they hold descriptors
+        self._undecided: dict[
+            asyncio.Task[None], None
+        ] = {}  # connections whose protocol is unknown, oldest first
         for listening in sockets:
             listening.setblocking(False)
             self._loop.add_reader(listening, self._accept, listening)
 
     def close(self) -> None:
-        """Accept no more; connections that have not said hello are closed."""
+        """Accept no more, and close connections whose protocol is not known yet."""
         for listening in self.sockets:
             self._loop.remove_reader(listening)
             listening.close()
-        for task in self._greeting:
+        for task in self._undecided:
             task.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until nothing is left of what `close` ended."""
-        await asyncio.gather(*self._greeting, return_exceptions=True)
+        await asyncio.gather(*self._undecided, return_exceptions=True)
 
     def _accept(self, listening: socket.socket) -> None:
         try:
@@ -57,22 +59,22 @@ class TlsListener:
             self._loop.call_later(_RETRY_S, self._accept_again, listening)
             return
         client.setblocking(False)
-        task = self._loop.create_task(self._greet(client))
-        self._greeting[task] = None
-        task.add_done_callback(self._greeted)
-        self._connections.greeting = len(self._greeting)
-        self._connections.make_room(next(iter(self._greeting)).cancel)
+        task = self._loop.create_task(self._detect(client))
+        self._undecided[task] = None
+        task.add_done_callback(self._decided)
+        self._connections.undecided = len(self._undecided)
+        self._connections.enforce_limit(next(iter(self._undecided)).cancel)
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening.fileno() >= 0:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _greeted(self, task: asyncio.Task[None]) -> None:
-        del self._greeting[task]
-        self._connections.greeting = len(self._greeting)
+    def _decided(self, task: asyncio.Task[None]) -> None:
+        del self._undecided[task]
+        self._connections.undecided = len(self._undecided)
 
-    async def _greet(self, client: socket.socket) -> None:
-        """Look at the first byte, and give the connection to those who speak that."""
+    async def _detect(self, client: socket.socket) -> None:
+        """Peek at the first byte, and hand the connection over as TLS or as plain HTTP."""
         connections = self._connections
         try:
             async with asyncio.timeout(connections.timeouts.head_s):

@@ -1,4 +1,4 @@
-"""What the node tells about itself and the cluster, as types for the OpenAPI document only."""
+"""Answers of the cluster end points and probes, as types for the OpenAPI document only."""
 
 from datetime import datetime
 from typing import Annotated, Literal

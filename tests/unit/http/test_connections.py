@@ -1,4 +1,4 @@
-"""A limit of connections: the ones idle longest make room, in order, and somebody is told."""
+"""A limit of connections: the ones idle longest are closed, in order, and somebody is told."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ async def connect(server: HttpServer, clients: list[Client]) -> Client:
     return client
 
 
-async def test_the_connection_idle_longest_makes_room(clients: list[Client]) -> None:
+async def test_the_connection_idle_longest_is_closed_for_a_new_one(clients: list[Client]) -> None:
     harness = HttpHarness(connections_max=3)
     server = await start(harness)
     for _ in range(3):

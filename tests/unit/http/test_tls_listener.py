@@ -104,7 +104,7 @@ async def test_a_connection_that_says_nothing_is_closed(tls: TlsContexts) -> Non
     await server.close(grace_s=0.05)
 
 
-async def test_connections_that_say_nothing_make_room_too(secured: Secured) -> None:
+async def test_connections_that_say_nothing_are_limited_too(secured: Secured) -> None:
     silent = [await secured.connect() for _ in range(MAXIMUM + 1)]
     async with asyncio.timeout(DEADLINE_S):
         assert await silent[0][0].read() == b""
