@@ -267,7 +267,7 @@ MUTANTS = [
         "tls_listener",
         "        self._connections.enforce_limit(next(iter(self._undecided)).cancel)\n",
         "",
-        "test_tls_listener.py::test_connections_that_say_nothing_enforce_limit_too",
+        "test_tls_listener.py::test_connections_that_say_nothing_are_limited_too",
     ),
     # answers
     _http(
