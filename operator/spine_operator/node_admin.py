@@ -8,14 +8,26 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import aiohttp
 
+from spine_core.admin_plane import (
+    TIMEOUT_S,
+    AdminCall,
+    check_adopted,
+    get_status,
+    parse_object,
+    put_pace,
+    put_topology,
+)
+from spine_core.errors import InvalidInputError
 from spine_core.topology.document import Document
 from spine_operator.ports import Json, NodeEndpoint, NodeError
 
-CALL_TIMEOUT = aiohttp.ClientTimeout(total=2)
+T = TypeVar("T")
+
+CALL_TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_S)
 CALLS_AT_ONCE = 16  # over all clusters
 CALLS_PER_NODE = 2
 
@@ -42,60 +54,46 @@ class NodeAdmin:
 
     async def status(self, endpoint: NodeEndpoint) -> Json:
         """Return the node's report."""
-        return await self._call("GET", endpoint, "status")
+        return await self._send(endpoint, get_status(endpoint.token), parse_object)
 
     async def adopt(self, endpoint: NodeEndpoint, store_id: str, document: Document) -> None:
         """Return after the store has durably adopted the document, and no other."""
-        body = document.canonical()
-        answer = await self._call("PUT", endpoint, "topology", store_id=store_id, body=body)
-        if (answer.get("epoch"), answer.get("digest")) != (document.epoch, document.digest()):
-            raise NodeError(f"{endpoint.seat} says that it adopted another document")
+        call = put_topology(endpoint.token, store_id, document)
+        await self._send(endpoint, call, lambda body: check_adopted(body, document))
 
     async def set_pace(
         self, endpoint: NodeEndpoint, store_id: str, *, bytes_per_s: int, slots: int
     ) -> None:
         """Bound the pulls of the node."""
-        body = b'{"bytes_per_s":%d,"slots":%d}' % (bytes_per_s, slots)
-        await self._call("PUT", endpoint, "pace", store_id=store_id, body=body)
+        call = put_pace(endpoint.token, store_id, bytes_per_s=bytes_per_s, slots=slots)
+        await self._send(endpoint, call, parse_object)
 
-    async def _call(
-        self,
-        method: str,
-        endpoint: NodeEndpoint,
-        call: str,
-        *,
-        store_id: str = "",
-        body: bytes | None = None,
-    ) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {endpoint.token}"}
-        if body is not None:
-            headers |= {"Content-Type": "application/json", "Spine-Store": store_id}
+    async def _send(
+        self, endpoint: NodeEndpoint, call: AdminCall, parse: Callable[[bytes], T]
+    ) -> T:
+        """Send a call and read its answer; what is no success in the right form is a `NodeError`."""
         try:
             async with (
                 self._calls,
                 self._session.request(
-                    method,
-                    f"{endpoint.url}/admin/v1/{call}",
-                    headers=headers,
-                    data=body,
+                    call.method,
+                    f"{endpoint.url}{call.path}",
+                    headers=call.headers,
+                    data=call.body,
                     ssl=_trust(endpoint.authority) if endpoint.authority else True,
                     server_hostname=endpoint.server_name if endpoint.authority else None,
                     allow_redirects=False,
                 ) as response,
             ):
-                status, answer = response.status, await response.json(content_type=None)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+                status, body = response.status, await response.read()
+        except (aiohttp.ClientError, OSError) as error:
             self._count("unreachable")
             raise NodeError(f"{endpoint.seat}: {type(error).__name__}") from error
         self._count("ok" if status == 200 else "refused")
-        return _answer(endpoint, call, status, answer)
-
-
-def _answer(endpoint: NodeEndpoint, call: str, status: int, answer: object) -> dict[str, Any]:
-    """Return the body of a success; raise the problem of a failure."""
-    if not isinstance(answer, dict):
-        raise NodeError(f"{endpoint.seat}: {call} answered no JSON object")
-    if status != 200:
-        code = answer.get("code")
-        raise NodeError(f"{endpoint.seat}: {call} answered {status} {code}", code=str(code))
-    return answer
+        try:
+            if status == 200:
+                return parse(body)
+            code = str(parse_object(body).get("code"))
+        except InvalidInputError as error:
+            raise NodeError(f"{endpoint.seat}: {call.path}: {error}") from error
+        raise NodeError(f"{endpoint.seat}: {call.path} answered {status} {code}", code=code)

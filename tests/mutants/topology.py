@@ -225,6 +225,12 @@ MUTANTS = [
         killed_by=f"{_UNIT}/planning/test_next_action.py"
         "::test_one_lost_report_is_no_stall_but_long_silence_everywhere_is",
     ),
+    Mutant(  # a node that follows another document counts as one that adopted ours
+        file=f"{_CORE}/admin_plane.py",
+        old='(answer.get("epoch"), answer.get("digest")) != (document.epoch, document.digest())',
+        new='answer.get("epoch") != document.epoch',
+        killed_by=f"{_UNIT}/test_admin_plane.py::test_only_this_very_document_counts_as_adopted",
+    ),
     Mutant(  # a replica counts as in step although it pulled before the other one restarted
         file=f"{_CORE}/planning/observed_stores.py",
         old="age_s < min(reader.up_s, source.up_s, SYNC_AGE_MAX_S)",

@@ -1,35 +1,30 @@
-"""Asks other nodes' admin planes: what the founder of a static cluster needs to know."""
+"""Asks other nodes' admin planes: what the first node of a static cluster needs to know."""
 
 import asyncio
 import ssl
-from typing import Any
 
 import aiohttp
-import msgspec
 
+from spine_core.admin_plane import TIMEOUT_S, get_status, parse_report
 from spine_core.errors import InvalidInputError
 from spine_core.planning.reports import Report
-
-TIMEOUT_S = 2.0
 
 
 async def fetch_report(
     http: aiohttp.ClientSession, url: str, token: str, tls: ssl.SSLContext | None
 ) -> Report | None:
     """Return what the node at `host:port` reports; None when there is no usable answer."""
-    scheme = "https" if tls else "http"
+    scheme, call = "https" if tls else "http", get_status(token)
     try:
-        async with http.get(
-            f"{scheme}://{url}/admin/v1/status",
-            headers={"Authorization": f"Bearer {token}"},
+        async with http.request(
+            call.method,
+            f"{scheme}://{url}{call.path}",
+            headers=call.headers,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             ssl=tls or True,
         ) as answer:
-            if answer.status != 200:
-                return None
-            body: Any = msgspec.json.decode(await answer.read())
-            return Report.from_json(body)
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, InvalidInputError):
+            return parse_report(await answer.read()) if answer.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, InvalidInputError):
         return None
 
 
