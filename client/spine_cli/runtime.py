@@ -1,11 +1,23 @@
 """What every command finds in its context: how to reach nodes, clock and randomness."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import typer
 
 from memory_spine import Transport
 from spine_cli.environment import Environment
+
+if TYPE_CHECKING:  # the base installation has no node
+    from spine_node.__main__ import Announce
+    from spine_node.settings import Settings
+
+
+def _run_node(settings: "Settings", announce: "Announce") -> int:
+    from spine_node.__main__ import run  # noqa: PLC0415 - needs what a node needs
+
+    return run(settings, announce)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +26,7 @@ class Runtime:
 
     transport: Transport | None = None  # None: the network
     environment: Environment = field(default_factory=Environment)
+    run_node: "Callable[[Settings, Announce], int]" = _run_node
 
 
 def runtime_of(ctx: typer.Context) -> Runtime:

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from memory_spine.config import DEFAULT_URL
+from spine_cli.runtime import runtime_of
 
 
 def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
+    ctx: typer.Context,
     data: Annotated[
         Path | None, typer.Option(help="Directory of the store. [default: ./spine-data]")
     ] = None,
@@ -35,8 +37,7 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
 
     `spine serve --cluster cluster.yaml --node spine-1 --data ./data-1`
     """
-    from spine_node.__main__ import run  # noqa: PLC0415 - needs what a node needs
-    from spine_node.settings import Settings  # noqa: PLC0415 - as above
+    from spine_node.settings import Settings  # noqa: PLC0415 - needs what a node needs
 
     given = {
         "data": data,
@@ -50,7 +51,8 @@ def serve(  # noqa: PLR0913, PLR0917 - typer reads options from parameters
     }
     flags = {name: None if value is None else str(value) for name, value in given.items()}
     environment = {"SPINE_LOG_LEVEL": "WARNING", **os.environ}  # a terminal wants quiet
-    raise typer.Exit(run(Settings.load(flags, environment), announce=_welcome))
+    settings = Settings.load(flags, environment)
+    raise typer.Exit(runtime_of(ctx).run_node(settings, _welcome))
 
 
 def _welcome(url: str, data: Path, unready: str | None) -> None:

@@ -13,7 +13,6 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-import spine_node.__main__
 from spine_cli.environment import Environment
 from spine_cli.exits import Exit
 from spine_cli.main import app
@@ -311,7 +310,7 @@ def test_a_cluster_secret_is_written_once(tmp_path: Path) -> None:
     assert spine("key", "secret").stdout == "00" * 32 + "\n"
 
 
-def test_serve_hands_its_flags_to_the_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_serve_hands_its_flags_to_the_node(tmp_path: Path) -> None:
     started: list[Settings] = []
 
     def run(settings: Settings, announce: Callable[[str, Path, str | None], None]) -> int:
@@ -320,8 +319,8 @@ def test_serve_hands_its_flags_to_the_node(monkeypatch: pytest.MonkeyPatch, tmp_
         announce("http://[::1]:9", settings.data, None)
         return 0
 
-    monkeypatch.setattr(spine_node.__main__, "run", run)
-    done = spine("serve", "--data", str(tmp_path), "--port", "0", "--auth", "none", "--host", "::1")
+    words = ["serve", "--data", str(tmp_path), "--port", "0", "--auth", "none", "--host", "::1"]
+    done = CliRunner().invoke(app, words, obj=Runtime(run_node=run))
     assert done.exit_code == Exit.OK
     assert f"serves http://[::1]:9 from {tmp_path}" in done.stderr
     assert "listens on http://[::1]:9, not ready yet: waiting for b" in done.stderr
