@@ -10,7 +10,7 @@ from memory_spine import Transport
 from spine_cli.environment import Environment
 
 if TYPE_CHECKING:  # the base installation has no node
-    from spine_node.__main__ import Announce
+    from spine_node.readiness import Announce
     from spine_node.settings import Settings
 
 

@@ -7,17 +7,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localkube.pki import Pki
+from models.clusters import document, member
 from spine_core.errors import InvalidInputError
-from spine_core.planning.actions import Blocked, Step, Wait
-from spine_core.planning.guards import Block, Guard
+from spine_core.planning.reports import Report
+from spine_core.planning.wanted import SeatAddress
 from spine_core.records.hlc import HybridClock
-from spine_node import startup
 from spine_node.clock import Clock
 from spine_node.engine.node import Node, NodeEnvironment
 from spine_node.modes import set_up
@@ -141,25 +141,35 @@ def test_a_node_alone_with_certificates_speaks_tls(tmp_path: Path) -> None:
     assert set_up(_settings(tmp_path / "data")).options.tls is None
 
 
+class HastyClock(Clock):
+    """A clock whose sleeps take no time."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Go on at once."""
+
+
 async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    waits = Wait(step=Step.STORES, message="waiting for b", done=1, total=2)
-    blocked = Blocked(guard=Guard.DOCUMENT_WHOLE, verdict=Block("b is used"), step=Step.STORES)
-    looks: Iterator[Wait | Blocked] = iter([waits, waits, blocked, blocked])
+    seats = {seat: SeatAddress(zone=seat, url=f"{seat}:8788") for seat in ("local", "b")}
+    wanted = replace(ALONE, seats=seats)
+    used = member(document("a0 b0 c0"), 2, seat="b")
+    said: Iterator[Report | None] = iter([None, None, used, used])
 
-    def next_action(*_: Any, **__: Any) -> Wait | Blocked:
-        if (action := next(looks, None)) is None:
+    async def ask_b() -> dict[str, Report | None]:
+        if (report := next(said, "nothing more")) == "nothing more":
             raise asyncio.CancelledError
-        return action
+        assert not isinstance(report, str)
+        return {"b": report}
 
-    monkeypatch.setattr(startup, "next_action", next_action)
-    monkeypatch.setattr(startup, "POLL_S", 0)
-    setup, clock, hlc = set_up(_settings(tmp_path)), Clock(), HybridClock()
+    setup, clock, hlc = set_up(_settings(tmp_path)), HastyClock(), HybridClock()
     store = open_store(tmp_path, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
     node = Node(setup.options, NodeEnvironment(store=store, hlc=hlc, clock=clock))
     with caplog.at_level(logging.INFO, "spine.node"), pytest.raises(asyncio.CancelledError):
-        await bootstrap_cluster(node, ALONE, nobody_else, lambda _: None)
+        await bootstrap_cluster(node, wanted, ask_b, lambda _: None)
     await node.close()
     told = [(r.levelname, vars(r)["for"]) for r in caplog.records if r.message == "bootstrap_waits"]
-    assert told == [("INFO", "waiting for b"), ("WARNING", "b is used")]
+    (waits, blocked) = told
+    assert waits == ("INFO", "waiting for an empty store on b")
+    assert blocked[0] == "WARNING"
+    assert blocked[1].startswith("b belonged to a cluster before")

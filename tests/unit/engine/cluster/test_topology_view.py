@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from spine_core.errors import ProblemError
+from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import hlc_from_ms, make_version
 from spine_core.scalars import Origin, StoreNumber
 from spine_core.topology.document import Document
-from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus
-from spine_node.store import Store
-from spine_node.store.operations import FinishPull, MergePage
+from spine_node.store import Store, StorePorts, open_store
+from spine_node.store.committer import Failpoint
+from spine_node.store.draft import Effects
+from spine_node.store.operations import Adopt, Asked, FinishPull, MergePage, Operation, ReplyT
+from spine_node.store.writer import Perform, Writer
 from unit.engine.rig import OTHER, document_for, joining_store
 from unit.store.harness import StoreHarness, key, record, stored
 
@@ -145,24 +149,42 @@ async def test_a_newer_document_of_a_peer_is_adopted_and_an_older_one_is_not(sto
     assert membership.epoch == 2
 
 
-async def test_a_document_that_many_bring_at_once_is_read_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class NotingWriter(Writer[Effects]):
+    """A writer that keeps what it was asked for."""
+
+    def __init__(self, perform: Perform[Effects], failpoint: Failpoint) -> None:
+        super().__init__(perform, failpoint)
+        self.asked: list[Operation] = []
+
+    def submit(self, operation: Asked[ReplyT]) -> "asyncio.Future[ReplyT]":
+        self.asked.append(operation)
+        return super().submit(operation)
+
+
+async def test_a_document_that_many_bring_at_once_is_read_once(tmp_path: Path) -> None:
+    writers: list[NotingWriter] = []
+
+    def writer_of(perform: Perform[Effects], failpoint: Failpoint) -> NotingWriter:
+        writers.append(NotingWriter(perform, failpoint))
+        return writers[-1]
+
+    store = open_store(
+        tmp_path / "store",
+        clock=HybridClock(),
+        physical_ms=lambda: 0,
+        ports=StorePorts(writer=writer_of),
+    )
     membership = Membership(store)
     await membership.adopt(document_for(store).canonical())
-    placed: list[int] = []
-
-    def place(document: Document) -> Placement:
-        placed.append(document.epoch)
-        return Placement(document)
-
-    monkeypatch.setattr("spine_node.engine.cluster.topology_view.Placement", place)
     raw = joining_store(document_for(store), OTHER).canonical()
     for _ in range(50):  # the refusals of as many writes under way
         membership.offer(raw)
     await asyncio.gather(*(membership.adopt(raw) for _ in range(50)))
     await membership.adopt(raw)
-    assert (membership.epoch, placed) == (2, [2])
+    await store.close()
+    (writer,) = writers
+    adopted = [operation.epoch for operation in writer.asked if isinstance(operation, Adopt)]
+    assert (membership.epoch, adopted) == (2, [1, 2])
 
 
 async def test_two_documents_at_once_leave_the_newer_one_in_force(store: Store) -> None:
