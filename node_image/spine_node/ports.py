@@ -71,14 +71,18 @@ class ReadOutcome(msgspec.Struct, frozen=True, kw_only=True):
     degraded: Literal["one-replica", "partial", "isolated"] | None = None
 
 
+ListScope = Literal["exact", "subtree"]  # the namespace alone, or what lies below it too
+ListOrder = Literal["-created_at", "created_at", "id"]
+
+
 class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the records of a namespace that match a filter."""
 
     namespace: str
-    scope: Literal["exact", "subtree"]
+    scope: ListScope
     filter: Filter
     filter_hash: bytes  # of the canonical filter; a page token of another one is refused
-    order: Literal["-created_at", "created_at", "id"]
+    order: ListOrder
     page_size: int
     page_token: str | None
     session: Session | None

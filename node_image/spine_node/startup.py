@@ -22,7 +22,7 @@ from spine_node.engine.node import Node
 
 logger = logging.getLogger("spine.node")
 
-POLL_S = 0.25  # between two looks at whether the other nodes are there
+BOOTSTRAP_POLL_S = 0.25  # between two looks at whether the other nodes are there
 ALONE = Wanted(
     name="spine",
     seats={"local": SeatAddress(zone=defaults.ZONE, url=f"127.0.0.1:{defaults.PORT}")},
@@ -74,7 +74,7 @@ async def bootstrap_cluster(
             return
         told = _log_once(action, told)
         tell(told)
-        await node.clock.sleep(POLL_S)
+        await node.clock.sleep(BOOTSTRAP_POLL_S)
 
 
 def _log_once(action: Action, told: str) -> str:

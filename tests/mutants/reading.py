@@ -61,7 +61,7 @@ MUTANTS = [
         "test_what_less_than_a_write_quorum_holds_is_written_back_before_it_is_shown",
     ),
     _coordinator(
-        "        if await collect(tally, send, left_s) is not Verdict.ACKNOWLEDGED:\n"
+        "        if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:\n"
         "            raise AttemptFailedError(_too_few())\n",
         "        await collect(tally, send, left_s)\n",
         "test_what_cannot_be_written_back_is_not_shown",

@@ -22,7 +22,7 @@ from spine_node.links.mesh import Mesh, MeshSettings
 from spine_node.links.peer import Dial, OnReply, PeerLink
 from spine_node.links.server import Calls, LinkServer
 
-LOOK_S = 0.25  # how soon a link is dialled again, and a dead process noticed
+LINK_POLL_S = 0.25  # how soon a link is dialled again, and a dead process noticed
 SILENCE_S = 7.5  # how soon a cut is: the heartbeat of a real link
 
 
@@ -146,7 +146,7 @@ class VirtualLink(PeerLink):
     async def run(self) -> None:
         try:
             while True:
-                await self._clock.sleep(self._clock.jittered(LOOK_S))
+                await self._clock.sleep(self._clock.jittered(LINK_POLL_S))
                 target = self._network.processes.get(self._dial.url)
                 if (
                     target is None
@@ -195,8 +195,8 @@ class VirtualLink(PeerLink):
     async def _until_broken(self, target: LinkEnd) -> None:
         cut_s = 0.0
         while target.alive and cut_s < SILENCE_S:
-            await self._clock.sleep(LOOK_S)
-            cut_s = 0.0 if self._network.is_open(self._source, target) else cut_s + LOOK_S
+            await self._clock.sleep(LINK_POLL_S)
+            cut_s = 0.0 if self._network.is_open(self._source, target) else cut_s + LINK_POLL_S
 
     def _hang_up(self) -> None:
         self._target = self._serving = None

@@ -22,7 +22,7 @@ from simulation.steps import write
 
 CLIENTS = 6
 RECORDS = 300
-LOOK_S = 0.5
+CONDITION_POLL_S = 0.5
 HEALED_S = 5.0  # after the last fault, until everything works again
 
 
@@ -88,5 +88,5 @@ async def load(
 
 async def _watch(cluster: SimulatedCluster, stable: StableTimeCheck) -> None:
     while True:
-        await cluster.sleep(LOOK_S)
+        await cluster.sleep(CONDITION_POLL_S)
         stable.look()

@@ -25,7 +25,7 @@ from spine_core.replication.pull_sources import displaced_by
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.document import Phase
-from spine_node.engine.replication.anti_entropy import ROUND_S
+from spine_node.engine.replication.anti_entropy import PULL_ROUND_S
 from spine_node.engine.replication.mover import PullReason
 from spine_node.engine.replication.pull_server import PullLimits
 from spine_node.engine.replication.transfer_progress import PullCheckpoint
@@ -73,7 +73,7 @@ async def test_a_pull_that_is_cut_moves_no_row(cluster: SimulatedCluster) -> Non
     await plant(a, 100)
     before = row(b)
     cut = cluster.network.rules.refuse("fetch", by=b.url)
-    await cluster.sleep(3 * ROUND_S)
+    await cluster.sleep(3 * PULL_ROUND_S)
     assert row(b)[1] == before[1]
     assert row(b)[3] == before[3] or lacking(cluster.machines["c"], 100) == 100
     assert lacking(b, 100) == 100
@@ -122,7 +122,7 @@ async def test_a_peer_that_answers_nonsense_ends_nothing(
     await plant(a, 10)
     rules = cluster.network.rules
     rules.refuse(method, to=a.url, status=ReplicaStatus.OK, body=packed(garbage))
-    await cluster.sleep(2 * ROUND_S)
+    await cluster.sleep(2 * PULL_ROUND_S)
     assert cluster.failures == []
     assert b.process is not None
     assert lacking(c, 10) + lacking(b, 10) in {0, 10, 20}
@@ -148,7 +148,7 @@ async def test_a_full_queue_of_the_writer_ends_nothing(cluster: SimulatedCluster
     full = b.up.writer.refuse(MergePage)
     await plant(a, 10)
     before = row(b)[1]
-    await cluster.sleep(2 * ROUND_S)
+    await cluster.sleep(2 * PULL_ROUND_S)
     assert (cluster.failures, row(b)[1]) == ([], before)
     assert full.met
     full.end()
@@ -291,7 +291,7 @@ async def test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_aft
     cluster: SimulatedCluster,
 ) -> None:
     await fill(cluster)
-    await cluster.sleep(ROUND_S)
+    await cluster.sleep(PULL_ROUND_S)
     floor = cluster.nodes[0].hlc.now()
     for node in cluster.nodes:
         for slot in range(64):
@@ -333,7 +333,7 @@ async def test_stable_time_stands_still_while_a_replica_is_down(cluster: Simulat
     await cluster.machines["c"].crash()
     await cluster.sleep(SILENCE_S)
     before = stable()
-    await cluster.sleep(5 * ROUND_S)
+    await cluster.sleep(5 * PULL_ROUND_S)
     assert stable() == before
     cluster.machines["c"].start()
     await cluster.until(lambda: stable() > before, "stable time goes on")

@@ -9,7 +9,7 @@ from simulation.faults import LARGE_JUMPS_MS, Faults
 from simulation.network import ROUGH
 from simulation.runs import load
 from simulation.seeds import SEEDS
-from spine_node.engine.replication.anti_entropy import ROUND_S
+from spine_node.engine.replication.anti_entropy import PULL_ROUND_S
 
 VIRTUAL_S = 40.0
 
@@ -20,7 +20,7 @@ async def test_promises_hold_on_a_calm_cluster(seed: int, cluster: SimulatedClus
         await cluster.sleep(VIRTUAL_S)
         assert len(run_of.history.writes) > 500
         assert all(write.outcome == "ok" for write in run_of.history.writes)
-        assert run_of.stable.age_s() < 2 * ROUND_S, "stable time stands still"
+        assert run_of.stable.age_s() < 2 * PULL_ROUND_S, "stable time stands still"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

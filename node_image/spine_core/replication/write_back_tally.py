@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.quorums import write_done, write_possible
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.replication.write_tally import Verdict
+from spine_core.replication.write_tally import WriteVerdict
 from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.placement import Placement
 
@@ -38,14 +38,14 @@ class WriteBackTally:
         """Note the answer of a store."""
         (self._holders if status in _HAS_IT else self._failed).add(store)
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> WriteVerdict | None:
         """Return whether the copy may be shown, None while more answers can change it."""
         if write_done(self._placement, self._slot, self._holders):
-            return Verdict.ACKNOWLEDGED
+            return WriteVerdict.ACKNOWLEDGED
         if write_possible(self._placement, self._slot, self._failed):
             return None
-        return Verdict.UNAVAILABLE
+        return WriteVerdict.UNAVAILABLE
 
-    def expire(self) -> Verdict:
+    def expire(self) -> WriteVerdict:
         """End the attempt now."""
-        return self.verdict() or Verdict.UNAVAILABLE
+        return self.verdict() or WriteVerdict.UNAVAILABLE

@@ -13,7 +13,7 @@ from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.placement import Placement
 
 
-class Verdict(StrEnum):
+class WriteVerdict(StrEnum):
     """What the coordinator does next."""
 
     ACKNOWLEDGED = "acknowledged"
@@ -55,28 +55,28 @@ class WriteTally:
             answers.get(store, ReplicaStatus.LOST) in MAY_HAVE_APPLIED for store in self.asked()
         )
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> WriteVerdict | None:
         """Return what follows from the answers so far, None while more can change it."""
         if write_done(self._placement, self._slot, self.acks):
-            return Verdict.ACKNOWLEDGED
+            return WriteVerdict.ACKNOWLEDGED
         failed = self._answers.keys() - self.acks
         if write_possible(self._placement, self._slot, failed):
             return None
         return self._refusal()
 
-    def expire(self) -> Verdict:
+    def expire(self) -> WriteVerdict:
         """End the attempt now: whoever has not answered may still apply the put."""
         for store in self.asked():
             if store not in self._answers:
                 self.answer(store, ReplicaStatus.LOST)
-        return self.verdict() or Verdict.UNAVAILABLE
+        return self.verdict() or WriteVerdict.UNAVAILABLE
 
-    def _refusal(self) -> Verdict:
+    def _refusal(self) -> WriteVerdict:
         answers = set(self._answers.values())
         if ReplicaStatus.STALE_EPOCH in answers:
-            return Verdict.NEW_EPOCH
+            return WriteVerdict.NEW_EPOCH
         if ReplicaStatus.STRONG in answers:
-            return Verdict.REROUTE
+            return WriteVerdict.REROUTE
         if answers & {ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}:
-            return Verdict.RESTAMP
-        return Verdict.FULL if ReplicaStatus.FULL in answers else Verdict.UNAVAILABLE
+            return WriteVerdict.RESTAMP
+        return WriteVerdict.FULL if ReplicaStatus.FULL in answers else WriteVerdict.UNAVAILABLE

@@ -21,8 +21,8 @@ from spine_node.http.messages import Response
 from spine_node.http.queries import choice, includes, integer
 from spine_node.http.render import JSON, common_headers, encode_json, memory_json
 from spine_node.http.request_context import RequestContext
-from spine_node.http.schema import Order, Query, Scope, json_of
-from spine_node.ports import ListOutcome, ListRequest
+from spine_node.http.schema import Query, json_of
+from spine_node.ports import ListOrder, ListOutcome, ListRequest, ListScope
 
 _json = msgspec.json.Decoder()
 _query = msgspec.json.Decoder(Query)
@@ -34,8 +34,8 @@ async def list_memories(context: RequestContext) -> Response:
     text = query.get("filter")
     asked = Query(
         filter=UNSET if text is None else Raw(text.encode()),
-        scope=cast("Scope", choice(query, "scope", get_args(Scope), "exact")),
-        order=cast("Order", choice(query, "order", get_args(Order), "-created_at")),
+        scope=cast("ListScope", choice(query, "scope", get_args(ListScope), "exact")),
+        order=cast("ListOrder", choice(query, "order", get_args(ListOrder), "-created_at")),
         page_size=integer(query, "page_size", PAGE_SIZE, (1, PAGE_SIZE_MAX)),
         page_token=_page_token(query.get("page_token")),
         include=["embedding"] if includes(query, "embedding") else None,

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from spine_core.records.tokens import SESSION_CHARS_MAX
 from spine_node.http import limits
+from spine_node.ports import ListOrder, ListScope
 
 NAMESPACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,7}$"
 ID_PATTERN = r"^(?!\.{1,2}$)([A-Za-z0-9._:@-]+~)?[A-Za-z0-9._:@-]+$"
@@ -32,8 +33,6 @@ Namespace = Annotated[str, _text(255, NAMESPACE_PATTERN, chars_min=None)]
 Tag = Annotated[str, _text(limits.TAG_CHARS_MAX, TAG_PATTERN)]
 Name = Annotated[str, _text(limits.NAME_CHARS_MAX, NAME_PATTERN)]
 Model = Literal["strong", "causal", "read-your-writes", "eventual"]
-Scope = Literal["exact", "subtree"]
-Order = Literal["-created_at", "created_at", "id"]
 
 Content = Annotated[
     str, Meta(max_length=limits.CONTENT_BYTES_MAX, description="at most 65536 bytes of UTF-8")
@@ -187,8 +186,8 @@ class Query(Struct, forbid_unknown_fields=True, kw_only=True):
     """The parameters of a list as a body, for filters that do not fit a URL."""
 
     filter: ObjectLater = UNSET
-    scope: Scope | None = None
-    order: Order | None = None
+    scope: ListScope | None = None
+    order: ListOrder | None = None
     page_size: Annotated[int, Meta(ge=1, le=limits.PAGE_SIZE_MAX)] | None = None
     page_token: (
         Annotated[str, Meta(min_length=1, max_length=limits.PAGE_TOKEN_CHARS_MAX)] | None

@@ -6,12 +6,11 @@ id), or (0, id, namespace) in a list ordered by id. `-created_at` is the exact r
 wire in big-endian bytes.
 """
 
-from typing import Literal
-
 import msgspec
 
+from spine_node.ports import ListOrder
+
 Position = tuple[int, str, str]
-Order = Literal["-created_at", "created_at", "id"]
 DAMAGED = b""  # in the place of a record whose copy fails its checksum
 
 
@@ -21,7 +20,7 @@ class QueryCall(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     namespace: str
     subtree: bool  # also the namespaces below, those of the server excepted
     filter: bytes  # canonical
-    order: Order
+    order: ListOrder
     after: Position | None  # the list goes on behind this position
     limit: int  # candidates wanted
     slots: bytes  # bitmap of the slots this store answers for
@@ -57,17 +56,17 @@ def slots_of_bytes(data: bytes) -> int:
     return int.from_bytes(data, "big")
 
 
-def position_of(order: Order, created_ms: int, namespace: str, memory_id: str) -> Position:
+def position_of(order: ListOrder, created_ms: int, namespace: str, memory_id: str) -> Position:
     """Return the place of a record in a list of this order."""
     return (0, memory_id, namespace) if order == "id" else (created_ms, namespace, memory_id)
 
 
-def address_of(order: Order, position: Position) -> tuple[str, str]:
+def address_of(order: ListOrder, position: Position) -> tuple[str, str]:
     """Return (namespace, id) of the record at a position."""
     _, first, second = position
     return (second, first) if order == "id" else (first, second)
 
 
-def comes_before(order: Order, left: Position, right: Position) -> bool:
+def comes_before(order: ListOrder, left: Position, right: Position) -> bool:
     """Tell whether `left` comes before `right` in a list of this order."""
     return left > right if order == "-created_at" else left < right

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from spine_core.records.filters import Ago, Filter, Instant, Test, conjuncts, point_in_time
-from spine_node.search.messages import Order
+from spine_node.ports import ListOrder
 
 _TERM: Final = "coalesce((SELECT number FROM term WHERE text = ?), 0)"  # numbers begin at 1
 _LISTED: Final = "SELECT value FROM json_each(?)"
@@ -47,7 +47,7 @@ class Pick:
 class QueryPlan:
     """How to walk a namespace for one filter."""
 
-    order: Order
+    order: ListOrder
     best: Pick
     plain: Pick  # all rows in the order asked for, if `best` would have to sort too many
     fits: Sql
@@ -56,7 +56,7 @@ class QueryPlan:
     high_ms: int | None
 
 
-def plan_of(where: Filter, order: Order, now_ms: int) -> QueryPlan:
+def plan_of(where: Filter, order: ListOrder, now_ms: int) -> QueryPlan:
     """Choose the index and translate what can be translated."""
     parts = conjuncts(where)
     tests = [part for part in parts if isinstance(part, Test)]

@@ -20,9 +20,9 @@ from spine_core.topology.document import Document, StoreInfo
 from spine_core.topology.placement import Placement
 from spine_node.clock import Clock
 from spine_node.engine.query.list_coordinator import ListCoordinator
-from spine_node.ports import ListOutcome, ListRequest
+from spine_node.ports import ListOrder, ListOutcome, ListRequest
 from spine_node.search.limits import LIMITS, IndexLimits
-from spine_node.search.messages import Order, QueryCall, QueryPage
+from spine_node.search.messages import QueryCall, QueryPage
 from spine_node.store import key_of
 from unit.search.harness import (
     DEADLINE_S,
@@ -141,7 +141,7 @@ class Cluster:
         *,
         model: Model | None = Model.STRONG,
         session: Session | None = None,
-        order: Order = "created_at",
+        order: ListOrder = "created_at",
         page_size: int = 50,
         token: str | None = None,
         wait_s: float = DEADLINE_S,

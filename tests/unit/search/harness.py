@@ -16,9 +16,10 @@ from spine_core.records.ids import slot_of
 from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import Hlc, Origin, StoreNumber
+from spine_node.ports import ListOrder
 from spine_node.search.index import PORTS, IndexPorts, QueryIndex
 from spine_node.search.limits import LIMITS, IndexLimits
-from spine_node.search.messages import Order, Position, QueryCall, QueryPage, slots_to_bytes
+from spine_node.search.messages import Position, QueryCall, QueryPage, slots_to_bytes
 from spine_node.store import Store, checksum, key_of, open_store
 from spine_node.store.operations import Adopt, Put
 
@@ -109,7 +110,7 @@ def asking(
     where: object = None,
     *,
     namespace: str = "team",
-    order: Order = "created_at",
+    order: ListOrder = "created_at",
     subtree: bool = False,
     after: Position | None = None,
     limit: int = 100,

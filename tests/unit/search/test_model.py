@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from spine_core.records.filters import matches, parse_filter
 from spine_core.records.ids import slot_of
-from spine_node.search.messages import Order, Position, comes_before, position_of
+from spine_node.ports import ListOrder
+from spine_node.search.messages import Position, comes_before, position_of
 from unit.search.harness import ALL_SLOTS, NOW_MS, SLOTS, IndexHarness, asking, opened_harness
 
 DAY_MS = 86_400_000
@@ -82,7 +83,7 @@ _LISTINGS = st.tuples(
 @given(st.lists(_WRITES, max_size=25), st.lists(_LISTINGS, min_size=3, max_size=6))
 def test_lists_equal_a_brute_force_model(
     history: list[tuple[str, str, dict[str, object] | None, int, int]],
-    listings: list[tuple[object, Order, bool, int, int]],
+    listings: list[tuple[object, ListOrder, bool, int, int]],
 ) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as path:
@@ -114,7 +115,7 @@ async def _play(
 
 
 async def _compare(
-    harness: IndexHarness, model: _Model, listings: list[tuple[object, Order, bool, int, int]]
+    harness: IndexHarness, model: _Model, listings: list[tuple[object, ListOrder, bool, int, int]]
 ) -> None:
     for where, order, subtree, limit, slots in listings:
         expected = _expected(model, where, order, subtree=subtree, slots=slots)
@@ -135,7 +136,7 @@ async def _compare(
 
 
 def _expected(
-    model: _Model, where: object, order: Order, *, subtree: bool, slots: int
+    model: _Model, where: object, order: ListOrder, *, subtree: bool, slots: int
 ) -> list[Position]:
     parsed = parse_filter(where)
     positions = []

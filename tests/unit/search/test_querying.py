@@ -15,8 +15,8 @@ from spine_core.records.ids import key_hash
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_of
 from spine_core.scalars import Hlc, Slot
+from spine_node.ports import ListOrder
 from spine_node.search.limits import IndexLimits
-from spine_node.search.messages import Order
 from unit.search.cluster import Cluster, ids, opened_cluster, placed
 from unit.search.harness import NOW_MS, SLOTS
 
@@ -212,7 +212,7 @@ async def test_a_page_token_goes_on_at_another_node_in_another_epoch(three: Clus
 @pytest.mark.parametrize("model", [Model.EVENTUAL, Model.STRONG])
 @pytest.mark.parametrize("limits", [IndexLimits(examined_max=3)])  # pages end early, apart
 async def test_pages_of_many_stores_join_without_gap_or_overlap(
-    five: Cluster, order: Order, model: Model
+    five: Cluster, order: ListOrder, model: Model
 ) -> None:
     names = [f"n-{i:02}" for i in range(30)]
     for i, name in enumerate(names):
@@ -246,7 +246,7 @@ async def test_a_page_token_is_refused_by_any_other_list(three: Cluster) -> None
 @pytest.mark.parametrize("order", ["created_at", "-created_at", "id"])
 @pytest.mark.parametrize("model", [Model.EVENTUAL, Model.STRONG])
 async def test_a_record_that_lives_throughout_is_paged_exactly_once_while_others_come_and_go(
-    three: Cluster, order: Order, model: Model
+    three: Cluster, order: ListOrder, model: Model
 ) -> None:
     lasting = [f"keep-{i:02}" for i in range(20)]
     for i, name in enumerate(lasting):
@@ -280,7 +280,7 @@ _CHANGES = st.tuples(
     st.sampled_from(["created_at", "-created_at", "id"]),
 )
 def test_a_strong_list_equals_what_was_acknowledged_whoever_missed_what(
-    changes: list[tuple[str, dict[str, object] | None, int, int]], where: object, order: Order
+    changes: list[tuple[str, dict[str, object] | None, int, int]], where: object, order: ListOrder
 ) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as path:
@@ -298,7 +298,7 @@ def test_a_strong_list_equals_what_was_acknowledged_whoever_missed_what(
 
 
 async def _pages_equal(
-    cluster: Cluster, expected: dict[str, int], where: object, order: Order
+    cluster: Cluster, expected: dict[str, int], where: object, order: ListOrder
 ) -> None:
     found: list[str] = []
     token = None

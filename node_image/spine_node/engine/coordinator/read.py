@@ -28,7 +28,7 @@ from spine_core.replication.read_tally import (
     own_write_need,
 )
 from spine_core.replication.write_back_tally import WriteBackTally
-from spine_core.replication.write_tally import Verdict
+from spine_core.replication.write_tally import WriteVerdict
 from spine_core.scalars import Slot, StoreNumber
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
@@ -180,7 +180,7 @@ class ReadCoordinator:
         tally = WriteBackTally(view.placement, target.slot, holders)
         put = PutCall(target.key, target.slot, raw, PutKind.WRITE_BACK)
         send = partial(self._replicas.put, view, tally.asked(), put, left_s)
-        if await collect(tally, send, left_s) is not Verdict.ACKNOWLEDGED:
+        if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:
             raise AttemptFailedError(_too_few())
 
     def _target(self, namespace: str, memory_id: str, deadline: float) -> _Target:

@@ -12,7 +12,7 @@ from spine_core.records.encoding import Record, encode
 from spine_core.records.versions import ABSENT, Version, hlc_of
 from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.replication.write_tally import Verdict, WriteTally
+from spine_core.replication.write_tally import WriteTally, WriteVerdict
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.topology_view import MemberView
@@ -72,10 +72,10 @@ class WeakPut:
         record = self._pending.record(self._version)
         tally = WriteTally(view.placement, self._pending.slot)
         verdict = await self._send(view, encode(record, checksum), tally)
-        if verdict is Verdict.ACKNOWLEDGED:
+        if verdict is WriteVerdict.ACKNOWLEDGED:
             return record, tally
         self._may_have_applied = self._may_have_applied or tally.may_have_applied
-        if verdict is Verdict.RESTAMP:
+        if verdict is WriteVerdict.RESTAMP:
             found = await self._made_before()
             if found is not None:
                 return found, tally
@@ -100,7 +100,7 @@ class WeakPut:
             detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise self._problem("quorum-unavailable", detail) from error
 
-    async def _send(self, view: MemberView, raw: bytes, tally: WriteTally) -> Verdict:
+    async def _send(self, view: MemberView, raw: bytes, tally: WriteTally) -> WriteVerdict:
         """Send one put to the whole write set; return as soon as its fate is known."""
         pending = self._pending
         left_s = pending.deadline - self._context.clock.now()
@@ -135,15 +135,15 @@ class WeakPut:
         self._version = ABSENT
         self._restamps += 1
 
-    def _check_not_final(self, verdict: Verdict) -> None:
+    def _check_not_final(self, verdict: WriteVerdict) -> None:
         """Let another attempt pass.
 
         Raises:
             ProblemError: none can succeed.
         """
-        if verdict is Verdict.REROUTE:
+        if verdict is WriteVerdict.REROUTE:
             raise self._problem("not-implemented", "this record is a register")
-        if verdict is Verdict.FULL:
+        if verdict is WriteVerdict.FULL:
             raise self._problem("storage-full", "the replicas' disks are full")
 
     def _problem(self, code: str, detail: str) -> ProblemError:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from spine_core.records.encoding import version_in
 from spine_core.scalars import StoreNumber
+from spine_node.ports import ListOrder
 from spine_node.search.messages import (
     DAMAGED,
     Candidate,
-    Order,
     Position,
     QueryPage,
     address_of,
@@ -39,14 +39,14 @@ class Merged:
     agreed: bool  # every store asked for its slot returned this very version, undamaged
 
 
-def frontier_of(answers: Sequence[StoreAnswer], order: Order) -> Position | None:
+def frontier_of(answers: Sequence[StoreAnswer], order: ListOrder) -> Position | None:
     """Return the position up to which all answers are complete, None for the end of the list."""
     ends = [answer.page.end for answer in answers if answer.page.end is not None]
     first = max if order == "-created_at" else min
     return first(ends, default=None)
 
 
-def merged(answers: Sequence[StoreAnswer], order: Order) -> list[Merged]:
+def merged(answers: Sequence[StoreAnswer], order: ListOrder) -> list[Merged]:
     """Return every record that was returned up to the frontier, each once, in no order."""
     frontier = frontier_of(answers, order)
     found: dict[tuple[str, str], list[Candidate]] = {}

@@ -6,8 +6,8 @@ import msgspec
 
 from spine_core.errors import ProblemError
 from spine_core.records.tokens import PAGE_CHARS_MAX, open_token, seal_token
-from spine_node.ports import ListRequest
-from spine_node.search.messages import Order, Position
+from spine_node.ports import ListOrder, ListRequest
+from spine_node.search.messages import Position
 
 
 class _List(msgspec.Struct, frozen=True, array_like=True):
@@ -15,7 +15,7 @@ class _List(msgspec.Struct, frozen=True, array_like=True):
 
     namespace: str
     scope: str
-    order: Order
+    order: ListOrder
     filter_hash: bytes
 
 

@@ -22,7 +22,7 @@ from spine_node.store import StorageError
 
 logger = logging.getLogger("spine.engine")
 
-ROUND_S = 10.0
+PULL_ROUND_S = 10.0
 ROUND_RETRY_S = 1.0  # after a round in which a peer was out of reach
 YOUNG_MS = 2000  # a version younger than this is still on its way by itself
 SLOTS_AT_ONCE = 256  # whose buckets and keys one call asks for
@@ -56,7 +56,7 @@ class AntiEntropy:
         while True:
             view = self._membership.member
             complete = view is not None and await self._round(view)
-            pause_s = ROUND_S if complete else ROUND_RETRY_S
+            pause_s = PULL_ROUND_S if complete else ROUND_RETRY_S
             await self._clock.wait(self.wake, self._clock.jittered(pause_s))
 
     async def _round(self, view: MemberView) -> bool:

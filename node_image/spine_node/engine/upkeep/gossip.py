@@ -25,7 +25,7 @@ from spine_node.links.methods import Method, RefusedCallError
 
 logger = logging.getLogger("spine.engine")
 
-ROUND_S = 0.5
+GOSSIP_ROUND_S = 0.5
 CALL_TIMEOUT_S = 1.0
 
 
@@ -66,7 +66,7 @@ class GossipLoop:
             view = self._membership.member
             if view is not None:
                 await self._round(view, self._view_of(view))
-            await self._clock.sleep(self._clock.jittered(ROUND_S))
+            await self._clock.sleep(self._clock.jittered(GOSSIP_ROUND_S))
 
     def serve(self, call: GossipCall, _header: CallHeader) -> GossipReply:
         """Serve `gossip`."""

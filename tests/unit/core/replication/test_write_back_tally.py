@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.clusters import document, joining
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_back_tally import WriteBackTally
-from spine_core.replication.write_tally import Verdict
+from spine_core.replication.write_tally import WriteVerdict
 from spine_core.scalars import Slot
 from spine_core.topology.placement import Placement
 
@@ -32,21 +32,21 @@ def tally_of(answers: Sequence[ReplicaStatus | None]) -> WriteBackTally:
     ("answers", "verdict"),
     [
         ([None, None], None),
-        ([R.OK, None], Verdict.ACKNOWLEDGED),
+        ([R.OK, None], WriteVerdict.ACKNOWLEDGED),
         ([R.BUSY, None], None),
-        ([R.BUSY, R.OK], Verdict.ACKNOWLEDGED),
-        ([R.BUSY, R.LOST], Verdict.UNAVAILABLE),
-        ([R.SUPERSEDED, None], Verdict.ACKNOWLEDGED),
+        ([R.BUSY, R.OK], WriteVerdict.ACKNOWLEDGED),
+        ([R.BUSY, R.LOST], WriteVerdict.UNAVAILABLE),
+        ([R.SUPERSEDED, None], WriteVerdict.ACKNOWLEDGED),
     ],
 )
 def test_what_follows_from_the_answers(
-    answers: list[ReplicaStatus | None], verdict: Verdict | None
+    answers: list[ReplicaStatus | None], verdict: WriteVerdict | None
 ) -> None:
     assert tally_of(answers).verdict() is verdict
 
 
 def test_a_replica_that_has_purged_the_tombstone_has_had_it() -> None:
-    assert tally_of([R.LATE, None]).verdict() is Verdict.ACKNOWLEDGED
+    assert tally_of([R.LATE, None]).verdict() is WriteVerdict.ACKNOWLEDGED
 
 
 def test_who_holds_the_copy_is_not_asked() -> None:
@@ -65,12 +65,12 @@ def test_in_a_change_the_new_replicas_need_a_quorum_of_their_own() -> None:
     tally = WriteBackTally(placement, slot, {gone, kept})
     assert tally.verdict() is None
     tally.answer(gained, R.OK)
-    assert tally.verdict() is Verdict.ACKNOWLEDGED
+    assert tally.verdict() is WriteVerdict.ACKNOWLEDGED
 
 
 @given(st.lists(st.sampled_from([None, *ReplicaStatus]), min_size=2, max_size=2))
 def test_a_write_back_that_ends_is_shown_only_if_a_write_quorum_has_it(
     answers: list[ReplicaStatus | None],
 ) -> None:
-    shown = tally_of(answers).expire() is Verdict.ACKNOWLEDGED
+    shown = tally_of(answers).expire() is WriteVerdict.ACKNOWLEDGED
     assert shown == any(answer in HAVE_IT for answer in answers)

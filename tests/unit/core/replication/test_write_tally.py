@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.clusters import document, draining, joining
 from spine_core.records.versions import ABSENT, Version, make_version
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.replication.write_tally import Verdict, WriteTally
+from spine_core.replication.write_tally import WriteTally, WriteVerdict
 from spine_core.scalars import Hlc, Origin, Slot
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
@@ -43,24 +43,24 @@ def tally_of(
         ([None, None, None], UNDECIDED),
         ([A.OK, None, None], UNDECIDED),
         ([A.OK, A.LOST, None], UNDECIDED),
-        ([A.OK, A.OK, None], Verdict.ACKNOWLEDGED),
-        ([A.OK, A.OK, A.SUPERSEDED], Verdict.ACKNOWLEDGED),
-        ([A.OK, A.OK, A.STRONG], Verdict.ACKNOWLEDGED),
+        ([A.OK, A.OK, None], WriteVerdict.ACKNOWLEDGED),
+        ([A.OK, A.OK, A.SUPERSEDED], WriteVerdict.ACKNOWLEDGED),
+        ([A.OK, A.OK, A.STRONG], WriteVerdict.ACKNOWLEDGED),
         ([A.OK, A.SUPERSEDED, None], UNDECIDED),
-        ([A.OK, A.SUPERSEDED, A.SUPERSEDED], Verdict.RESTAMP),
-        ([A.OK, A.LATE, A.LATE], Verdict.RESTAMP),
-        ([A.OK, A.STRONG, A.SUPERSEDED], Verdict.REROUTE),
-        ([A.OK, A.STRONG, A.STALE_EPOCH], Verdict.NEW_EPOCH),
-        ([A.OK, A.NEED_DOCUMENT, A.NEED_DOCUMENT], Verdict.UNAVAILABLE),
-        ([A.OK, A.FULL, A.LOST], Verdict.FULL),
-        ([A.OK, A.UNREACHABLE, A.BUSY], Verdict.UNAVAILABLE),
-        ([A.LOST, A.ERROR, None], Verdict.UNAVAILABLE),
-        ([A.CLOCK_SKEW, A.CLOCK_SKEW, A.CLOCK_SKEW], Verdict.UNAVAILABLE),
-        ([A.MISDIRECTED, A.MISDIRECTED, None], Verdict.UNAVAILABLE),
+        ([A.OK, A.SUPERSEDED, A.SUPERSEDED], WriteVerdict.RESTAMP),
+        ([A.OK, A.LATE, A.LATE], WriteVerdict.RESTAMP),
+        ([A.OK, A.STRONG, A.SUPERSEDED], WriteVerdict.REROUTE),
+        ([A.OK, A.STRONG, A.STALE_EPOCH], WriteVerdict.NEW_EPOCH),
+        ([A.OK, A.NEED_DOCUMENT, A.NEED_DOCUMENT], WriteVerdict.UNAVAILABLE),
+        ([A.OK, A.FULL, A.LOST], WriteVerdict.FULL),
+        ([A.OK, A.UNREACHABLE, A.BUSY], WriteVerdict.UNAVAILABLE),
+        ([A.LOST, A.ERROR, None], WriteVerdict.UNAVAILABLE),
+        ([A.CLOCK_SKEW, A.CLOCK_SKEW, A.CLOCK_SKEW], WriteVerdict.UNAVAILABLE),
+        ([A.MISDIRECTED, A.MISDIRECTED, None], WriteVerdict.UNAVAILABLE),
     ],
 )
 def test_what_follows_from_the_answers_of_three_replicas(
-    answers: list[ReplicaStatus | None], verdict: Verdict | None
+    answers: list[ReplicaStatus | None], verdict: WriteVerdict | None
 ) -> None:
     assert tally_of(answers, Placement(document()), 0).verdict() is verdict
 
@@ -77,7 +77,7 @@ def test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough(change: Do
     tally.answer(kept, A.OK)
     assert tally.verdict() is None
     tally.answer(other, A.OK)
-    assert tally.verdict() is Verdict.ACKNOWLEDGED
+    assert tally.verdict() is WriteVerdict.ACKNOWLEDGED
 
 
 def test_in_a_change_a_quorum_of_the_new_replicas_alone_is_not_enough() -> None:
@@ -97,7 +97,7 @@ def test_in_a_change_a_slow_joiner_costs_no_availability() -> None:
     tally.answer(gained, A.UNREACHABLE)
     for store in set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))):
         tally.answer(store, A.OK)
-    assert tally.verdict() is Verdict.ACKNOWLEDGED
+    assert tally.verdict() is WriteVerdict.ACKNOWLEDGED
 
 
 @given(st.lists(st.sampled_from([None, *ReplicaStatus]), min_size=3, max_size=3))
@@ -110,7 +110,7 @@ def test_only_answers_that_all_say_no_make_a_put_not_applied(
 
 def test_a_replica_that_has_not_answered_may_have_applied() -> None:
     tally = tally_of([A.FULL, A.FULL, None], Placement(document()), 0)
-    assert tally.verdict() is Verdict.FULL
+    assert tally.verdict() is WriteVerdict.FULL
     assert tally.may_have_applied
 
 
@@ -125,7 +125,7 @@ def test_an_attempt_that_ends_is_acknowledged_only_by_a_write_quorum(
 ) -> None:
     tally = tally_of(answers, Placement(document()), 0)
     acknowledged = answers.count(A.OK) >= 2
-    assert (tally.expire() is Verdict.ACKNOWLEDGED) == acknowledged
+    assert (tally.expire() is WriteVerdict.ACKNOWLEDGED) == acknowledged
     assert tally.may_have_applied or all(answer in REFUSALS for answer in answers)
 
 
@@ -134,7 +134,7 @@ def test_the_next_stamp_has_to_pass_the_newest_version_that_is_held() -> None:
     held = [make_version(Hlc(hlc), Origin(1)) for hlc in (5, 9, 7)]
     for store, version in zip(tally.asked(), held, strict=True):
         tally.answer(store, A.SUPERSEDED, version)
-    assert tally.verdict() is Verdict.RESTAMP
+    assert tally.verdict() is WriteVerdict.RESTAMP
     assert tally.superseded_by == held[1]
 
 
