@@ -10,13 +10,14 @@ HEALTH = "tests/unit/engine/upkeep/test_health.py"
 GAINS = "tests/unit/engine/replication/test_transfer_progress.py"
 STABLE = "tests/unit/engine/cluster/test_stable_time.py"
 MOVER = "tests/unit/engine/replication/test_mover.py"
+ROUNDS = "tests/unit/engine/replication/test_anti_entropy.py"
+TRANSFER = "tests/unit/engine/replication/test_slot_transfer.py"
 PACE = "tests/unit/engine/replication/test_throttle.py"
 COORDINATORS = "tests/simulation/test_coordinators.py"
 ATTEMPTS = "tests/unit/engine/coordinator/test_attempts.py"
 READS = "tests/simulation/test_reads.py"
 EPOCHS = "tests/simulation/test_epochs.py"
 PULLS = "tests/simulation/test_pulls.py"
-CHANGES = "tests/simulation/test_changes.py"
 UNOWNED = "tests/simulation/test_unowned_slots.py"
 GOSSIP = "tests/simulation/test_gossiping.py"
 
@@ -280,13 +281,37 @@ MUTANTS = [
         "replication/mover",
         "            if after is None:\n                return applied\n",
         "            return applied\n",
-        f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
+        f"{MOVER}::test_a_pull_of_many_answers_brings_every_record",
     ),
     _engine(
         "replication/mover",
         "            keys = keys[len(entries) :]\n",
         "            keys = []\n",
-        f"{PULLS}::test_a_pull_of_many_answers_brings_every_record",
+        f"{MOVER}::test_a_pull_of_many_answers_brings_every_record",
+    ),
+    _engine(
+        "replication/mover",
+        "return newer and hlc_of(version) < before",
+        "return newer",
+        f"{MOVER}::test_records_younger_than_asked_for_are_skipped",
+    ),
+    _engine(
+        "replication/mover",
+        " or [entry.key for entry in entries] != keys[: len(entries)]",
+        "",
+        f"{MOVER}::test_an_answer_to_something_else_cuts_the_pull",
+    ),
+    _engine(
+        "replication/mover",
+        "            if reply.corrupt:\n",
+        "            if False:\n",
+        f"{MOVER}::test_a_damaged_record_of_the_source_is_not_taken_and_named",
+    ),
+    _engine(
+        "replication/anti_entropy",
+        "self._hlc.now() - hlc_from_ms(YOUNG_MS)",
+        "self._hlc.now()",
+        f"{ROUNDS}::test_a_write_that_is_still_on_its_way_is_not_pulled",
     ),
     _engine(
         "replication/mover",
@@ -298,19 +323,19 @@ MUTANTS = [
         "replication/anti_entropy",
         "            return False\n        self._metrics.digest_mismatches",
         "            differing = []\n        self._metrics.digest_mismatches",
-        f"{PULLS}::test_a_pull_that_is_cut_moves_no_row",
+        f"{ROUNDS}::test_a_pull_that_is_cut_moves_no_row",
     ),
     _engine(
         "replication/anti_entropy",
         "            self._note(view, peer, began)\n",
         "            self._note(view, peer, self._hlc.now())\n",
-        f"{PULLS}::test_a_row_says_when_the_pull_began_not_when_it_ended",
+        f"{ROUNDS}::test_a_row_says_when_the_pull_began_not_when_it_ended",
     ),
     _engine(
         "replication/anti_entropy",
         "        if len(slots) == len(shared):\n",
         "        if True:\n",
-        f"{CHANGES}::test_a_fourth_node_joins_under_load",
+        f"{ROUNDS}::test_slots_of_a_change_are_left_to_their_transfer_and_the_row_stays",
     ),
     _engine(
         "replication/anti_entropy",
@@ -330,25 +355,25 @@ MUTANTS = [
         "        began = self._hlc.tick()\n",
         "        began = self._hlc.tick()\n"
         "        await self._finish(view, progress, sources, slot)\n",
-        f"{PULLS}::test_a_joiner_that_restarts_goes_on_from_its_durable_checkpoints",
+        f"{TRANSFER}::test_a_slot_whose_source_refuses_is_not_pulled_and_holds_up_no_other",
     ),
     _engine(
         "replication/slot_transfer",
         "        for source in sources:\n            try:\n",
         "        for source in sources[:1]:\n            try:\n",
-        f"{PULLS}::test_two_others_stand_in_for_a_source_that_is_down",
+        f"{TRANSFER}::test_two_others_stand_in_for_a_source_whose_copy_is_damaged",
     ),
     _engine(
         "replication/slot_transfer",
         "self._mover.finish(view, slot, floor=page.floor)",
         "self._mover.finish(view, slot)",
-        f"{PULLS}::test_a_joiner_takes_over_old_records_below_the_floor_and_the_floor_after_them",
+        f"{TRANSFER}::test_old_records_below_the_floor_come_and_the_floor_after_them",
     ),
     _engine(
         "replication/slot_transfer",
         " if (source, slot) not in self._damaged}",
         "}",
-        f"{PULLS}::test_two_others_stand_in_for_a_source_whose_copy_is_damaged",
+        f"{TRANSFER}::test_two_others_stand_in_for_a_source_whose_copy_is_damaged",
     ),
     _engine(
         "replication/transfer_progress",

@@ -20,13 +20,12 @@ from simulation.steps import (
     plant,
     write,
 )
-from spine_core.records.versions import hlc_from_ms, hlc_of
+from spine_core.records.versions import hlc_of
 from spine_core.replication.pull_sources import displaced_by
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc, Slot, StoreNumber
+from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.replication.anti_entropy import PULL_ROUND_S
-from spine_node.engine.replication.mover import PullReason
 from spine_node.engine.replication.pull_server import PullLimits
 from spine_node.engine.replication.transfer_progress import PullCheckpoint
 from spine_node.ports import WriteOutcome
@@ -89,25 +88,6 @@ async def test_a_row_says_when_the_pull_began_not_when_it_ended(cluster: Simulat
     slow = cluster.network.rules.delay("roots", 3.0, to=a.url)
     await cluster.until(lambda: row(b)[1] > before, "b has pulled from a")
     assert row(b)[1] <= slow.requests[-1].header.hlc
-
-
-async def test_a_write_that_is_still_on_its_way_is_not_pulled(cluster: SimulatedCluster) -> None:
-    a, b = cluster.machines["a"], cluster.machines["b"]
-    pulled = b.node.metrics.pull_records.labels("anti-entropy")
-    await cluster.until(lambda: row(b).get(1, 0) > 0, "b has pulled once")
-    await plant(a, 20, age_ms=500)
-    began = b.node.hlc.now()
-    await b.up.ask(
-        b.node.anti_entropy._mover.pull(
-            b.node.membership.member_view(),
-            StoreNumber(1),
-            [Slot(slot) for slot in range(64)],
-            Hlc(began - hlc_from_ms(2000)),
-            reason=PullReason.ANTI_ENTROPY,
-        )
-    )
-    assert pulled._value.get() == 0
-    await cluster.until(lambda: lacking(b, 20) == 0, "b has them when they are older")
 
 
 GARBAGE: Sequence[object] = (None, 7, [], [[]], ["x"], {"a": 1}, [[b"k", b"v"]], [None, 1, 2])
