@@ -76,6 +76,12 @@ MUTANTS = [
         "ReplicaStatus.SUPERSEDED}",
         "test_a_replica_that_has_purged_the_tombstone_has_had_it",
     ),
+    # damage ends a read only where all other replicas together are too few
+    _tally(
+        "hopeless = not read_possible(self._placement, self._slot, self._damaged)",
+        "hopeless = not read_possible(self._placement, self._slot, self._failed)",
+        "test_damage_is_without_hope_only_where_all_others_are_too_few",
+    ),
     # one replica: at or above the own write, a floor above it, a miss with a second witness
     _tally(
         "if held < self._need and floor < hlc_of(self._need):",

@@ -3,6 +3,7 @@
 from mutants.mutant import Mutant
 
 _QUERYING = "tests/unit/search/test_querying.py"
+_MERGE = "tests/unit/search/test_page_merge.py"
 _INDEX = "tests/unit/search/test_index.py"
 _INDEXER = "tests/unit/search/test_indexer.py"
 _EPOCHS = "tests/simulation/test_epochs.py"
@@ -139,9 +140,35 @@ MUTANTS = [
     ),
     Mutant(
         file="node_image/spine_node/engine/query/page_merge.py",
-        old=" and newest.raw != DAMAGED",
-        new="",
+        old="return StoreAnswer(store, asked & ~damaged,",
+        new="return StoreAnswer(store, asked,",
         killed_by=f"{_QUERYING}::test_a_damaged_copy_is_no_gap_in_a_list",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/query/page_merge.py",
+        old="        damaged = slots_of_bytes(page.damaged)\n",
+        new="        damaged = 0\n",
+        killed_by=f"{_MERGE}::test_a_store_does_not_answer_for_a_slot_with_a_record_it_cannot_read",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/query/page_merge.py",
+        old="        if not answer.damaged:\n",
+        new="        if True:\n",
+        killed_by=f"{_QUERYING}::test_what_a_store_with_damage_shows_proves_no_own_write",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/query/page_merge.py",
+        old="agreed = answered <= copies.keys()",
+        new="agreed = len(answered) <= len(copies)",
+        killed_by=f"{_QUERYING}"
+        "::test_a_copy_beside_a_damaged_one_does_not_stand_for_a_replica_that_answers",
+    ),
+    Mutant(
+        file="node_image/spine_node/engine/query/coverage.py",
+        old="_count(layers, slots & ~damaged.get(store, 0))",
+        new="_count(layers, slots)",
+        killed_by=f"{_QUERYING}"
+        "::test_a_damaged_record_without_another_copy_is_a_slot_that_did_not_answer",
     ),
     # Nothing behind the first end of a page is decided yet.
     Mutant(

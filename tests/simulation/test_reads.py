@@ -176,3 +176,22 @@ async def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
     seen = await read(a, "k", Model.CAUSAL)
     assert seen.record is not None
     assert seen.record.flags & FLAG_TOMBSTONE
+
+
+@pytest.mark.cluster(seats="a", factor=1)
+async def test_a_damaged_record_without_another_copy_is_said_to_be_damaged(
+    cluster: SimulatedCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = cluster.machines["a"]
+    await write(a, "k", "whole")
+    damage(a, "k")
+    began = cluster.now_s
+    for model in ORDER:
+        with pytest.raises(ProblemError, match="on store 1 is damaged") as refused:
+            await read(a, "k", model)
+        assert refused.value.code == "quorum-unavailable"
+    assert cluster.now_s - began < 1.0  # nobody waits for what cannot come
+    told = [vars(r) for r in caplog.records if r.message == "record_damaged"]
+    assert [(each["store"], each["id"]) for each in told] == [(1, "k")]
+    again = await write(a, "k", "mended")
+    assert (await read(a, "k", Model.STRONG)).record == again.record

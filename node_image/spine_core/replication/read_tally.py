@@ -38,7 +38,10 @@ class WriteBack(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Too few replicas answered; another attempt may succeed."""
+    """Too few replicas answered; another attempt may succeed, unless damage leaves too few."""
+
+    damaged: frozenset[StoreNumber] = frozenset()  # whose copy fails its checksum
+    hopeless: bool = False  # all others together are too few
 
 
 class SingleReplicaRead(Generic[C]):
@@ -49,13 +52,14 @@ class SingleReplicaRead(Generic[C]):
     a miss for an answer too, but believes it only from `MISS_WITNESSES` replicas.
     """
 
-    __slots__ = ("_enough", "_good", "_need", "_newest", "_replicas", "_version")
+    __slots__ = ("_damaged", "_enough", "_good", "_need", "_newest", "_replicas", "_version")
 
     def __init__(
         self, replicas: Sequence[StoreNumber], *, need: Version = ABSENT, read_quorum: int = 1
     ) -> None:
         self._replicas, self._need, self._enough = replicas, need, read_quorum
         self._good = 0
+        self._damaged: set[StoreNumber] = set()
         self._newest: C | None = None
         self._version: Version = ABSENT  # of the newest copy
 
@@ -71,6 +75,11 @@ class SingleReplicaRead(Generic[C]):
         if copy is not None and held > self._version:
             self._newest, self._version = copy, held
 
+    def failed(self, store: StoreNumber, status: ReplicaStatus) -> None:
+        """Note that a replica gave no copy."""
+        if status is ReplicaStatus.DAMAGED:
+            self._damaged.add(store)
+
     def verdict(self) -> Found[C] | None:
         """Return the answer of the read, None while another replica has to be asked."""
         believed = self._newest is not None or self._need != ABSENT
@@ -82,20 +91,21 @@ class SingleReplicaRead(Generic[C]):
     def expire(self) -> Found[C] | Unanswered:
         """End the read: nobody is left to ask."""
         if not self._good:
-            return Unanswered()
+            return Unanswered(frozenset(self._damaged), len(self._damaged) == len(self._replicas))
         return self.verdict() or Found(self._newest, degraded=True)
 
 
 class QuorumRead(Generic[C]):
     """Read from a majority of the replicas that reads ask, all at once, under one epoch."""
 
-    __slots__ = ("_copies", "_failed", "_held", "_placement", "_slot")
+    __slots__ = ("_copies", "_damaged", "_failed", "_held", "_placement", "_slot")
 
     def __init__(self, placement: Placement, slot: Slot) -> None:
         self._placement, self._slot = placement, slot
         self._held: dict[StoreNumber, Version] = {}  # store → version of its copy
         self._copies: dict[StoreNumber, C | None] = {}
         self._failed: set[StoreNumber] = set()
+        self._damaged: set[StoreNumber] = set()  # of those that failed
 
     def asked(self) -> Iterable[StoreNumber]:
         """Return the stores of the read set."""
@@ -109,6 +119,8 @@ class QuorumRead(Generic[C]):
             self._held[store], self._copies[store] = held, copy
         else:
             self._failed.add(store)
+        if status is ReplicaStatus.DAMAGED:
+            self._damaged.add(store)
 
     def verdict(self) -> Found[C] | WriteBack[C] | Unanswered | None:
         """Return what follows from the answers so far, None while more can change it."""
@@ -116,11 +128,15 @@ class QuorumRead(Generic[C]):
             return self._found()
         if read_possible(self._placement, self._slot, self._failed):
             return None
-        return Unanswered()
+        return self._unanswered()
 
     def expire(self) -> Found[C] | WriteBack[C] | Unanswered:
         """End the attempt now."""
-        return self.verdict() or Unanswered()
+        return self.verdict() or self._unanswered()
+
+    def _unanswered(self) -> Unanswered:
+        hopeless = not read_possible(self._placement, self._slot, self._damaged)
+        return Unanswered(frozenset(self._damaged), hopeless)
 
     def _found(self) -> Found[C] | WriteBack[C]:
         newest = max(self._held.values())

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class ReplicaStatus(StrEnum):
-    """The status of an answer; the last two are made up by the caller's own link."""
+    """The status of an answer; the last three are made up by the caller."""
 
     OK = "ok"
     SUPERSEDED = "superseded"
@@ -19,6 +19,7 @@ class ReplicaStatus(StrEnum):
     ERROR = "error"  # the replica failed in the middle: it may have applied
     LOST = "lost"  # sent, and the link broke or the time ran out
     UNREACHABLE = "unreachable"  # never sent
+    DAMAGED = "damaged"  # the copy that came fails its checksum, which is no absence
 
 
 MAY_HAVE_APPLIED = frozenset({ReplicaStatus.OK, ReplicaStatus.ERROR, ReplicaStatus.LOST})

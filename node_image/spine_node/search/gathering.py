@@ -4,7 +4,6 @@ The record that the store holds at this moment decides, not the row, so deleted 
 never appear, however old the index is. A damaged copy is no absence: the asker looks elsewhere.
 """
 
-import logging
 from collections.abc import Sequence
 
 from spine_core.errors import CorruptRecordError
@@ -23,8 +22,6 @@ from spine_node.search.messages import (
 from spine_node.search.walks import Row
 from spine_node.store import Store, checksum, key_of
 
-logger = logging.getLogger("spine.search")
-
 
 class Gathering:
     """The candidates of one page. `end` is the last position looked at."""
@@ -39,6 +36,7 @@ class Gathering:
         self._examined = 0
         self._bytes = 0
         self.candidates: list[Candidate] = []
+        self.damaged: list[bytes] = []  # keys of records on the page that cannot be read
         self.end: Position | None = call.after
 
     @property
@@ -72,7 +70,7 @@ class Gathering:
         try:
             record = decode(raw, checksum)
         except CorruptRecordError:
-            logger.warning("corrupt_record", extra={"key": key.hex()})
+            self.damaged.append(key)
             return DAMAGED
         if is_absent(record, self._call.now_ms):
             return None

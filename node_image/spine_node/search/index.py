@@ -24,7 +24,7 @@ from spine_node.search.limits import LIMITS, IndexLimits
 from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes
 from spine_node.search.plan import plan_of
 from spine_node.search.readers import Readers
-from spine_node.store import Store, key_of
+from spine_node.store import DamageLog, Store, key_of
 
 WINDOW_ROWS: Final = 250  # rows read from SQLite at a time: 2 ms of the loop if all need decoding
 
@@ -61,6 +61,7 @@ class QueryIndex:
         self._store, self._physical_ms, self._limits = store, physical_ms, limits
         self._indexer = Indexer(store, ports.file(path, store.identity.store_id), limits)
         self._readers = ports.readers(path)
+        self._damage = DamageLog(physical_ms)
         self._generation = 0  # of the file that the readers have open
 
     async def run(self) -> None:
@@ -128,6 +129,8 @@ class QueryIndex:
         # before the walk: what is indexed behind its back is shown, and not on this page
         unknown = tuple(need[0] for need in call.needs if not self._shows(need, asked))
         gathered, ended = await self._gather(call)
+        for key in gathered.damaged:
+            self._damage.note(key)
         return QueryPage(
             candidates=gathered.candidates,
             end=None if ended else gathered.end,

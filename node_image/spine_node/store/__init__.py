@@ -1,6 +1,7 @@
 """Durable storage of one node: one LMDB directory, one writer thread, group commit."""
 
 from spine_node.store import operations
+from spine_node.store.damage_log import DamageLog
 from spine_node.store.errors import (
     StorageError,
     StorageFullError,
@@ -16,6 +17,7 @@ from spine_node.store.lmdb_store import Store, StorePorts, open_store
 from spine_node.store.opening import StoreIdentity
 
 __all__ = [
+    "DamageLog",
     "FeedEntry",
     "StorageError",
     "StorageFullError",

@@ -82,7 +82,60 @@ async def test_a_damaged_copy_is_no_gap_in_a_list(three: Cluster, model: Model) 
     await three.list(model=RYW, session=Session())  # the row is there before the damage
     three.harnesses[1].damage("team", "mine")
     assert ids(await three.list(model=model, session=session_of("mine", version))) == ["mine"]
-    assert three.verified == ["mine"]
+    assert three.verified == []  # another replica answers for the slot
+
+
+async def test_what_a_store_with_damage_shows_proves_no_own_write(three: Cluster) -> None:
+    version = await three.write("mine", {}, missing={2})
+    await three.list(model=RYW, session=Session())  # the row is there before the damage
+    three.harnesses[1].damage("team", "mine")
+    assert ids(await three.list(model=RYW, session=session_of("mine", version))) == ["mine"]
+
+
+async def test_a_copy_beside_a_damaged_one_does_not_stand_for_a_replica_that_answers(
+    three: Cluster,
+) -> None:
+    await three.write("p~damaged", {})
+    await three.write("p~mine", {})
+    gone = await three.write("p~mine", None, missing={1})
+    await three.list(model=RYW, session=Session())
+    three.harnesses[1].damage("team", "p~damaged")
+    found = await three.list(model=RYW, session=session_of("p~mine", gone))
+    assert ids(found) == ["p~damaged"]
+
+
+async def test_a_damaged_record_without_another_copy_is_a_slot_that_did_not_answer(
+    tmp_path: Path,
+) -> None:
+    async with opened_cluster(tmp_path, nodes=1, factor=1) as alone:
+        for memory_id in ("p~damaged", "p~beside", "other"):
+            await alone.write(memory_id, {})
+        await alone.list()
+        alone.harnesses[1].damage("team", "p~damaged")
+        found = await alone.list(model=Model.EVENTUAL)
+        assert sorted(ids(found)) == ["other", "p~beside"]
+        assert (found.slots, found.answered) == (SLOTS, SLOTS - 1)
+        alone.asked.clear()
+        for model in (RYW, Model.CAUSAL, Model.STRONG):
+            with pytest.raises(ProblemError) as refused:
+                await alone.list(model=model)
+            assert refused.value.code == "coverage-incomplete"
+            assert "damaged" in refused.value.detail
+        assert alone.asked == [1, 1, 1]  # nobody tried again what cannot succeed
+
+
+async def test_a_damaged_record_is_named_in_the_log_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened_cluster(tmp_path, nodes=1, factor=1) as alone:
+        await alone.write("mine", {})
+        await alone.list()
+        alone.harnesses[1].damage("team", "mine")
+        with caplog.at_level("ERROR"):
+            for _ in range(20):
+                await alone.list(model=Model.EVENTUAL)
+        told = [vars(r) for r in caplog.records if r.message == "record_damaged"]
+        assert [(each["namespace"], each["id"]) for each in told] == [("team", "mine")]
 
 
 async def test_an_own_write_in_another_namespace_needs_no_other_store(three: Cluster) -> None:
@@ -114,9 +167,10 @@ async def test_without_a_session_read_your_writes_asks_a_majority(three: Cluster
 
 async def test_an_own_write_out_of_reach_is_an_error_not_a_gap(three: Cluster) -> None:
     version = await three.write("mine", {}, missing={1})
+    await three.list(model=RYW, session=Session())  # the index of 1 is there
     three.down = {2, 3}
     with pytest.raises(ProblemError) as refused:
-        await three.list(model=RYW, session=session_of("mine", version), wait_s=0.2)
+        await three.list(model=RYW, session=session_of("mine", version), wait_s=1.0)
     assert refused.value.code == "session-unsatisfied"
 
 

@@ -3,7 +3,6 @@
 Also where epochs meet: a peer that is behind gets our document, one that is ahead gives us its own.
 """
 
-import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
@@ -22,14 +21,12 @@ from spine_node.engine.cluster.topology_view import Membership, MemberView
 from spine_node.links.frames import EMPTY, Body
 from spine_node.links.mesh import CallError, Mesh
 from spine_node.links.methods import Method, ReplyT, RequestT
-from spine_node.store import StorageError, Store, checksum
+from spine_node.store import DamageLog, StorageError, Store, checksum
 from spine_node.store.operations import PutReply
 
 DOCUMENT_TIMEOUT_S = 1.0
 OnPut = Callable[[StoreNumber, ReplicaStatus, Version], None]
 OnCopy = Callable[[StoreNumber, ReplicaStatus, Version, "Copy | None"], None]
-
-logger = logging.getLogger("spine.engine")
 
 
 class Copy(NamedTuple):
@@ -52,6 +49,7 @@ class ReplicaClient:
     ) -> None:
         self._mesh, self._replica, self._membership = mesh, replica, membership
         self._store, self._clock = store, clock
+        self._damage = DamageLog(clock.physical_ms)
         self._latency_s: dict[
             StoreNumber, float
         ] = {}  # store → moving mean of its answers to `get`
@@ -124,14 +122,14 @@ class ReplicaClient:
             reply = await self.ask(view, store, GET, GetCall(slot, key), left_s)
             raw, floor = reply.record, reply.floor
             self._note(store, self._clock.now() - began)
-        return self._copy_in(store, raw), floor
+        return self._copy_in(store, key, raw), floor
 
-    def _copy_in(self, store: StoreNumber, raw: bytes | None) -> Copy | None:
+    def _copy_in(self, store: StoreNumber, key: bytes, raw: bytes | None) -> Copy | None:
         try:
             return None if raw is None else Copy(raw, decode(raw, checksum))
         except CorruptRecordError as error:
-            logger.error("record_corrupt", extra={"store": store, "why": str(error)})
-            raise CallError(store, ReplicaStatus.ERROR, EMPTY) from error
+            self._damage.note(key, store=store)
+            raise CallError(store, ReplicaStatus.DAMAGED, EMPTY) from error
 
     async def ask(
         self,
@@ -158,22 +156,23 @@ class ReplicaClient:
     ) -> None:  # fmt: skip
         """Read one key of all stores at once; `on_copy(store, status, version, copy)` for each.
 
-        Without a record the status is `ok`, the version `ABSENT`; a damaged copy is an `error`.
+        Without a record the status is `ok`, the version `ABSENT`.
         """
         body: Body | None = None
         for store in stores:
             if store != view.number:
                 body = body or GET.pack(GetCall(slot, key))
-                self._copy_there(view, store, body, left_s, on_copy)
+                self._copy_there(view, store, key, body, left_s, on_copy)
         if view.number in stores:  # the others work meanwhile
             if view is self._membership.view:
-                self._tell_copy(view.number, self._store.get(key), on_copy)
+                self._tell_copy(view.number, key, self._store.get(key), on_copy)
             else:
                 on_copy(view.number, ReplicaStatus.STALE_EPOCH, ABSENT, None)
 
     def _copy_there(
-        self, view: MemberView, store: StoreNumber, body: Body, left_s: float, on_copy: OnCopy
-    ) -> None:
+        self, view: MemberView, store: StoreNumber, key: bytes, body: Body, left_s: float,
+        on_copy: OnCopy,
+    ) -> None:  # fmt: skip
         began = self._clock.now()
 
         def on_reply(status: ReplicaStatus, reply: Body) -> None:
@@ -187,13 +186,15 @@ class ReplicaClient:
                 on_copy(store, ReplicaStatus.ERROR, ABSENT, None)
                 return
             self._note(store, self._clock.now() - began)
-            self._tell_copy(store, raw, on_copy)
+            self._tell_copy(store, key, raw, on_copy)
 
         self._mesh.call(store, GET, view.epoch, body, left_s, on_reply)
 
-    def _tell_copy(self, store: StoreNumber, raw: bytes | None, on_copy: OnCopy) -> None:
+    def _tell_copy(
+        self, store: StoreNumber, key: bytes, raw: bytes | None, on_copy: OnCopy
+    ) -> None:
         try:
-            copy = self._copy_in(store, raw)
+            copy = self._copy_in(store, key, raw)
         except CallError as error:
             on_copy(store, ReplicaStatus(error.status), ABSENT, None)
             return

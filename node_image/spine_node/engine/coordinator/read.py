@@ -27,6 +27,7 @@ from spine_core.replication.read_tally import (
     WriteBack,
     own_write_need,
 )
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_back_tally import WriteBackTally
 from spine_core.replication.write_tally import WriteVerdict
 from spine_core.scalars import Slot, StoreNumber
@@ -147,14 +148,15 @@ class ReadCoordinator:
             left_s = min(RPC_TIMEOUT_S, target.deadline - self._clock.now())
             try:
                 copy, floor = await self._replicas.get(view, store, target.slot, target.key, left_s)
-            except CallError:
+            except CallError as error:
+                tally.failed(store, ReplicaStatus(error.status))
                 continue
             tally.answer(copy.version if copy else ABSENT, copy, floor)
             if found := tally.verdict():
                 return found
         last = tally.expire()
         if isinstance(last, Unanswered):
-            raise AttemptFailedError(_too_few())
+            raise _failed(last)
         return last
 
     async def _from_quorum(self, target: _Target) -> Found[Copy]:
@@ -165,7 +167,7 @@ class ReadCoordinator:
         verdict = await collect(tally, ask, left_s)
         match verdict:
             case Unanswered():
-                raise AttemptFailedError(_too_few())
+                raise _failed(verdict)
             case WriteBack(newest, holders):
                 await self._write_back(target, view, newest.raw, holders)
                 return Found(newest)
@@ -201,6 +203,20 @@ def tags_of(copy: Copy | None) -> list[str]:
     """Return the tags of a record; a tombstone has none."""
     client_json = split_body(copy.record.body)[1] if copy else b""
     return _tags.decode(client_json).tags if client_json else []
+
+
+def _failed(unanswered: Unanswered) -> AttemptFailedError:
+    """Say why an attempt has no answer; where damage leaves too few replicas, none will have one."""
+    if not unanswered.damaged:
+        return AttemptFailedError(_too_few())
+    where = ", ".join(map(str, sorted(unanswered.damaged)))
+    others = "no others are enough" if unanswered.hopeless else "too few others answered in time"
+    detail = (
+        f"the copy of this record on store {where} is damaged, and {others}; "
+        "writing or deleting the record mends it"
+    )
+    problem = ProblemError("quorum-unavailable", detail)
+    return AttemptFailedError(problem, final=unanswered.hopeless)
 
 
 def _too_few() -> ProblemError:

@@ -51,6 +51,19 @@ class Coverage:
         return self._held.get(store, 0) & ~self._asked.get(store, 0) & ~calls.get(store, 0)
 
 
+def unreadable(
+    held: Mapping[StoreNumber, int], damaged: Mapping[StoreNumber, int], missing: int, copies: int
+) -> int:
+    """Return the missing slots that too few stores could answer for if all of them did.
+
+    `damaged` is store → slots in which it holds a record that it cannot read.
+    """
+    layers = [0] * copies
+    for store, slots in held.items():
+        _count(layers, slots & ~damaged.get(store, 0))
+    return missing & ~layers[-1]
+
+
 def _count(layers: list[int], slots: int) -> None:
     for layer in range(len(layers) - 1, 0, -1):
         layers[layer] |= layers[layer - 1] & slots

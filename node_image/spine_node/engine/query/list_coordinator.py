@@ -126,18 +126,18 @@ class _Page:
             partial = gathered.answers and gathered.placement is self._replicas.placement()
             if partial or not gathered.missing:
                 return gathered
-            raise AttemptFailedError(_uncovered(gathered))
+            raise _uncovered(gathered)
         needs = self._needs() if self._model is Model.READ_YOUR_WRITES else None
         if needs is not None:
             gathered = await self._pass(copies=1, needs=needs)
             if not gathered.missing:
-                self._unmet = bool(unknown_needs(gathered.answers))
+                self._unmet = bool(unknown_needs(gathered.answers, (hashed for hashed, _ in needs)))
                 if not self._unmet:
                     return gathered
         gathered = await self._pass(copies=majority(self._replicas.placement().factor))
         if not gathered.missing:
             return gathered
-        raise AttemptFailedError(_unsatisfied() if self._unmet else _uncovered(gathered))
+        raise AttemptFailedError(_unsatisfied()) if self._unmet else _uncovered(gathered)
 
     def _needs(self) -> Needs | None:
         """Return the own writes that some replica may lack; None if they are not all known."""
@@ -200,10 +200,18 @@ class _Page:
         return position, ListItem(namespace=namespace, memory_id=memory_id, record=record)
 
 
-def _uncovered(gathered: Gathered) -> ProblemError:
-    lacking, slots = gathered.missing.bit_count(), len(gathered.placement.slots)
-    detail = f"{lacking} of {slots} slots did not answer in time (Spine-Timeout-Ms)"
-    return ProblemError("coverage-incomplete", detail)
+def _uncovered(gathered: Gathered) -> AttemptFailedError:
+    """Say why slots are missing; where damaged records are why, another attempt misses them too."""
+    lost, slots = gathered.unreadable.bit_count(), len(gathered.placement.slots)
+    if lost:
+        detail = (
+            f"{lost} of {slots} slots hold a record whose copies are damaged; the log names it "
+            "(record_damaged), writing or deleting it mends it, and eventual reads list the rest"
+        )
+    else:
+        lacking = gathered.missing.bit_count()
+        detail = f"{lacking} of {slots} slots did not answer in time (Spine-Timeout-Ms)"
+    return AttemptFailedError(ProblemError("coverage-incomplete", detail), final=bool(lost))
 
 
 def _unsatisfied() -> ProblemError:

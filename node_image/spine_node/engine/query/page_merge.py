@@ -4,7 +4,7 @@ Every page is complete up to its end, so all of them together are up to the firs
 *frontier*. Nothing behind it can be decided yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spine_core.records.encoding import version_in
@@ -17,16 +17,30 @@ from spine_node.search.messages import (
     QueryPage,
     address_of,
     comes_before,
+    slots_of_bytes,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """What one store answered for the slots (bitmap) it was asked for."""
+    """What one store answered, and for which slots (bitmaps)."""
 
     store: StoreNumber
-    slots: int
+    slots: int  # in which the page misses nothing
     page: QueryPage
+    damaged: int = 0  # asked for too, but the store holds a record there that it cannot read
+
+    @staticmethod
+    def of(store: StoreNumber, asked: int, page: QueryPage) -> "StoreAnswer":
+        """Return the answer for the slots asked for.
+
+        Damage is no absence: for a slot with a record that it cannot read, a store does not answer.
+        """
+        damaged = slots_of_bytes(page.damaged)
+        for candidate in page.candidates:
+            if candidate.raw == DAMAGED:
+                damaged |= 1 << candidate.slot
+        return StoreAnswer(store, asked & ~damaged, page, asked & damaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Merged:
     namespace: str
     memory_id: str
     candidate: Candidate  # the newest version returned
-    agreed: bool  # every store asked for its slot returned this very version, undamaged
+    agreed: bool  # every store that answers for its slot returned this very version
 
 
 def frontier_of(answers: Sequence[StoreAnswer], order: ListOrder) -> Position | None:
@@ -49,24 +63,38 @@ def frontier_of(answers: Sequence[StoreAnswer], order: ListOrder) -> Position | 
 def merged(answers: Sequence[StoreAnswer], order: ListOrder) -> list[Merged]:
     """Return every record that was returned up to the frontier, each once, in no order."""
     frontier = frontier_of(answers, order)
-    found: dict[tuple[str, str], list[Candidate]] = {}
+    found: dict[tuple[str, str], dict[StoreNumber, Candidate]] = {}
     for answer in answers:
         for candidate in answer.page.candidates:
+            if candidate.raw == DAMAGED:
+                continue
             if frontier is None or not comes_before(order, frontier, candidate.position):
-                found.setdefault(address_of(order, candidate.position), []).append(candidate)
+                found.setdefault(address_of(order, candidate.position), {})[answer.store] = (
+                    candidate
+                )
     return [_merge(address, copies, answers) for address, copies in found.items()]
 
 
 def _merge(
-    address: tuple[str, str], copies: Sequence[Candidate], answers: Sequence[StoreAnswer]
+    address: tuple[str, str],
+    copies: Mapping[StoreNumber, Candidate],
+    answers: Sequence[StoreAnswer],
 ) -> Merged:
-    newest = max(copies, key=lambda copy: version_in(copy.raw))
-    asked = sum(answer.slots >> newest.slot & 1 for answer in answers)
-    versions = {version_in(copy.raw) for copy in copies}
-    agreed = len(copies) == asked and len(versions) == 1 and newest.raw != DAMAGED
+    newest = max(copies.values(), key=lambda copy: version_in(copy.raw))
+    answered = {answer.store for answer in answers if answer.slots >> newest.slot & 1}
+    versions = {version_in(copy.raw) for copy in copies.values()}
+    agreed = answered <= copies.keys() and len(versions) == 1
     return Merged(*address, newest, agreed=agreed)
 
 
-def unknown_needs(answers: Sequence[StoreAnswer]) -> frozenset[int]:
-    """Return the key hashes of own writes that no answer shows."""
-    return frozenset.intersection(*(frozenset(answer.page.unknown) for answer in answers))
+def unknown_needs(answers: Sequence[StoreAnswer], needs: Iterable[int]) -> frozenset[int]:
+    """Return the key hashes of own writes that no answer shows.
+
+    A key hash does not tell the slot, so what an answer with damaged slots shows may lie in one of
+    them, for which it does not answer: it shows nothing.
+    """
+    unknown = frozenset(needs)
+    for answer in answers:
+        if not answer.damaged:
+            unknown &= frozenset(answer.page.unknown)
+    return unknown

@@ -14,7 +14,7 @@ from spine_core.records.encoding import Record
 from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.placement import Placement
 from spine_node.clock import Clock
-from spine_node.engine.query.coverage import Coverage, slots_read_from
+from spine_node.engine.query.coverage import Coverage, slots_read_from, unreadable
 from spine_node.engine.query.page_merge import StoreAnswer
 from spine_node.search.messages import QueryCall, QueryPage, slots_to_bytes
 
@@ -54,6 +54,7 @@ class Gathered:
     placement: Placement
     answers: tuple[StoreAnswer, ...]
     missing: int  # slots (bitmap) that too few stores answered
+    unreadable: int = 0  # those of them that damaged records leave too few stores for
 
 
 class Scatter:
@@ -70,16 +71,22 @@ class Scatter:
         Whoever does not answer within half of the time left is replaced by others.
         """
         placement = self._replicas.placement()
-        coverage = Coverage(slots_read_from(placement), wanted, copies)
+        held = slots_read_from(placement)
+        coverage = Coverage(held, wanted, copies)
         answers: list[StoreAnswer] = []
         while calls := coverage.next_calls(self._replicas.live()):
             now = self._clock.now()
             pages = await self._ask(placement, call, calls, now + (deadline - now) / 2)
             for (store, slots), page in zip(calls.items(), pages, strict=True):
                 if page is not None:
-                    coverage.answered(slots)
-                    answers.append(StoreAnswer(store, slots, page))
-        return Gathered(placement, tuple(answers), coverage.missing)
+                    answer = StoreAnswer.of(store, slots, page)
+                    coverage.answered(answer.slots)
+                    answers.append(answer)
+        damaged: dict[StoreNumber, int] = {}
+        for answer in answers:
+            damaged[answer.store] = damaged.get(answer.store, 0) | answer.damaged
+        lost = unreadable(held, damaged, coverage.missing, copies)
+        return Gathered(placement, tuple(answers), coverage.missing, lost)
 
     async def _ask(
         self,

@@ -24,7 +24,7 @@ from spine_core.topology.placement import Placement
 
 STORES = (StoreNumber(1), StoreNumber(2), StoreNumber(3))
 OLD, NEW, NEWER = (make_version(Hlc(hlc), Origin(1)) for hlc in (5, 9, 12))
-OK, LOST = ReplicaStatus.OK, ReplicaStatus.LOST
+OK, LOST, DAMAGED = ReplicaStatus.OK, ReplicaStatus.LOST, ReplicaStatus.DAMAGED
 FIRST = Slot(0)
 KEY = 77  # a key hash
 
@@ -106,6 +106,14 @@ def test_a_floor_above_an_own_deletion_is_an_answer_to_it() -> None:
     assert single([(ABSENT, hlc_of(NEW) - 1)], need=NEW).verdict() is None
 
 
+def test_damage_everywhere_leaves_no_hope() -> None:
+    tally = single([])
+    for store in STORES:
+        assert tally.expire() == Unanswered(frozenset(STORES[: STORES.index(store)]))
+        tally.failed(store, DAMAGED)
+    assert tally.expire() == Unanswered(frozenset(STORES), hopeless=True)
+
+
 # ---- what a session needs
 
 
@@ -139,12 +147,21 @@ def test_what_a_session_may_have_forgotten_needs_a_quorum_until_every_replica_ha
         ([OLD, NEW, NEW], Found("copy 9")),
         ([NEW, LOST, LOST], Unanswered()),
         ([LOST, LOST, None], Unanswered()),
+        ([NEW, DAMAGED, NEW], Found("copy 9")),
     ],
 )
 def test_what_follows_from_the_answers_of_three_replicas(
     held: list[Version | ReplicaStatus | None], verdict: object
 ) -> None:
     assert quorum(held).verdict() == verdict
+
+
+def test_damage_is_without_hope_only_where_all_others_are_too_few() -> None:
+    tally = quorum([DAMAGED, LOST, NEW])
+    first, second, _ = tally.asked()
+    assert tally.verdict() == Unanswered(frozenset({first}))
+    tally = quorum([DAMAGED, DAMAGED, NEW])
+    assert tally.verdict() == Unanswered(frozenset({first, second}), hopeless=True)
 
 
 @pytest.mark.parametrize("other", [ABSENT, OLD])

@@ -136,6 +136,28 @@ async def test_a_record_whose_tags_ask_for_more_is_read_at_that_model(reads: Rea
     assert (outcome.record and outcome.record.version, outcome.model) == (NEW, Model.CAUSAL)
 
 
+async def test_damage_that_leaves_too_few_copies_is_said_at_once(reads: Reads) -> None:
+    reads.replicas.hold(ReplicaStatus.DAMAGED, ReplicaStatus.DAMAGED, copy_of(NEW))
+    with pytest.raises(ProblemError, match="on store 1, 2 is damaged, and no others are enough"):
+        await reads.read(Model.CAUSAL)
+    reads.replicas.hold(*[ReplicaStatus.DAMAGED] * 3)
+    with pytest.raises(ProblemError, match="on store 1, 2, 3 is damaged"):
+        await reads.read(Model.EVENTUAL)
+    assert reads.clock.slept == []
+
+
+async def test_beside_damage_a_replica_that_may_come_back_is_waited_for(reads: Reads) -> None:
+    reads.replicas.hold(ReplicaStatus.DAMAGED, LOST, copy_of(NEW))
+    reads.clock.while_asleep = lambda: reads.replicas.hold(
+        ReplicaStatus.DAMAGED, copy_of(NEW), copy_of(NEW)
+    )
+    assert (await reads.read(Model.CAUSAL)).record == copy_of(NEW).record
+    reads.replicas.hold(ReplicaStatus.DAMAGED, LOST, LOST)
+    reads.clock.while_asleep = lambda: None
+    with pytest.raises(ProblemError, match="is damaged, and too few others answered in time"):
+        await reads.read(Model.CAUSAL)
+
+
 async def test_a_read_that_nobody_answers_fails_in_time(reads: Reads) -> None:
     reads.replicas.hold(LOST, LOST, LOST)
     for model in (Model.EVENTUAL, Model.CAUSAL):
