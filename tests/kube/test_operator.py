@@ -50,9 +50,9 @@ def test_everything_is_deleted_when_the_spec_says_so(lab: Lab) -> None:
 
 def test_at_rest_nothing_is_written_and_only_our_fields_are_ours(lab: Lab) -> None:
     lab.wait_ready(lab.apply(replicas=3)["metadata"]["generation"])
-    lab.take_turns(2)
+    lab.run_passes(2)
     writes = lab.writes()
-    lab.take_turns(10)
+    lab.run_passes(10)
     assert lab.writes() == writes
     for manager in lab.resource()["metadata"].get("managedFields", []):
         if manager["manager"] == "memoryspine-operator":

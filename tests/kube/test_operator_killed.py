@@ -143,11 +143,34 @@ def test_lost_answers_lost_watches_and_a_slow_server_only_take_time(stage: Stage
     assert [rule.hits for rule in (*lost, slow)] == [*[1] * 5, 20]
 
 
+def test_an_operator_starts_while_each_of_its_first_calls_is_refused(stage: Stage) -> None:
+    """As right after its definition was installed, or beside a control plane that starts."""
+    stage.lab.kill_operator()
+    refusals = [
+        Rule(partial(is_call, "get", ""), Refuse(status=404), times=1),  # discovery
+        Rule(partial(is_call, "get", ""), Refuse(status=503), times=1),
+        *(
+            Rule(partial(is_call, verb, resource), Refuse(status=429, retry_after_s=1), times=1)
+            for resource in ("memoryspineclusters", "statefulsets")
+            for verb in ("get", "watch")
+        ),
+    ]
+    with stage.proxy.rules(*refusals):
+        stage.lab.start_operator()
+        stage.lab.wait_ready(stage.ask_for(3))
+        until("every call refused once", lambda: all(rule.hits for rule in refusals))
+    assert "not_served_yet" in stage.lab.log.read_text()
+
+
 def test_at_rest_nothing_is_written_in_ten_passes(stage: Stage) -> None:
-    stage.lab.take_turns(2)
+    stage.lab.run_passes(2)
     before = writes(stage.proxy)
-    stage.lab.take_turns(10)
+    stage.lab.run_passes(10)
     assert writes(stage.proxy) == before
+
+
+def is_call(verb: str, resource: str, request: Request) -> bool:
+    return (request.verb, request.resource) == (verb, resource)
 
 
 def once_each(fault: Fault) -> list[Rule]:

@@ -46,7 +46,7 @@ class Lab:
         self.kubectl = plane.kubectl
         self._everywhere = everywhere
         self._health_port, self._metrics_port, *ports = free_ports(len(SEATS) + 2)
-        self._places = {s: f"127.0.0.1:{port}" for s, port in zip(SEATS, ports, strict=True)}
+        self._addresses = {s: f"127.0.0.1:{port}" for s, port in zip(SEATS, ports, strict=True)}
         self._operator: subprocess.Popen[bytes] | None = None
         self.nodes: dict[str, NodeProcess] = {}  # uid of the pod → its process
         self.log = root / "operator.log"
@@ -66,7 +66,7 @@ class Lab:
         self._cluster_wide = [d for d in wanted if d["kind"].startswith("ClusterRole")]
         account = next(d for d in wanted if d["kind"] == "ServiceAccount")["metadata"]["name"]
         self._kubeconfig = self.plane.account_kubeconfig(self.namespace, account)
-        (self.root / "places.json").write_text(json.dumps(self._places))
+        (self.root / "addresses.json").write_text(json.dumps(self._addresses))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +87,7 @@ class Lab:
             "SPINE_OPERATOR_NAMESPACES": "" if self._everywhere else self.namespace,
             "SPINE_OPERATOR_HEALTH_PORT": str(self._health_port),
             "SPINE_OPERATOR_METRICS_PORT": str(self._metrics_port),
-            "SPINE_OPERATOR_SEAT_ADDRESSES_FILE": str(self.root / "places.json"),
+            "SPINE_OPERATOR_SEAT_ADDRESSES_FILE": str(self.root / "addresses.json"),
         }
         with self.log.open("ab") as log:
             self._operator = subprocess.Popen(
@@ -189,7 +189,7 @@ class Lab:
 
     def urls(self, seats: Sequence[str]) -> dict[str, str]:
         """Return seat → URL."""
-        return {seat: f"https://{self._places[seat]}" for seat in seats}
+        return {seat: f"https://{self._addresses[seat]}" for seat in seats}
 
     def writes(self) -> dict[str, float]:
         """What the operator has written so far, by its own metrics, renewals of the Lease aside."""
@@ -200,7 +200,7 @@ class Lab:
         """How many reconcile passes the operator has ended."""
         return sum(self._metrics("memoryspine_turn_seconds_count").values())
 
-    def take_turns(self, count: int) -> None:
+    def run_passes(self, count: int) -> None:
         """Let the operator run so many passes, each because somebody touched the resource."""
         for _ in range(count):
             before = self.reconcile_passes()
@@ -231,14 +231,14 @@ class Lab:
         seat, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
         claim = self.kubectl.get("pvc", f"data-{seat}", "-n", self.namespace)
         etc = self._mount(pod)
-        host, _, port = self._places[seat].partition(":")
+        host, _, port = self._addresses[seat].partition(":")
         given = {
             one["name"]: one.get("value", seat).replace("/etc/spine", str(etc))
             for one in container["env"]
         }
         node = NodeProcess(
             seat,
-            self._places[seat],
+            self._addresses[seat],
             self.root,
             {
                 **given,
