@@ -21,6 +21,7 @@ import uvloop
 
 from spine_core.errors import InvalidInputError
 from spine_core.records.hlc import HybridClock
+from spine_node.addresses import host_and_port
 from spine_node.clock import Clock
 from spine_node.descriptors import raise_descriptor_limit
 from spine_node.engine.node import Node, NodeEnvironment
@@ -36,7 +37,7 @@ from spine_node.in_flight import InFlight
 from spine_node.logs import configure_logging
 from spine_node.metrics import Metrics
 from spine_node.modes import Setup, set_up
-from spine_node.readiness import Announce, Readiness, url_of
+from spine_node.readiness import Announce, Readiness
 from spine_node.settings import HELP, Settings
 from spine_node.startup import bootstrap_cluster, check_owner
 from spine_node.store import StorageError, StoreLockedError, open_store
@@ -120,7 +121,8 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         await node.close()
         raise
     gc.freeze()  # what start-up made lives as long as the process
-    url = url_of("https" if setup.options.tls else "http", setup.host, server.port)
+    scheme = "https" if setup.options.tls else "http"
+    url = f"{scheme}://{host_and_port(setup.host, server.port)}"
     readiness = Readiness(node, clock, _DOCUMENT_FROM[settings.mode])
     background = _background(setup, node, readiness, partial(announce, url, settings.data))
     return await _until_stopped(setup, node, server, background)
@@ -138,7 +140,7 @@ async def _listen(setup: Setup, node: Node, app: App, limit: ConnectionLimit) ->
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            address = url_of("http", setup.host, setup.port).removeprefix("http://")
+            address = host_and_port(setup.host, setup.port)
             taken = f"{address} is taken: stop what listens there, or give --port"
             raise InvalidInputError(taken) from error
         raise

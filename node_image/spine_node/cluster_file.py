@@ -21,10 +21,10 @@ from spine_core.topology.document import FACTOR_MAX, VIRTUAL_NODES_MAX
 from spine_core.topology.parts import check_write_quorum
 from spine_core.topology.ring import VIRTUAL_NODES, Seat, Zone, ZonePolicy
 from spine_core.topology.seats import placeable
+from spine_node.addresses import host_and_port, is_loopback, without_brackets
 from spine_node.engine.cluster.configuration import Configuration
 
 FACTOR = 3
-_LOOPBACK = ("localhost", "127.", "::1")
 _SHARED = ("replication", "consistency")  # also in config.yaml
 
 
@@ -41,12 +41,12 @@ class NodeEntry:
     @property
     def address(self) -> str:
         """Where it answers, as `host:port`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host.startswith(_LOOPBACK)
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def _node(fields: Fields) -> NodeEntry:
     _word(fields, "role", "primary", ("primary",))
     return NodeEntry(
         id=fields.text("id", longest=63),
-        host=fields.text("host", longest=253),
+        host=without_brackets(fields.text("host", longest=253)),
         port=_whole(fields, "port", defaults.PORT, 1, 65535),
         role="primary",
         zone=defaults.ZONE if fields.absent("zone") else fields.text("zone", longest=63),

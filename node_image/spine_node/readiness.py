@@ -14,11 +14,6 @@ PATIENCE_S: Final = 3.0  # a node that is alone is ready sooner; no need to say 
 POLL_S: Final = 0.05
 
 
-def url_of(scheme: str, host: str, port: int) -> str:
-    """Return the URL of an address; an IPv6 address stands in brackets."""
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
 class Readiness:
     """Tells once when the node serves, and before that, why it does not, whenever that changes."""
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from spine_core.errors import InvalidInputError
 from spine_core.records.ids import PartitionStrategy
 from spine_core.scalars import HOME_REGION, REGION_MAX, check_region
+from spine_node.addresses import without_brackets
 
 Choice = TypeVar("Choice", bound=str)
 Mode = Literal["single", "static", "managed"]
@@ -115,8 +116,7 @@ class _Reader:
     def host(self, name: str) -> str | None:
         """Return an address to bind; URLs write IPv6 in brackets, sockets take it without."""
         text = self.text(name)
-        inner = text[1:-1] if text and text.startswith("[") and text.endswith("]") else text
-        return inner or None
+        return None if text is None else without_brackets(text)
 
     def path(self, name: str) -> Path | None:
         text = self.text(name)

@@ -4,12 +4,12 @@ Source: api.md §5. Elsewhere a web page has reached a memory server of its read
 """
 
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from multidict import MultiMapping
 
 from spine_core.errors import InvalidInputError, ProblemError
+from spine_node.addresses import is_loopback
 
 
 def guard_needed(host: str, *, keys: bool, open_to_all: bool) -> bool:
@@ -31,16 +31,6 @@ def guard_needed(host: str, *, keys: bool, open_to_all: bool) -> bool:
         )
         raise InvalidInputError(message, path="host")
     return False
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address means this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_origin(headers: MultiMapping[str]) -> None:
