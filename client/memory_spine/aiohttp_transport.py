@@ -143,6 +143,7 @@ class _Progress:
     """How far one request has come."""
 
     answered = False
+    _transport: asyncio.Transport | None = None
 
     def begun(self, answer: aiohttp.ClientResponse) -> None:
         """The answer has begun: only the deadline counts now, not aiohttp's limit of inactivity."""
@@ -150,6 +151,12 @@ class _Progress:
         connection = answer.connection  # None: the answer is here already
         if connection is not None and connection.protocol is not None:
             connection.protocol.read_timeout = None
+            self._transport = connection.transport
+
+    def abort(self) -> None:
+        """Drop the connection now; with TLS, closing it would wait for the node to say goodbye."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 @contextmanager
@@ -159,6 +166,7 @@ def _failures(request: Request) -> Iterator[_Progress]:
     try:
         yield progress
     except (aiohttp.ClientError, TimeoutError) as error:
+        progress.abort()
         sent = not isinstance(error, _NOT_SENT)
         reason = _reason(error, request, answered=progress.answered)
         raise ConnectionFailed(request.url, reason, sent=sent) from error
