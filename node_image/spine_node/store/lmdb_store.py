@@ -36,7 +36,7 @@ from spine_node.store.layout import (
     slot_prefix,
     unpack_u64,
 )
-from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT
+from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT, StoredEntry
 from spine_node.store.space import Disk, FileSystem, Space
 from spine_node.store.writer import Perform, StoreWriter, Writer
 
@@ -208,6 +208,17 @@ class Store:
             page.append((key, raw))
             size += len(key) + len(raw)
         return page, None
+
+    def entry(self, key: bytes) -> StoredEntry:
+        """Return what a pull carries of a key: record and acceptor state as of one moment."""
+        return StoredEntry(key, self.get(key))
+
+    def entries(
+        self, slot: int, after: bytes | None, limit_records: int, limit_bytes: int
+    ) -> tuple[list[StoredEntry], bytes | None]:
+        """Return a page of a slot as `scan` does, with what a pull carries of each key."""
+        page, following = self.scan(slot, after, limit_records, limit_bytes)
+        return [StoredEntry(key, raw) for key, raw in page], following
 
     def scan_versions(
         self, slot: int, buckets: Collection[int], after: bytes | None, limit: int

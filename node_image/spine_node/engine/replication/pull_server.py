@@ -185,9 +185,8 @@ class PullServer:
         found: list[StoredEntry] = []
         size = 0
         for key in call.keys:
-            record = self._store.get(key)
-            found.append(StoredEntry(key, record))
-            size += len(record or b"")
+            found.append(self._store.entry(key))
+            size += len(found[-1].record or b"")
             if size >= self._limits.page_bytes_max:
                 break
         return FetchReply(found)
@@ -196,10 +195,9 @@ class PullServer:
         """Serve `page`."""
         await self._behind_the_queue(header)
         limits = self._limits
-        records, after = self._store.scan(
+        entries, after = self._store.entries(
             call.slot, call.after, limits.page_records_max, limits.page_bytes_max
         )
-        entries = [StoredEntry(key, record) for key, record in records]
         return PageReply(entries, after, self._store.floor(call.slot))
 
     async def _behind_the_queue(self, header: CallHeader) -> None:

@@ -26,7 +26,7 @@ from spine_node.links.methods import Method, RefusedCallError
 logger = logging.getLogger("spine.engine")
 
 GOSSIP_ROUND_S = 0.5
-CALL_TIMEOUT_S = 1.0
+GOSSIP_TIMEOUT_S = 1.0
 
 
 class GossipCall(msgspec.Struct, array_like=True, frozen=True):
@@ -138,7 +138,7 @@ class GossipLoop:
         for store in partners:
             call = GossipCall(own, known.ages())
             try:
-                reply = await self._replicas.ask(view, store, GOSSIP, call, CALL_TIMEOUT_S)
+                reply = await self._replicas.ask(view, store, GOSSIP, call, GOSSIP_TIMEOUT_S)
             except CallError as error:
                 if error.status == ReplicaStatus.MISDIRECTED:  # it waits for its first document
                     self._replicas.push_document(store)

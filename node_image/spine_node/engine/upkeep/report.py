@@ -17,9 +17,8 @@ from spine_node.engine.replication.throttle import Throttle
 from spine_node.engine.replication.transfer_progress import TransferProgress, TransferTracker
 from spine_node.engine.upkeep.gossip import GossipLoop
 from spine_node.engine.upkeep.health import Health
+from spine_node.links.frames import WIRE_VERSION
 from spine_node.store import Store
-
-WIRE = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class ReportBuilder:
         """Return the body of `GET /admin/v1/status`."""
         view, identity = self.membership.view, self.store.identity
         report: dict[str, Any] = {
-            "wire": WIRE,
+            "wire": WIRE_VERSION,
             "version": self.version,
             "seat": self.seat,
             "cluster_id": view.document.cluster_id if view else None,

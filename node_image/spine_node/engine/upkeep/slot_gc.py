@@ -11,13 +11,12 @@ from spine_core.scalars import Slot, StoreNumber
 from spine_core.topology.document import Phase
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import MemberView
+from spine_node.engine.replication.mover import CALL_TIMEOUT_S
 from spine_node.engine.replication.pull_server import ROOTS, SlotsCall
 from spine_node.engine.upkeep.gossip import GossipLoop
 from spine_node.links.mesh import CallError
 
 logger = logging.getLogger("spine.engine")
-
-CALL_TIMEOUT_S = 10.0
 
 
 class SlotGarbageCollector:
