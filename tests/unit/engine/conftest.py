@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from spine_node.store import Store
-from unit.engine.rig import ManualClock
+from unit.engine.harness import ManualClock
 from unit.store.harness import StoreHarness
 
 

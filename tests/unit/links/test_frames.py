@@ -20,7 +20,7 @@ from spine_node.links.frames import (
     replies_in,
     reply_messages,
 )
-from unit.links.rig import pack, unpack
+from unit.links.harness import pack, unpack
 
 
 def reply(call: int, size: int) -> CallReply:

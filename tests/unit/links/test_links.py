@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
 from spine_core.errors import ProblemError
 from spine_core.replication.replica_status import ReplicaStatus
@@ -14,33 +15,34 @@ from spine_node.clock import Clock
 from spine_node.links.frames import (
     EMPTY,
     Body,
-    CallFrame,
     CallHeader,
     Outbox,
     call_messages,
-    calls_in,
 )
 from spine_node.links.hello import LinkIdentity
 from spine_node.links.methods import CallResult, Method, RefusedCallError
 from spine_node.links.peer import PENDING_MAX, WAITING_BYTES_MAX
-from unit.links.rig import DRIFT, TOKEN, Dialling, dialling, identity, pack, serving, unpack, until
+from spine_node.links.server import LinkServer
+from unit.links.harness import (
+    DRIFT,
+    TOKEN,
+    Dialling,
+    dialling,
+    identity,
+    pack,
+    serving,
+    unpack,
+    until,
+)
 
 
 async def test_calls_of_one_turn_leave_in_one_frame_and_are_answered_each() -> None:
-    frames: list[CallFrame] = []
     async with serving() as server, dialling(server.port) as peer:
         await peer.up()
-        decode = calls_in
-
-        def counting(data: bytes) -> list[CallFrame]:
-            frames.extend(decode(data))
-            return decode(data)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("spine_node.links.server.calls_in", counting)
-            answers = await asyncio.gather(*(peer.ask("echo", number) for number in range(100)))
+        answers = await asyncio.gather(*(peer.ask("echo", number) for number in range(100)))
+        frames = {id(header) for header, _ in server.requests}
     assert answers == [(ReplicaStatus.OK, number) for number in range(100)]
-    assert [len(frame.bodies) for frame in frames] == [100]
+    assert len(frames) == 1
 
 
 async def test_more_bytes_than_a_message_may_hold_pass_both_ways() -> None:
@@ -125,23 +127,28 @@ async def test_an_address_that_is_used_again_by_another_store_is_not_talked_to(
         assert served.requests == []
 
 
+class ImpatientClock(Clock):
+    """A clock that notes how long it was asked to sleep, and does not."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def jittered(self, seconds: float) -> float:
+        return seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await super().sleep(0)
+
+
 async def test_a_peer_that_refuses_us_is_dialled_less_and_less_and_named_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "spine.links")
-    waits: list[float] = []
-    clock = Clock()
-    with pytest.MonkeyPatch.context() as patch:
-
-        async def note(seconds: float) -> None:
-            waits.append(seconds)
-            await asyncio.wait({asyncio.create_task(clock.sleep(0))})
-
-        async with serving(identity("other")) as served, dialling(served.port) as peer:
-            patch.setattr(peer.link._clock, "sleep", note)
-            patch.setattr(peer.link._clock, "jittered", lambda seconds: seconds)
-            await until(lambda: len(waits) >= 5)
-    assert waits[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
+    clock = ImpatientClock()
+    async with serving(identity("other")) as served, dialling(served.port, clock=clock):
+        await until(lambda: len(clock.waits) >= 5)
+    assert clock.waits[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
     assert caplog.text.count("link_down") == 1
 
 
@@ -258,18 +265,25 @@ async def test_a_status_of_a_newer_version_is_neither_ok_nor_no() -> None:
 
 
 async def test_a_peer_that_closes_before_it_greets_is_dialled_again() -> None:
-    async with serving() as server:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("spine_node.links.server._Session._greet", _leave)
-            async with dialling(server.port) as peer:
-                await until(lambda: peer.link.refusal is not None)
-                assert peer.link.refusal == "closed before it greeted"
-                patch.undo()
-                await peer.up()
+    async with serving(server_of=LeavingServer) as server, dialling(server.port) as peer:
+        await until(lambda: peer.link.refusal is not None)
+        assert peer.link.refusal == "closed before it greeted"
+        await peer.up()
 
 
-async def _leave(_session: object) -> bool:
-    return False
+class LeavingServer(LinkServer):
+    """A peer that closes its first connection at once, as one that is being stopped."""
+
+    left = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.left:
+            return await super().handle(request)
+        self.left = True
+        flow = web.WebSocketResponse()
+        await flow.prepare(request)
+        await flow.close()
+        return flow
 
 
 @pytest.mark.parametrize("hello", [b"\xc1", b"\x90", pack([1, 2])])
@@ -338,7 +352,10 @@ async def test_both_sides_of_a_method_read_what_the_other_wrote(
         return add(numbers, header)
 
     for name, handler in (ADD.served_at_once(add), ADD.served(add_later)):
-        async with serving(None, **{name: handler}) as server, dialling(server.port) as peer:
+        async with (
+            serving(None, LinkServer, **{name: handler}) as server,
+            dialling(server.port) as peer,
+        ):
             await peer.up()
             assert await peer.ask("add", Sum(1, 2)) == (ReplicaStatus.OK, 3)
             assert await peer.ask("add", [1, 2]) == (ReplicaStatus.OK, 3)

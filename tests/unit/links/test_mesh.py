@@ -14,7 +14,7 @@ from spine_node.clock import Clock
 from spine_node.links.frames import EMPTY
 from spine_node.links.mesh import CallError, Mesh, MeshSettings
 from spine_node.links.methods import CallResult, Method
-from unit.links.rig import TOKEN, End, Serving, identity, serving, until
+from unit.links.harness import TOKEN, End, Serving, identity, serving, until
 
 OWN = "client"
 ECHO = Method("echo", request=list[Any], reply=tuple[int, bytes])

@@ -7,7 +7,7 @@ from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import MemberView
-from unit.engine.rig import NOW_MS, OTHER, document_for, joining_store
+from unit.engine.harness import NOW_MS, OTHER, document_for, joining_store
 
 MARGIN_MS = MAX_WRITE_MS + MAX_DRIFT_MS
 NEWCOMER = "88888888-8888-4888-8888-888888888888"

@@ -12,7 +12,7 @@ from spine_core.records.versions import Version, hlc_from_ms, hlc_of, ms_of
 from spine_core.scalars import StoreNumber
 from spine_node.engine.cluster.timestamps import AHEAD_MS, HlcAllocator
 from spine_node.store import StorageFullError, Store
-from unit.engine.rig import NOW_MS, ManualClock
+from unit.engine.harness import NOW_MS, ManualClock
 from unit.store.harness import StoreHarness
 
 

@@ -18,7 +18,7 @@ from spine_node.store.committer import Failpoint
 from spine_node.store.draft import Effects
 from spine_node.store.operations import Adopt, Asked, FinishPull, MergePage, Operation, ReplyT
 from spine_node.store.writer import Perform, Writer
-from unit.engine.rig import OTHER, document_for, joining_store
+from unit.engine.harness import OTHER, document_for, joining_store
 from unit.store.harness import StoreHarness, key, record, stored
 
 OLD = make_version(hlc_from_ms(1000), Origin(1))

@@ -20,7 +20,7 @@ from spine_node.links.mesh import CallError
 from spine_node.metrics import Metrics
 from spine_node.server_fields import ServerFields, pack_server_fields
 from spine_node.store import Store, checksum, split_key
-from unit.engine.rig import document_for
+from unit.engine.harness import document_for
 
 NUMBERS = (StoreNumber(1), StoreNumber(2), StoreNumber(3))
 

@@ -13,7 +13,7 @@ from spine_node.engine.coordinator.attempts import (
     attempts,
     collect,
 )
-from unit.engine.rig import ManualClock
+from unit.engine.harness import ManualClock
 
 BACKOFF = Backoff(first_s=1.0, max_s=4.0)
 

@@ -22,7 +22,7 @@ from unit.engine.coordinator.scripted_replicas import (
     context_of,
     copy_of,
 )
-from unit.engine.rig import NOW_MS, ManualClock
+from unit.engine.harness import NOW_MS, ManualClock
 from unit.store.harness import StoreHarness
 
 BASE = hlc_from_ms(NOW_MS)

@@ -27,7 +27,7 @@ from spine_node.links.peer import OnReply
 from spine_node.links.server import Calls, Service
 from spine_node.metrics import Metrics
 from spine_node.store import Store
-from unit.engine.rig import ManualClock, document_for
+from unit.engine.harness import ManualClock, document_for
 from unit.store.harness import put
 
 NOBODY = LinkIdentity(cluster_id=lambda: None, store_id="", boot=1, epoch=lambda: 0)

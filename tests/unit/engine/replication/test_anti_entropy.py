@@ -14,8 +14,8 @@ from spine_node.engine.replication.transfer_progress import TransferTracker
 from spine_node.links.frames import EMPTY, Body, CallHeader
 from spine_node.links.methods import CallResult, Handler
 from spine_node.store import Store
+from unit.engine.harness import ManualClock, joining_store
 from unit.engine.replication.peers import Puller, document_of, give, puller_of, serve_pulls
-from unit.engine.rig import ManualClock, joining_store
 from unit.store.harness import StoreHarness, at
 
 PEER = StoreNumber(2)

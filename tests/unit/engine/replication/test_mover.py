@@ -16,8 +16,8 @@ from spine_node.links.mesh import CallError
 from spine_node.links.methods import Handler
 from spine_node.store import Store
 from spine_node.store.operations import StoredEntry
+from unit.engine.harness import ManualClock
 from unit.engine.replication.peers import Puller, document_of, give, puller_of, serve_pulls
-from unit.engine.rig import ManualClock
 from unit.store.harness import StoreHarness, at, damaged, hlc, key, put, record
 
 SOURCE = StoreNumber(2)

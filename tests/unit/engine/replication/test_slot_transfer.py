@@ -25,8 +25,8 @@ from spine_node.links.frames import EMPTY
 from spine_node.links.methods import Handler
 from spine_node.store import Store
 from spine_node.store.operations import RaiseFloor
+from unit.engine.harness import ManualClock, joining_store
 from unit.engine.replication.peers import Puller, document_of, give, puller_of, serve_pulls
-from unit.engine.rig import ManualClock, joining_store
 from unit.store.harness import StoreHarness, at, damaged, hlc, key, put, record
 
 JOINER = StoreNumber(4)

@@ -3,7 +3,7 @@
 import asyncio
 
 from spine_node.engine.replication.throttle import Throttle
-from unit.engine.rig import ManualClock
+from unit.engine.harness import ManualClock
 
 RATE = 1000
 

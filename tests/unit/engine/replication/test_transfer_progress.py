@@ -7,7 +7,7 @@ from spine_node.engine.cluster.topology_view import Membership
 from spine_node.engine.replication.transfer_progress import TransferTracker
 from spine_node.store import Store
 from spine_node.store.operations import FinishPull
-from unit.engine.rig import OTHER, ManualClock, document_for, joining_store
+from unit.engine.harness import OTHER, ManualClock, document_for, joining_store
 
 
 async def test_a_checkpoint_of_another_change_counts_for_nothing(

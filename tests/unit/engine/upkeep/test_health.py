@@ -11,7 +11,7 @@ from spine_node.engine.cluster.replica_client import ReplicaClient
 from spine_node.engine.cluster.topology_view import Membership, MemberStatus, MemberView
 from spine_node.engine.upkeep.health import FIRST_ROUND_S, ISOLATED_S, SILENCED_S, Health
 from spine_node.store import StorageError, Store
-from unit.engine.rig import OTHER, ManualClock, document_for
+from unit.engine.harness import OTHER, ManualClock, document_for
 
 
 @dataclass

@@ -21,7 +21,7 @@ from spine_node.links.server import LinkServer, Service
 
 CLUSTER = "11111111-1111-4111-8111-111111111111"
 TOKEN = "0f" * 32
-DRIFT = 1 << 16  # what the rig's clocks let through, as HLC
+DRIFT = 1 << 16  # what the harness's clocks let through, as HLC
 
 
 def identity(
@@ -75,13 +75,18 @@ class End:
         self.seen.append(hlc)
 
 
+ServerOf = Callable[[Service], LinkServer]
+
+
 class Serving:
     """A `LinkServer` on a port of loopback; `requests` are those that reached its handlers."""
 
-    def __init__(self, me: LinkIdentity | None = None, **handlers: Handler) -> None:
+    def __init__(
+        self, me: LinkIdentity | None, server_of: ServerOf, handlers: dict[str, Handler]
+    ) -> None:
         self.end = End()
         self.requests: list[tuple[CallHeader, Body]] = []
-        self.links = LinkServer(
+        self.links = server_of(
             Service(
                 me=me or identity("server"),
                 tokens=lambda: (TOKEN, "ee" * 32),
@@ -118,8 +123,10 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(me: LinkIdentity | None = None, **handlers: Handler) -> AsyncIterator[Serving]:
-    server = Serving(me, **handlers)
+async def serving(
+    me: LinkIdentity | None = None, server_of: ServerOf = LinkServer, **handlers: Handler
+) -> AsyncIterator[Serving]:
+    server = Serving(me, server_of, handlers)
     await server.start()
     try:
         yield server
@@ -152,11 +159,17 @@ class Dialling:
 
 @asynccontextmanager
 async def dialling(
-    port: int, *, token: str = TOKEN, me: LinkIdentity | None = None, url: str | None = None
+    port: int,
+    *,
+    token: str = TOKEN,
+    me: LinkIdentity | None = None,
+    url: str | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Dialling]:
     end = End()
     dial = Dial(url=url or f"http://127.0.0.1:{port}", token=token, tls=None)
-    link = PeerLink(dial, me or identity("client", expects="server"), Clock(), end.now, end.observe)
+    me = me or identity("client", expects="server")
+    link = PeerLink(dial, me, clock or Clock(), end.now, end.observe)
     running = asyncio.create_task(link.run())
     try:
         yield Dialling(link, end)

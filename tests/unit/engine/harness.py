@@ -1,4 +1,4 @@
-"""What the tests of the engine's rooms share: a wall clock that obeys, and documents for real stores."""
+"""What the tests of the engine share: a wall clock that obeys, and documents for real stores."""
 
 from collections.abc import Callable
 from uuid import UUID
