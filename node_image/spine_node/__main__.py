@@ -123,7 +123,12 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     gc.freeze()  # what start-up made lives as long as the process
     scheme = "https" if setup.options.tls else "http"
     url = f"{scheme}://{host_and_port(setup.host, server.port)}"
-    readiness = Readiness(node, clock, _DOCUMENT_FROM[settings.mode])
+    readiness = Readiness(
+        clock,
+        node.operations.ready,
+        lambda: node.membership.view is not None,
+        _DOCUMENT_FROM[settings.mode],
+    )
     background = _background(setup, node, readiness, partial(announce, url, settings.data))
     return await _until_stopped(setup, node, server, background)
 

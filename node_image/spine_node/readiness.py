@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 from spine_node.clock import Clock
-from spine_node.engine.node import Node
 
 Announce = Callable[[str, Path, str | None], None]
 """(URL, directory of the store, why the node is not ready): None when it serves."""
@@ -17,9 +16,16 @@ POLL_S: Final = 0.05
 class Readiness:
     """Tells once when the node serves, and before that, why it does not, whenever that changes."""
 
-    def __init__(self, node: Node, clock: Clock, document_from: str) -> None:
-        self._node = node
+    def __init__(
+        self,
+        clock: Clock,
+        unready: Callable[[], str | None],
+        has_document: Callable[[], bool],
+        document_from: str,
+    ) -> None:
         self._clock = clock
+        self._unready = unready
+        self._has_document = has_document
         self._no_document = f"waiting for the topology document, which comes from {document_from}"
 
     def waits_for_nodes(self, message: str) -> None:
@@ -30,15 +36,13 @@ class Readiness:
         """Say why the node is not ready, and at last None: it serves."""
         began = self._clock.now()
         said: str | None = None
-        while (reason := self._unready()) is not None:
+        while (reason := self._reason()) is not None:
             if reason != said and self._clock.now() - began >= PATIENCE_S:
                 say(reason)
                 said = reason
             await self._clock.sleep(POLL_S)
         say(None)
 
-    def _unready(self) -> str | None:
-        reason = self._node.operations.ready()
-        if reason is not None and self._node.membership.view is None:
-            return self._no_document
-        return reason
+    def _reason(self) -> str | None:
+        reason = self._unready()
+        return reason if reason is None or self._has_document() else self._no_document

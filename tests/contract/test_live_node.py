@@ -65,8 +65,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 @schemathesis.check
 def not_broken(ctx: CheckContext, response: schemathesis.Response, case: Case[Any]) -> None:
-    """Nothing is worse than a name that is not built yet, whatever is sent."""
-    assert response.status_code < 500 or response.status_code == 501
+    """Nothing is worse than a name that is not built yet, whatever is sent.
+
+    But a time of ten milliseconds may pass on a busy machine, and the answer says so.
+    """
+    assert response.status_code < 500 or response.status_code in {501, 504}
 
 
 @SCHEMA.parametrize()

@@ -302,4 +302,18 @@ MUTANTS = [
         "",
         "test_audit.py::test_a_failed_write_is_noted_with_its_outcome",
     ),
+    # what a node says of itself: this machine is no name that begins like it, ready is not "soon"
+    Mutant(
+        file="node_image/spine_node/addresses.py",
+        old='if host.lower() == "localhost":',
+        new='if host.lower().startswith("localhost"):',
+        killed_by="tests/unit/starting/test_addresses.py::test_only_this_machine_is_loopback",
+    ),
+    Mutant(
+        file="node_image/spine_node/readiness.py",
+        old="while (reason := self._reason()) is not None:",
+        new="while reason := None:",
+        killed_by="tests/unit/starting/test_readiness.py"
+        "::test_a_node_says_why_it_is_not_ready_once_for_each_reason",
+    ),
 ]
