@@ -31,7 +31,7 @@ def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
         total = len(everyone)
         message = f"waiting for an empty store on {', '.join(silent)}"
         return Wait(step=Step.STORES, message=message, done=total - len(silent), total=total)
-    zones = {seat: place.zone for seat, place in wanted.seats.items()}
+    zones = {seat: address.zone for seat, address in wanted.seats.items()}
     possible = placement_possible(zones, factor=wanted.factor, zone_policy=wanted.zone_policy)
     blocked = first_blocked([(Guard.PLACEMENT_POSSIBLE, possible)], Step.PLAN)
     if blocked:
@@ -44,11 +44,13 @@ def bootstrap(reports: Reports, wanted: Wanted, *, cluster_id: str) -> Action:
 def _first_document(reports: Reports, wanted: Wanted, cluster_id: str) -> Document:
     """Number the stores 1..N in the order of the seats."""
     stores: dict[StoreNumber, StoreInfo] = {}
-    for count, (seat, place) in enumerate(wanted.seats.items(), start=1):
+    for count, (seat, address) in enumerate(wanted.seats.items(), start=1):
         number = StoreNumber(count)
         report = reports[seat]
         assert report is not None, "every wanted seat has reported"
-        stores[number] = StoreInfo(id=report.store_id, seat=seat, zone=place.zone, url=place.url)
+        stores[number] = StoreInfo(
+            id=report.store_id, seat=seat, zone=address.zone, url=address.url
+        )
     return Document(
         cluster_id=cluster_id,
         epoch=1,

@@ -88,13 +88,15 @@ def _join(given: PlanningInput) -> Action | None:
     missing = [seat for seat in given.joining() if seat not in ready]
     if missing and max((report.up_s for report in ready.values()), default=0.0) < JOIN_PATIENCE_S:
         return _wait_for_stores(given, missing, len(ready))
-    places = given.wanted.seats
+    addresses = given.wanted.seats
     joining = {
-        seat: StoreInfo(id=report.store_id, seat=seat, zone=places[seat].zone, url=places[seat].url)
+        seat: StoreInfo(
+            id=report.store_id, seat=seat, zone=addresses[seat].zone, url=addresses[seat].url
+        )
         for seat, report in ready.items()
     }
     candidate = _largest(
-        ((seat, places[seat].zone) for seat in joining),
+        ((seat, addresses[seat].zone) for seat in joining),
         given.wanted.max_nodes_per_change,
         lambda batch: given.document.with_change(
             "join", joining=tuple(joining[seat] for seat in batch), now_ms=given.now_ms
@@ -124,14 +126,16 @@ def _wait_for_stores(given: PlanningInput, missing: list[Seat], ready: int) -> A
 
 
 def _largest(
-    places: Iterable[tuple[Seat, Zone]], limit: int, change: Callable[[tuple[Seat, ...]], Document]
+    candidates: Iterable[tuple[Seat, Zone]],
+    limit: int,
+    change: Callable[[tuple[Seat, ...]], Document],
 ) -> Placement | None:
     """Return the change with the most of the seats, in their order, that stays tolerable.
 
     A single seat goes even if it is not. Where no seat can go alone, all go at once or none. The
     first refusal of a zone stands for the zone: its seats hold copies of the same slots.
     """
-    listed = tuple(places)
+    listed = tuple(candidates)
     taken: tuple[Seat, ...] = ()
     best: Placement | None = None
     full: set[Zone] = set()
@@ -189,7 +193,7 @@ def _checks(given: PlanningInput, candidate: Placement) -> Iterator[tuple[Guard,
 def _refuse_seats(given: PlanningInput) -> Blocked | None:
     """Block when the wanted seats cannot hold the replicas, None when they can."""
     verdict = placement_possible(
-        {seat: place.zone for seat, place in given.wanted.seats.items()},
+        {seat: address.zone for seat, address in given.wanted.seats.items()},
         factor=given.document.factor,
         zone_policy=given.document.zone_policy,
     )

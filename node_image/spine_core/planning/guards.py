@@ -102,7 +102,7 @@ def document_whole(document: Document, reports: Reports) -> Verdict:
 
 
 def barrier_reached(placement: Placement, observed: ObservedStores) -> Verdict:
-    """Barrier (R2): enough stores of every slot have durably adopted this epoch.
+    """Barrier (R5): enough stores of every slot have durably adopted this epoch.
 
     Published sooner, the next epoch could meet a write quorum that still works two epochs behind.
     """
@@ -129,7 +129,7 @@ def pending_slots(
 
 
 def pulled(placement: Placement, observed: ObservedStores) -> Verdict:
-    """Pulled: every store has reported every slot it gains, under this change's id.
+    """Pulled (R5): every store has reported every slot it gains, under this change's id.
 
     A read from the new replicas would miss acknowledged writes otherwise; the id keeps out reports
     about an earlier change of the same slots.

@@ -100,15 +100,18 @@ def next_action(
 
 
 def _check_document(given: PlanningInput) -> Action | None:
-    """Stop when a node holds a newer document than ours, or another one of an epoch of ours."""
+    """One writer (D2): stop when a node holds a newer document, or another one of an epoch of ours.
+
+    Test: test_guards.py::test_document_whole_follows_the_chain_of_digests.
+    """
     verdict = document_whole(given.document, given.reports)
     return first_blocked([(Guard.DOCUMENT_WHOLE, verdict)], Step.PLAN)
 
 
 def _reach_barrier(given: PlanningInput) -> Action | None:
-    """Push this epoch until the barrier holds; only then may the next one be published (R2).
+    """Barrier (R5): push this epoch until it holds; nothing else is decided before.
 
-    Nodes that answer and are merely slow get `COURTESY_S` more. The rule's test:
+    Nodes that answer and are merely slow get `COURTESY_S` more. Test:
     test_next_action.py::test_without_the_barrier_nothing_goes_on_however_long_it_takes.
     """
     verdict = barrier_reached(given.placement, given.observed)
@@ -118,10 +121,12 @@ def _reach_barrier(given: PlanningInput) -> Action | None:
 
 
 def _advance_change(given: PlanningInput) -> Action | None:
-    """Take the running change one phase further, or back when nobody wants it any more.
+    """One change at a time (R6, R7): take it one phase further, or back when it is not wanted.
 
     prepare → switch when every gained slot is pulled; switch → commit at once, for the barrier of
     switch has held already. Both ways back go through prepare: reads move first, writes last.
+    Tests: test_next_action.py::test_a_joiner_that_does_not_answer_has_not_pulled and
+    topology/test_document.py::test_a_change_goes_back_from_switch_through_prepare.
     """
     unwanted = _is_unwanted(given)
     match given.document.phase:
@@ -201,14 +206,18 @@ def _same_parameters(given: PlanningInput) -> Verdict:
         if getattr(document, name) != getattr(wanted, name):
             return Block(f"{name} cannot change while the cluster lives")
     for seat, number in document.current.items():
-        store, place = document.stores[number], wanted.seats.get(seat)
-        if place is not None and (place.zone, place.url) != (store.zone, store.url):
-            return Block(f"{seat} cannot move to {place.zone} at {place.url}: use a new name")
+        store, address = document.stores[number], wanted.seats.get(seat)
+        if address is not None and (address.zone, address.url) != (store.zone, store.url):
+            return Block(f"{seat} cannot move to {address.zone} at {address.url}: use a new name")
     return Pass()
 
 
 def _same_stores(given: PlanningInput) -> Verdict:
-    """NotBuilt: every wanted seat answers with the store that the document gives it."""
+    """Identity (R9): every wanted seat answers with the store that the document gives it.
+
+    Another store is a replacement, which is not built.
+    Test: test_next_action.py::test_an_empty_disk_on_a_named_seat_is_not_its_old_self.
+    """
     document = given.document
     for seat, number in document.current.items():
         report = given.reports.get(seat)
@@ -225,6 +234,7 @@ def _shrink(given: PlanningInput) -> Action | None:
     """Remove nodes that the document does not name.
 
     One with an empty store goes at once; one that held data only when all others are in step.
+    Test: test_next_action.py::test_a_drained_node_stays_until_all_others_are_in_step.
     """
     kept = given.document.current.keys() | given.wanted.seats.keys()
     extra = sorted(seat for seat in given.reports if seat not in kept)

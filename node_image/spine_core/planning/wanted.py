@@ -31,4 +31,4 @@ class Wanted:
 
     def zones(self) -> tuple[Zone, ...]:
         """Return the zones in the order in which seats name them."""
-        return tuple(dict.fromkeys(place.zone for place in self.seats.values()))
+        return tuple(dict.fromkeys(address.zone for address in self.seats.values()))

@@ -18,7 +18,7 @@ def majority(replicas: int) -> int:
 
 
 def write_done(placement: Placement, slot: Slot, acks: AbstractSet[StoreNumber]) -> bool:
-    """Whether a weak write is acknowledged: by W of the old replicas and W of the new ones (R3)."""
+    """Whether a weak write is acknowledged: by W of the old replicas and W of the new."""
     needed = placement.write_quorum
     current, target = placement.current(slot), placement.target(slot)
     return _count(current, acks) >= needed and (current is target or _count(target, acks) >= needed)
