@@ -258,7 +258,7 @@ class Core:
     def _decoded(self, answer: Answer, call: Call, model: type[Decoded]) -> Decoded:
         try:
             decoded = decode(answer.body, model)
-        except msgspec.DecodeError as cause:
+        except (msgspec.DecodeError, RecursionError) as cause:
             raise _unexpected(answer, call, str(cause)) from cause
         if isinstance(decoded, Memory) and call.memory_id not in {None, decoded.id}:
             reason = f"about the memory {decoded.id!r} in place of {call.memory_id!r}"
@@ -313,7 +313,7 @@ def failure_of(url: str, answer: Answer) -> SpineError | None:
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
         try:
             problem = decode(answer.body, dict)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return UnexpectedAnswer(url, answer.status, "a problem that is no JSON object")
         return error_of(_with_retry_after(problem, answer.headers), answer.status)
     kind = answer.headers.get("content-type", "nothing")

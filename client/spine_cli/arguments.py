@@ -49,7 +49,7 @@ def object_of(text: str, option: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{option} takes a JSON object: {error}") from None
     if not isinstance(value, dict):
         raise ConfigError(f'{option} takes a JSON object such as {{"severity": 3}}')
@@ -84,5 +84,5 @@ def _test_of(text: str) -> Mapping[str, Any]:
 def _value_of(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text  # a word needs no quotes

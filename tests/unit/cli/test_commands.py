@@ -249,6 +249,11 @@ def test_no_connection_names_the_cure() -> None:
         (["store", "-n", "acme", "x", "--ttl", "soon"], "duration"),
         (["store", "-n", "acme", "x", "--importance", "very"], "low, medium, high, critical"),
         (["store", "-n", "acme", "x", "--metadata", "[1]"], "JSON object"),
+        (["store", "-n", "acme", "x", "--metadata", '{"a":' * 100_000], "JSON object"),
+        (
+            ["store", "-n", "acme", "x", "--metadata", '{"a": 1e999}'],
+            "metadata.a is NaN or infinite",
+        ),
         (["list", "-n", "acme", "--where", "severity"], "metadata.severity>=3"),
         (["get", "-n", "acme", "t-1", "--url", "localhost"], "http://HOST:8788"),
         (["topology", "status", "--cluster", "/nowhere.yaml"], "cannot be read"),

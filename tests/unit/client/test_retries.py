@@ -3,6 +3,7 @@
 import pytest
 
 from memory_spine import operations
+from memory_spine.effects import Answer
 from memory_spine.errors import (
     ConnectionFailed,
     Forbidden,
@@ -205,6 +206,14 @@ def test_a_404_that_is_no_problem_document_is_not_a_missing_memory() -> None:
     with pytest.raises(UnexpectedAnswer) as failed:
         server.run(operations.get_or_none(server.core(), "t-1", ()))
     assert not isinstance(failed.value, NotFound)
+
+
+@pytest.mark.parametrize("body", [b"[" * 1_000_000, b"\xff", b""])
+def test_an_answer_that_cannot_be_read_is_unexpected_and_nothing_else(body: bytes) -> None:
+    headers = {"content-type": "application/problem+json"}
+    for answer in (Answer(status=200, body=body), Answer(status=422, headers=headers, body=body)):
+        with pytest.raises(UnexpectedAnswer):
+            _put(ScriptedServer([answer]))
 
 
 def test_an_accepted_write_with_an_unreadable_answer_is_indeterminate() -> None:
