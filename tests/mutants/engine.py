@@ -204,7 +204,7 @@ MUTANTS = [
         "coordinator/attempts",
         "if not decided.done() and (verdict := tally.verdict()) is not None:",
         "if (verdict := tally.verdict()) is not None:",
-        f"{ATTEMPTS}::test_the_first_verdict_is_returned_and_later_answers_still_count",
+        f"{ATTEMPTS}::test_an_answer_in_the_call_itself_may_decide",
     ),
     # writing: stamped above what is held, one operation through all attempts, no false "no"
     _engine(
