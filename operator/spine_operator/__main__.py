@@ -1,4 +1,4 @@
-"""The operator process: take the Lease, then run Kopf in this event loop until a signal or a loss.
+"""The operator process: takes the Lease, then runs Kopf until a signal comes or the Lease is lost.
 
 Exit status: 0 after SIGTERM, 1 when the Lease was lost or Kubernetes does not serve our CRD in time, 2 for a
 wrong environment.
@@ -43,12 +43,11 @@ def main() -> int:
     ).parse_args()
     try:
         settings = read_settings(os.environ)
+        set_up(settings.log_level)
+        asyncio.run(_run(settings))
     except InvalidInputError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    set_up(settings.log_level)
-    try:
-        asyncio.run(_run(settings))
     except LeaseLostError:
         logger.error("lease_lost")
         return 1
@@ -93,7 +92,7 @@ async def _run(settings: Settings) -> None:
 
 
 async def _lead(settings: Settings, lease: Lease, kube: Kube, context: DaemonContext) -> None:
-    """Stand by until the Lease is ours, then work for as long as it stays ours."""
+    """Stand by until we hold the Lease, then work for as long as we hold it."""
     leading, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -145,7 +144,7 @@ async def _keep(lease: Lease) -> None:
 async def _work(
     settings: Settings, lease: Lease, context: DaemonContext, stop: asyncio.Event
 ) -> None:
-    """Run Kopf beside the renewals; whichever ends first ends the other."""
+    """Run Kopf and renew the Lease beside it; whichever ends first ends the other."""
     kopf_stop = asyncio.Event()
     operator = asyncio.create_task(
         kopf.operator(

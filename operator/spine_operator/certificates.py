@@ -70,7 +70,7 @@ def make_leaf(authority: KeyPair, names: tuple[str, ...], now_ms: int) -> KeyPai
 
 
 def expires_ms(certificate: str) -> int:
-    """Return when a PEM certificate ends.
+    """Return when a PEM certificate expires.
 
     Raises:
         ValueError: the text is no certificate.
@@ -80,7 +80,7 @@ def expires_ms(certificate: str) -> int:
 
 
 def stands_for(certificate: str, names: tuple[str, ...]) -> bool:
-    """Whether a PEM certificate is good for all these names, and perhaps for others."""
+    """Return whether a PEM certificate names all of these hosts, and perhaps others."""
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     try:
         found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

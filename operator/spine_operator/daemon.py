@@ -1,4 +1,4 @@
-"""The daemon of one cluster: reconcile passes with back-off, until the custom resource is gone.
+"""The daemon of one cluster: runs reconcile passes with back-off until the custom resource is gone.
 
 It knows nothing of Kopf: `leaving` says whether the process is about to end.
 """
@@ -37,7 +37,7 @@ class DaemonContext:
 async def converge(
     key: ClusterKey, uid: str, context: DaemonContext, leaving: Callable[[], bool]
 ) -> None:
-    """Run reconcile passes until this very resource is gone or the process ends. Never two at once."""
+    """Run reconcile passes, never two at once, until this resource is gone or the process ends."""
     failures = 0
     context.liveness.record_pass(key)
     try:

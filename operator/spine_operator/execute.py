@@ -103,7 +103,7 @@ async def execute(action: ExclusiveAction, observed: Observed, ports: Ports) -> 
 async def delete(
     action: DeleteChild | RemoveFinalizer, cluster: ResourceIdentity, ports: Ports
 ) -> None:
-    """Delete one object, or let the custom resource itself go. Raises `KubeError`."""
+    """Delete one object, or remove our finalizer from the custom resource. Raises `KubeError`."""
     match action:
         case DeleteChild(kind=kind, name=name, uid=uid):
             await _delete_by_uid(kind, name, uid, cluster, ports)
@@ -120,7 +120,7 @@ async def _apply_child(manifest: Manifest, ports: Ports) -> None:
 
 
 async def _remove_finalizer(cluster: ResourceIdentity, ports: Ports) -> None:
-    """Take our finalizer off, unless somebody has changed the resource meanwhile."""
+    """Remove our finalizer, unless somebody has changed the resource meanwhile."""
     others = [name for name in cluster.finalizers if name != FINALIZER]
     patch = {"metadata": {"resourceVersion": cluster.resource_version, "finalizers": others}}
     try:
@@ -161,7 +161,7 @@ async def _publish(action: Publish, observed: Observed, ports: Ports) -> None:
 
 
 async def _push(action: Push, observed: Observed, ports: Ports) -> None:
-    """Send the document to every store at once; one that refuses holds nobody up.
+    """Send the document to all stores at once; one that refuses does not delay the others.
 
     Raises:
         NodeError: none took it, so that the next try comes later and later.
@@ -205,7 +205,7 @@ async def _renew_leaf(observed: Observed, ports: Ports) -> None:
 async def _delete_by_uid(
     kind: Kind, name: str, uid: str, cluster: ResourceIdentity, ports: Ports
 ) -> None:
-    """Delete what has this UID; that it is gone, or another one now, is as good."""
+    """Delete the object with this UID; that it is gone, or another one now, counts as success."""
     try:
         await ports.kube.delete(kind, cluster.key.namespace, name, uid=uid)
     except (NotFoundError, ConflictError):

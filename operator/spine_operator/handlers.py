@@ -69,7 +69,7 @@ def build_registry(context: DaemonContext) -> kopf.OperatorRegistry:
 
 
 def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
-    """Return what Kopf's defaults would get wrong for us; `scan`: we may watch CRDs and namespaces."""
+    """Return Kopf's settings where its defaults are wrong for us; `scan`: we may watch CRDs and namespaces."""
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = not scan
     settings.persistence.finalizer = FINALIZER
@@ -89,7 +89,7 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
 
 
 async def connection() -> kopf.ConnectionInfo:
-    """Return the credentials that the other client uses too; asked again after each 401."""
+    """Return the credentials of `load_configuration` for Kopf, which asks again after each 401."""
     configuration = await load_configuration()
     header: str = await configuration.get_api_key_with_prefix("BearerToken") or ""
     scheme, _, token = header.partition(" ")
@@ -109,7 +109,7 @@ def _key(namespace: str | None, name: str) -> ClusterKey:
 
 
 def _must_leave(stopped: kopf.DaemonStopped) -> bool:
-    """Whether the process is ending; the deletion of the resource is no reason to leave."""
+    """Return whether the process is ending; that the resource is deleted is no reason to end the daemon."""
     reason = stopped.reason
     leaving = kopf.DaemonStoppingReason.OPERATOR_EXITING
     return reason is not None and bool(reason & leaving)

@@ -1,4 +1,4 @@
-"""`KubePort` on the official asynchronous client: paths, verbs and errors, nothing else.
+"""Implements `KubePort` with the official asynchronous client: paths, verbs and errors, nothing else.
 
 Every failure becomes a typed `KubeError`; only the server's own 404 becomes `NotFoundError`.
 Reads name no resourceVersion, so they come from etcd's quorum and never from a cache.
@@ -16,6 +16,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
 
+from spine_core.errors import InvalidInputError
 from spine_operator.naming import CLUSTER_LABEL, FIELD_MANAGER
 from spine_operator.ports import (
     ConflictError,
@@ -68,20 +69,28 @@ def path_of(kind: Kind, namespace: str, name: str = "") -> str:
     return f"{path}/{name}" if name else path
 
 
-async def load_configuration() -> Configuration:
-    """Return how to reach Kubernetes: by `KUBECONFIG` where it is set, else from inside the cluster."""
+async def load_configuration(environment: Mapping[str, str] = os.environ) -> Configuration:
+    """Return how to reach Kubernetes: by `KUBECONFIG` where it is set, else from inside the cluster.
+
+    Raises:
+        InvalidInputError: neither says how.
+    """
     configuration = Configuration()
-    file = os.environ.get("KUBECONFIG")
-    if file:
-        load = config.load_kube_config
-        await load(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]  # as the client is
-    else:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # as the client is
+    file = environment.get("KUBECONFIG")
+    try:
+        if file:
+            load = config.load_kube_config
+            await load(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]  # as the client is
+        else:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # as the client is
+    except config.ConfigException as error:
+        reason = f"no way to reach Kubernetes, set KUBECONFIG or run in a pod: {error}"
+        raise InvalidInputError(reason) from error
     return configuration
 
 
 class Kube:
-    """The adapter. One connection pool; close it, or use it as a context."""
+    """The Kubernetes API. One connection pool; use it as a context."""
 
     def __init__(self, configuration: Configuration, count: CountWrite = lambda *_: None) -> None:
         self._client = ApiClient(configuration)

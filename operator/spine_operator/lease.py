@@ -1,4 +1,4 @@
-"""One operator at a time, by a Lease; a courtesy that keeps two from refusing each other's writes.
+"""Leader election by a Lease, so that two operators do not refuse each other's writes.
 
 Safety does not rest on it: the document is published by compare-and-set and deletions carry a UID.
 Another holder's Lease has run out when it has not changed for its whole duration on *our* clock, so
@@ -44,11 +44,11 @@ class Lease:
         self._seen: tuple[str, float] = ("", 0.0)  # resourceVersion and when we first saw it
 
     def held(self) -> bool:
-        """We hold it and have proved so lately."""
+        """Return whether we hold the Lease and have renewed it lately."""
         return self._renewed_s is not None and self._monotonic_s() - self._renewed_s < TRUST_S
 
     async def renew(self) -> bool:
-        """Take or renew the Lease; answer whether we hold it now."""
+        """Take or renew the Lease; return whether we hold it now."""
         asked_s = self._monotonic_s()
         try:
             taken = await self._take()
@@ -61,7 +61,7 @@ class Lease:
         return taken
 
     async def release(self) -> None:
-        """Let the next operator in at once."""
+        """Give the Lease up, so that the next operator need not wait for it to run out."""
         self._renewed_s = None
         try:
             lease = await self._kube.get(Kind.LEASE, self._namespace, self._name)

@@ -1,4 +1,4 @@
-"""Liveness of the process: daemons end their passes in time, and the Lease is ours or somebody's.
+"""The liveness probe of the process: daemons end their passes in time, and the Lease is not stale.
 
 Served on `/healthz` by the event loop that does the work, so a loop that hangs does not answer.
 Source: operator.md §3, liveness.
@@ -26,7 +26,7 @@ class Liveness:
         self._ended_s[key] = self._monotonic_s()
 
     def forget(self, key: ClusterKey) -> None:
-        """A daemon has ended for good."""
+        """Forget a daemon that has ended for good."""
         self._ended_s.pop(key, None)
 
     def overdue(self) -> list[ClusterKey]:
@@ -36,7 +36,7 @@ class Liveness:
 
 
 async def serve_health(port: int, problem: Callable[[], str | None]) -> asyncio.Server:
-    """Answer `GET /healthz` with 200, or with 503 and the complaint. The caller closes the server."""
+    """Answer `GET /healthz` with 200, or with 503 and the problem. The caller closes the server."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

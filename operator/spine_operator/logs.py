@@ -6,7 +6,7 @@ from spine_core.json_lines import JsonLines
 
 
 def set_up(level: str) -> None:
-    """Send all loggers to stderr; Kopf's own talk only when something is wrong."""
+    """Send all loggers to stderr; Kopf's own only from warnings on."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)

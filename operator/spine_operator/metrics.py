@@ -56,7 +56,7 @@ class Metrics:
         )
 
     def show(self, key: ClusterKey, plan: ReconcilePlan, status: Json) -> None:
-        """Show the result of the last reconcile pass of a cluster."""
+        """Set the gauges of a cluster from the result of its last reconcile pass."""
         self.forget(key)
         for condition in status["conditions"]:
             self._condition.labels(*key, condition["type"], condition["status"]).set(1)

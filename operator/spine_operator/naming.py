@@ -62,7 +62,7 @@ class ClusterKey(NamedTuple):
         return f"data-{seat}"
 
     def zone_of(self, seat: str) -> str | None:
-        """The zone that a seat's name tells; None when no seat of this cluster is called so."""
+        """The zone in a seat's name; None when it is no name of a seat of this cluster."""
         found = re.fullmatch(rf"{re.escape(self.name)}-(.+)-\d+", seat)
         return found[1] if found else None
 

@@ -1,4 +1,4 @@
-"""`NodesPort` over HTTPS: the admin plane of the nodes, each call two seconds at most.
+"""Implements `NodesPort` over HTTPS: the admin plane of the nodes, each call two seconds at most.
 
 The CA and the token come with each endpoint, since every cluster has its own; neither is ever logged.
 Source: operator.md §5.1.
@@ -38,7 +38,7 @@ def _trust(authority: str) -> ssl.SSLContext:
 
 
 class NodeAdmin:
-    """The adapter. One connection pool; use it as a context."""
+    """The admin plane of all nodes. One connection pool; use it as a context."""
 
     def __init__(self, count: Callable[[str], None] = lambda _result: None) -> None:
         self._count = count

@@ -1,4 +1,4 @@
-"""What the operator needs from the outside: Kubernetes, nodes, time and chance.
+"""The operator's ports: Kubernetes, nodes, time and entropy.
 
 Objects are plain dicts, as JSON. An absence is only ever a `NotFoundError`; everything that could not
 be seen is another `KubeError` or a `NodeError`, and is never taken for an absence.

@@ -1,4 +1,4 @@
-"""What the cluster keeps secret: made once where it is missing, never overwritten, never logged.
+"""Generates the Secrets of a cluster: once where one is missing, never overwritten, never logged.
 
 Purposes: `cluster` (links, tokens), `admin` (admin plane), `ca`, `tls`, `client` (for people's pods).
 The operator reads each by name in every pass and never lists Secrets. Values are text, entropy and time

@@ -12,7 +12,7 @@ PREFIX = "SPINE_OPERATOR_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a process is told at its start."""
+    """The settings of one operator process."""
 
     identity: str  # holder of the Lease: the pod's name
     namespace: str  # where the Lease lives

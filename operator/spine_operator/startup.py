@@ -1,4 +1,4 @@
-"""What has to be true before the operator begins: Kubernetes serves our custom resource.
+"""Waits at the start until Kubernetes serves our custom resource.
 
 A definition that was installed a moment ago is not served yet. The API server answers 404 until it is
 established, then 429 with `Retry-After` while its storage starts, and lists it among the API groups a

@@ -12,11 +12,9 @@ from spine_operator.ports import Kind, RefusedError
 
 class TestKube(KubePortContract):
     @pytest.fixture
-    async def kube(
-        self, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
-    ) -> AsyncIterator[Kube]:
-        monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
-        async with Kube(await load_configuration()) as kube:
+    async def kube(self, control_plane: ControlPlane) -> AsyncIterator[Kube]:
+        environment = {"KUBECONFIG": str(control_plane.kubeconfig)}
+        async with Kube(await load_configuration(environment)) as kube:
             yield kube
 
     async def test_a_broken_object_is_refused(self, kube: Kube, namespace: str) -> None:

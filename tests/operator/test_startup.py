@@ -163,3 +163,17 @@ async def test_help_needs_no_settings(program: str) -> None:
     if program == "spine_operator":
         names = {one.name for one in fields(Settings)} - {"seat_addresses"}
         assert all(PREFIX + name.upper() in text for name in names)
+
+
+async def test_without_a_way_to_kubernetes_the_start_ends_with_a_reason() -> None:
+    names = {f"{PREFIX}IDENTITY": "me", f"{PREFIX}NAMESPACE": "ops"}
+    ports = dict(zip(("HEALTH_PORT", "METRICS_PORT"), map(str, free_ports(2)), strict=True))
+    process = await asyncio.create_subprocess_exec(
+        *as_nobody(sys.executable, "-m", "spine_operator"),
+        env={"PATH": os.environ["PATH"], **names, **{PREFIX + k: v for k, v in ports.items()}},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    text = (await process.communicate())[1].decode()
+    assert process.returncode == 2, text
+    assert "KUBECONFIG" in text
+    assert "Traceback" not in text

@@ -6,7 +6,7 @@ from spine_operator.resource.spec import Cluster
 
 
 def disruption_budget(cluster: Cluster) -> Manifest:
-    """Let a drain of a Kubernetes node pass, one spine node after the other.
+    """Return the budget: drains of Kubernetes nodes evict one of our pods after the other.
 
     A pod that does not run may always be evicted, or a bad image would block every drain.
     """

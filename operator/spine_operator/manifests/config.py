@@ -12,7 +12,7 @@ def config_name(cluster: Cluster) -> str:
 
 
 def config_map(cluster: Cluster) -> Manifest:
-    """Write `config.yaml` with the sections of a static cluster file."""
+    """Return the ConfigMap with `config.yaml`, in the sections of a static cluster file."""
     return {
         **child(cluster, "v1/ConfigMap", config_name(cluster), "config"),
         "data": {"config.yaml": yaml.safe_dump(cluster.spec.config, sort_keys=True)},

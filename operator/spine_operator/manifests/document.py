@@ -9,7 +9,7 @@ DOCUMENT_KEY = "document"
 
 
 def topology_map(cluster: Cluster, document: Document, now_ms: int) -> Manifest:
-    """Keep the document in its canonical form, the one that its digest is made of."""
+    """Return the ConfigMap with the document in its canonical form, the one that its digest is made of."""
     name = cluster.key.topology_map
     manifest = child(cluster, "v1/ConfigMap", name, "topology", owned=False)
     manifest["metadata"]["annotations"] = {PUBLISHED_ANNOTATION: str(now_ms)}

@@ -13,7 +13,7 @@ _DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
 
 def network_policy(cluster: Cluster) -> Manifest:
-    """Allow 8788 from own pods, the operator and `allowFrom`; out only to DNS and own pods.
+    """Return the policy: port 8788 for own pods, the operator and `allowFrom`; out only to DNS and own pods.
 
     Behind a LoadBalancer everybody may knock: clients come with addresses that nobody can list.
     """

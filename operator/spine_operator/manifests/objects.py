@@ -14,7 +14,7 @@ KIND = "MemorySpineCluster"
 
 
 def owner(cluster: Cluster) -> Manifest:
-    """The reference that lets Kubernetes collect a child when the custom resource is gone."""
+    """Return the reference by which Kubernetes collects a child when the custom resource is gone."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -53,7 +53,7 @@ def with_labels(manifest: Manifest, more: Mapping[str, str]) -> Manifest:
 
 
 def is_ours(live: Json, cluster: ResourceIdentity, *, owned: bool) -> bool:
-    """Whether an object belongs to this cluster and, where it has an owner, to this very resource."""
+    """Return whether an object belongs to this cluster and, where it has an owner, to this resource."""
     metadata = live["metadata"]
     if metadata.get("labels", {}).get(CLUSTER_LABEL) != cluster.key.name:
         return False

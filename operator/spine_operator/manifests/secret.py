@@ -1,4 +1,4 @@
-"""A Secret. It has no owner: whoever keeps the volumes keeps what opens them."""
+"""The Secrets of a cluster. They have no owner: whoever keeps the volumes keeps what opens them."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ def secret_name(cluster: str, purpose: str) -> str:
 
 
 def secret(cluster: Cluster, purpose: str, values: Mapping[str, str]) -> Manifest:
-    """Wrap texts into a Secret."""
+    """Return a Secret with these texts."""
     name = secret_name(cluster.key.name, purpose)
     data = {key: b64encode(text.encode()).decode() for key, text in values.items()}
     return {

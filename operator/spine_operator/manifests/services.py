@@ -9,7 +9,7 @@ _PORTS = [{"name": "spine", "port": defaults.PORT, "targetPort": "spine", "proto
 
 
 def headless_service(cluster: Cluster) -> Manifest:
-    """Give every pod a DNS name, ready or not: links and admin calls go to nodes by name."""
+    """Return the Service that gives every pod a DNS name, ready or not: links and admin calls need it."""
     return {
         **child(cluster, "v1/Service", cluster.key.headless_service, "nodes"),
         "spec": {
@@ -22,7 +22,7 @@ def headless_service(cluster: Cluster) -> Manifest:
 
 
 def client_service(cluster: Cluster) -> Manifest:
-    """Lead clients to the nodes that are ready."""
+    """Return the Service that leads clients to the nodes that are ready."""
     manifest = child(cluster, "v1/Service", cluster.key.name, "api")
     if cluster.spec.access.service_annotations:
         manifest["metadata"]["annotations"] = dict(cluster.spec.access.service_annotations)

@@ -110,7 +110,7 @@ class _ClusterReader:
         return found
 
     async def statefulsets(self, named: Iterable[Zone]) -> dict[Zone, ZoneSet]:
-        """Read those of the zones in spec and document by name, and find those of zones long gone."""
+        """Read the sets of all zones in spec and document by name, and find those of zones that neither names."""
         zones = {*named, *(zone.name for zone in self.cluster.spec.zones)}
         for manifest in await self.listed(Kind.STATEFULSET):
             zones.add(manifest["metadata"]["name"].removeprefix(f"{self.cluster.key.name}-"))
@@ -135,7 +135,7 @@ class _ClusterReader:
 async def _reports(
     cluster: Cluster, ports: Ports, secrets: SecretValues, seats: Sequence[Seat]
 ) -> Reports:
-    """Ask every pod at once; the slowest answer decides how long it takes."""
+    """Ask all pods for their reports at once; the slowest answer decides how long it takes."""
 
     async def ask(seat: Seat) -> Report | None:
         endpoint = endpoint_of(cluster, ports, secrets, seat)

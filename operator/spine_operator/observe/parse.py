@@ -1,4 +1,4 @@
-"""Kubernetes' objects, as the operator sees them: JSON in, frozen values out. Pure."""
+"""Parses objects of Kubernetes into frozen values. Pure."""
 
 import json
 from collections.abc import Mapping

@@ -44,7 +44,7 @@ async def observe_remnants(cluster: ResourceIdentity, kube: KubePort) -> Steps:
 
 
 async def _unowned(cluster: ResourceIdentity, kube: KubePort) -> list[Remnant]:
-    """Return the Secrets and the document, which no owner takes along."""
+    """Return the Secrets and the document, which have no owner and so are not collected."""
     key = cluster.key
     wanted = [(Kind.SECRET, secret_name(key.name, purpose)) for purpose in _PURPOSES]
     found = []
@@ -59,7 +59,7 @@ async def _unowned(cluster: ResourceIdentity, kube: KubePort) -> list[Remnant]:
 
 
 def _is_of_a_seat(claim: Json, key: ClusterKey) -> bool:
-    """Whether a claim is named like ours: others may carry the cluster's label too."""
+    """Return whether a claim is named like ours: others may carry the cluster's label too."""
     return key.zone_of(key.seat_of_claim(claim["metadata"]["name"])) is not None
 
 

@@ -14,7 +14,7 @@ from spine_operator.ports import Kind
 
 @dataclass(frozen=True, slots=True)
 class ApplyChild:
-    """Bring a child object to our manifest."""
+    """Apply our manifest of a child object."""
 
     manifest: Manifest
 
@@ -33,7 +33,7 @@ class RenewLeaf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelClaim:
-    """Write down on a claim which store it holds, or when it may go."""
+    """Label a claim with the store it holds, or with the time from which it may be deleted."""
 
     name: str
     uid: str
@@ -88,7 +88,7 @@ class DeleteClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveFinalizer:
-    """Let the custom resource go; `left_over` names what could not be deleted in time."""
+    """Remove our finalizer; `left_over` names what could not be deleted in time."""
 
     left_over: tuple[str, ...] = ()
     step: Step = Step.FINALIZER

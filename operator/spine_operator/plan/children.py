@@ -1,4 +1,4 @@
-"""Which children of a cluster differ from what we render. Pure.
+"""Finds the children of a cluster that differ from what we render. Pure.
 
 A child is applied again when what we rendered last was another text (its annotation says so), or when
 a field of ours has been changed by somebody. Fields that are not ours never count, so applying twice
@@ -22,7 +22,7 @@ from spine_operator.resource.spec import ZoneSpec
 
 
 def child_actions(observed: Observed) -> Iterator[ApplyChild | DeleteChild]:
-    """Yield what makes those children what the spec says."""
+    """Yield the actions that bring the simple children to what the spec says."""
     for (kind, name), manifest in simple_children(observed.cluster).items():
         live = observed.children.get((kind, name))
         if manifest is not None:
@@ -66,7 +66,7 @@ def with_digest(manifest: Manifest) -> Manifest:
 
 
 def differs(live: Json, manifest: Json) -> bool:
-    """Whether a field of the manifest is missing from the live object or has another value."""
+    """Return whether a field of the manifest is missing from the live object or has another value."""
     return not _covers(live, manifest)
 
 
@@ -85,7 +85,7 @@ def _covers(live: Any, wanted: Any) -> bool:
 
 
 def _same_quantity(live: Any, wanted: Any) -> bool:
-    """Whether Kubernetes has only written a quantity in its own way, `1000m` as `1`."""
+    """Return whether two texts are the same quantity: Kubernetes writes `1000m` as `1`."""
     try:
         return quantity_of(live) == quantity_of(wanted)
     except InvalidInputError:

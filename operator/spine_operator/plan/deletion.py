@@ -1,4 +1,4 @@
-"""The end of a custom resource (operator.md §7.8): keep everything, or delete in a safe order. Pure.
+"""Plans the deletion of a cluster (operator.md §7.8): keep everything, or delete in a safe order. Pure.
 
 Retain: only the finalizer goes; Kubernetes then collects what the resource owns, and claims, Secrets
 and document stay for a resource of the same name. Delete: StatefulSets, then claims, then Secrets and

@@ -1,4 +1,4 @@
-"""What one reconcile pass does: `spine_core.planning.next_action` in a frame of pods and volumes. Pure.
+"""Plans one reconcile pass: `spine_core.planning.next_action` in a frame of pods and volumes. Pure.
 
 The order is the argument: what nobody may touch, then what must exist, then pods, then the document
 and its change, then volumes. State is derived from the observation each time and remembered by
@@ -96,7 +96,7 @@ def _zones(observed: Observed) -> Iterator[ZoneSpec]:
 
 
 def _leaf_is_due(observed: Observed) -> bool:
-    """Whether the nodes' certificate lacks a name or most of its life, and can be signed anew."""
+    """Return whether the nodes' certificate lacks a name or expires soon, and can be signed anew."""
     if not {"ca", "tls"} <= observed.secrets.keys():
         return False
     third_ms = LEAF_LIFE.total_seconds() * 1000 / 3

@@ -1,4 +1,4 @@
-"""How many pods each zone gets. Pure.
+"""Decides how many pods each zone gets. Pure.
 
 Invariant (I4): never fewer than the highest seat of current ∪ target needs.
 """

@@ -1,4 +1,4 @@
-"""The topology document's part of a plan: `spine_core.planning.next_action`, and what pods need. Pure."""
+"""Plans the topology document: `spine_core.planning.next_action`, translated where pods go. Pure."""
 
 from spine_core.planning.actions import Blocked, Publish, RemoveSeats, Step
 from spine_core.planning.guards import Block, Guard, Pass, barrier_reached, document_whole
@@ -10,7 +10,7 @@ from spine_operator.plan.pods import shrink
 
 
 def is_quiet(observed: Observed) -> bool:
-    """Whether no change runs, the document is whole and past its barrier: pods may be moved."""
+    """Return whether no change runs and the document is whole and past its barrier: pods may be moved."""
     document = observed.document
     if document is None or document.change is not None:
         return False

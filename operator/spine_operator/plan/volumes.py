@@ -1,4 +1,4 @@
-"""What happens to volume claims: which may hold a joiner, which are left over, which may go. Pure.
+"""Decides about volume claims: which may hold a joiner, which are left over, which may go. Pure.
 
 Invariant (I3): a claim is deleted only while the document is whole and past its barrier, names no seat
 on it, and either has retired its store or has never known one, and while no node that answers is

@@ -1,4 +1,4 @@
-"""Kubernetes' two ways to write a number with a unit: quantities (`10Gi`) and durations (`1h30m`). Pure.
+"""Parses Kubernetes' quantities (`10Gi`) and durations (`1h30m`). Pure.
 
 Source: apimachinery resource.Quantity; the custom resource bounds both by patterns.
 """

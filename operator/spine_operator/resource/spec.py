@@ -1,4 +1,4 @@
-"""The custom resource, parsed once into frozen values. Nothing behind this module sees its JSON.
+"""Parses the custom resource into frozen values. Nothing behind this module sees its JSON.
 
 No default stands here: the API server filled them in from the CRD's schema, so a missing field is a
 broken object (`InvalidInputError`), not an occasion to guess. Durations are seconds, sizes bytes
@@ -59,7 +59,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodSpec:
-    """What people may say about the pods."""
+    """The parts of the pods that the spec decides."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -83,7 +83,7 @@ class Rebalance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may come, over what."""
+    """Who may connect, and how."""
 
     tls: bool
     extra_names: tuple[str, ...]  # of the nodes' certificate
@@ -129,7 +129,7 @@ class ResourceIdentity:
 
     @property
     def held(self) -> bool:
-        """Our finalizer is on it, so nobody can take it away behind our back."""
+        """Whether our finalizer is on it, so that it cannot be gone before we have seen its deletion."""
         return FINALIZER in self.finalizers
 
 
@@ -141,7 +141,7 @@ class Cluster(ResourceIdentity):
 
 
 def parse_identity(resource: Json) -> ResourceIdentity:
-    """Parse what a MemorySpineCluster has whatever its spec says. It keeps its data in case of doubt."""
+    """Parse what a MemorySpineCluster has even when its spec cannot be read. In doubt its data is kept."""
     return ResourceIdentity(**_identity(resource))
 
 

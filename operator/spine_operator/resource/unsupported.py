@@ -1,4 +1,4 @@
-"""What the custom resource may say and this operator does not do yet: refused by path, never ignored.
+"""Refuses, by their path, fields of the custom resource that this operator does not implement yet.
 
 A field passes with its CRD default (a test holds the two equal), since the default asks for nothing.
 Source: operator.md §11, "a field that the running operator does not implement".

@@ -1,4 +1,4 @@
-"""Builds the whole status in each reconcile pass. Pure. Nobody decides anything by it.
+"""Builds the whole status anew in each reconcile pass. Pure. No decision reads it.
 
 Times come from outside (the document's history); only `lastTransitionTime` is copied from the status
 before, while its condition stays the same. Nothing here moves by itself, so that a cluster at rest

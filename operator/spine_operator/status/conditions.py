@@ -21,7 +21,7 @@ _OPERATIONS: Final = {"join": "Joining", "drain": "Draining", "replace": "Replac
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One line of the status."""
+    """One condition of the status."""
 
     type: str
     status: Truth
@@ -166,7 +166,7 @@ def _certificates(observed: Observed) -> Condition:
 
 
 def _one_config(observed: Observed) -> bool:
-    """Whether all members that report work with the same `config.yaml`."""
+    """Return whether all members that report work with the same `config.yaml`."""
     assert observed.document is not None, "asked only with a document"
     reports = [observed.reports.get(seat) for seat in observed.document.current]
     return len({report.config_digest for report in reports if report is not None}) <= 1

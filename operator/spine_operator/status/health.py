@@ -1,4 +1,4 @@
-"""How well the slots are kept: what the conditions of the status are made of. Pure.
+"""Counts the slots that miss replicas or quorums, for the conditions of the status. Pure.
 
 This is for people, so it does not dip while a new epoch is on its way: a store counts from when it
 serves, whichever epoch it is at. The guards, which let steps pass, are stricter (spine_core.planning.guards).

@@ -1,4 +1,4 @@
-"""When only a human can help: the reasons of `Stalled`, one page each in docs/runbooks. Pure."""
+"""Decides when only a person can help: the reasons of `Stalled`, one runbook each. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Stall:
 
 
 def stall_of(observed: Observed, plan: ReconcilePlan, health: SlotHealth | None) -> Stall | None:
-    """Return why only a human can help, None while the operator can."""
+    """Return why only a person can help, None while the operator can go on."""
     decision = plan.decision
     if isinstance(decision, Blocked) and isinstance(decision.verdict, Block):
         reason = _reason_of(decision.guard, observed)
