@@ -49,10 +49,48 @@ MUTANTS = [
     ),
     # A position proves nothing once the feed behind it is gone.
     Mutant(
-        file="node_image/spine_node/search/indexer.py",
+        file="node_image/spine_node/store/subscription.py",
         old="if not entries or entries[0].seq != self.position + 1:",
         new="if not entries:",
         killed_by=f"{_INDEXER}::test_an_index_behind_the_oldest_feed_entry_is_made_anew",
+    ),
+    # What could not be written is read from the feed again.
+    Mutant(
+        file="node_image/spine_node/search/indexer.py",
+        old="            await self._show(await self._read(keys), entries[-1].seq)\n"
+        "            self._feed.advance(entries[-1].seq)\n",
+        new="            self._feed.advance(entries[-1].seq)\n"
+        "            await self._show(await self._read(keys), entries[-1].seq)\n",
+        killed_by=f"{_INDEXER}"
+        "::test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding",
+    ),
+    # A disk that is full damages no index, and making it anew would not help.
+    Mutant(
+        file="node_image/spine_node/search/schema.py",
+        old="    return code is None or code & 0xFF not in _PASSING or code in _UNREADABLE\n",
+        new="    return True\n",
+        killed_by=f"{_INDEXER}"
+        "::test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding",
+    ),
+    Mutant(  # numbers of strings that a failed commit has taken back
+        file="node_image/spine_node/search/applier.py",
+        old="            self._namespaces.clear()  # numbers given in this transaction are void\n",
+        new="",
+        killed_by=f"{_INDEXER}"
+        "::test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding",
+    ),
+    # A slot with a record that cannot be read has not answered.
+    Mutant(
+        file="node_image/spine_node/search/index_file.py",
+        old="        return damaged_entry(key)\n",
+        new="        return entry_of(key, None)\n",
+        killed_by=f"{_INDEXER}::test_a_record_that_cannot_be_read_is_no_answer_for_its_slot",
+    ),
+    Mutant(  # not after a restart either
+        file="node_image/spine_node/search/index_file.py",
+        old="        self._applier.load()\n",
+        new="",
+        killed_by=f"{_INDEXER}::test_a_record_that_cannot_be_read_is_no_answer_for_its_slot",
     ),
     # An index belongs to one store.
     Mutant(

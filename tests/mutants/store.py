@@ -323,4 +323,19 @@ MUTANTS = [
         new="\n",
         killed_by=f"{_TESTS}/test_opening.py::test_the_directory_and_its_files_are_nobody_elses",
     ),
+    # A follower of the feed is told of a gap, also of one that opens while it follows.
+    Mutant(
+        file=f"{_STORE}/subscription.py",
+        old="if not entries or entries[0].seq != self.position + 1:",
+        new="if not entries:",
+        killed_by=f"{_TESTS}/test_subscription.py"
+        "::test_a_follower_that_the_feed_has_left_behind_is_told",
+    ),
+    Mutant(
+        file=f"{_STORE}/subscription.py",
+        old="if not entries or entries[0].seq != self.position + 1:",
+        new="if entries and entries[0].seq != self.position + 1:",
+        killed_by=f"{_TESTS}/test_subscription.py"
+        "::test_a_position_that_does_not_lead_on_has_expired",
+    ),
 ]

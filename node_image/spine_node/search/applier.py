@@ -27,6 +27,15 @@ class Applier:
         self._connection = connection
         self._namespaces: dict[str, int] = {}
         self._terms: dict[str, int] = {}
+        self.damaged: frozenset[bytes] = frozenset()  # keys; replaced with every change
+
+    def load(self) -> None:
+        """Read which records are known to be damaged; a file without tables knows none."""
+        if self._connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'damaged'"
+        ).fetchone():
+            rows = self._connection.execute("SELECT key FROM damaged")
+            self.damaged = frozenset(key for (key,) in rows)
 
     def apply(self, entries: Sequence[Entry], position: int | None) -> None:
         """Replace the rows of these records, and move on to a feed position.
@@ -35,16 +44,30 @@ class Applier:
         """
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._remove(entries)
+            self._remove([entry for entry in entries if not entry.damaged])
             self._insert([entry for entry in entries if entry.client is not None])
+            damaged = self._note_damage(entries)
             if position is not None:
                 self._connection.execute("UPDATE meta SET position = ?", (position,))
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk has ended it already
+                self._connection.execute("ROLLBACK")
             self._namespaces.clear()  # numbers given in this transaction are void
             self._terms.clear()
             raise
-        self._connection.execute("COMMIT")
+        self.damaged = damaged
+
+    def _note_damage(self, entries: Sequence[Entry]) -> frozenset[bytes]:
+        """Store which records cannot be read; return those of the whole file."""
+        whole = {each.key for each in entries if not each.damaged and each.key in self.damaged}
+        damaged = {each.key for each in entries if each.damaged} - self.damaged
+        if not whole and not damaged:
+            return self.damaged
+        run = self._connection.executemany
+        run("DELETE FROM damaged WHERE key = ?", [(key,) for key in whole])
+        run("INSERT INTO damaged VALUES (?)", [(key,) for key in damaged])
+        return (self.damaged - whole) | damaged
 
     def _remove(self, entries: Sequence[Entry]) -> None:
         listed = json.dumps([(self._namespace(each), each.memory_id) for each in entries])

@@ -32,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int = 0
     expires_ms: int | None = None
     client: Client | None = None
+    damaged: bool = False  # the record is held and cannot be read
 
     @property
     def updated_ms(self) -> int:
@@ -75,6 +76,14 @@ def entry_of(key: bytes, raw: bytes | None) -> Entry:
         )
     except msgspec.DecodeError as error:
         raise CorruptRecordError(f"not a memory: {error}") from error
+
+
+def damaged_entry(key: bytes) -> Entry:
+    """Return what is known of a record that is held and cannot be read."""
+    slot, namespace, memory_id = split_key(key)
+    return Entry(
+        key=key, slot=slot, namespace=namespace, memory_id=memory_id, version=ABSENT, damaged=True
+    )
 
 
 def memory_of(namespace: str, memory_id: str, record: Record) -> dict[str, object]:

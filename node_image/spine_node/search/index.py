@@ -13,26 +13,23 @@ from typing import Final
 
 import msgspec
 
-from spine_core.errors import ProblemError, SpineError
+from spine_core.errors import ProblemError
 from spine_core.records.encoding import version_in
 from spine_core.records.filters import DEPTH_MAX, parse_filter
 from spine_core.records.versions import ms_of
 from spine_node.search.gathering import Gathering
 from spine_node.search.index_file import IndexFile
-from spine_node.search.indexer import Indexer
+from spine_node.search.indexer import Indexer, IndexUnreadableError
 from spine_node.search.limits import LIMITS, IndexLimits
-from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes
+from spine_node.search.messages import QueryCall, QueryPage, slots_of_bytes, slots_to_bytes
 from spine_node.search.plan import plan_of
-from spine_node.search.readers import Readers
-from spine_node.store import DamageLog, Store, key_of
+from spine_node.search.readers import Readers, is_listed
+from spine_node.search.schema import is_damage
+from spine_node.store import DamageLog, Store, key_of, split_key
 
 WINDOW_ROWS: Final = 250  # rows read from SQLite at a time: 2 ms of the loop if all need decoding
 
 logger = logging.getLogger("spine.search")
-
-
-class IndexUnreadableError(SpineError):
-    """SQLite could not do its part; the records are not touched by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +56,10 @@ class QueryIndex:
         ports: IndexPorts = PORTS,
     ) -> None:
         self._store, self._physical_ms, self._limits = store, physical_ms, limits
-        self._indexer = Indexer(store, ports.file(path, store.identity.store_id), limits)
-        self._readers = ports.readers(path)
         self._damage = DamageLog(physical_ms)
+        file = ports.file(path, store.identity.store_id)
+        self._indexer = Indexer(store, file, self._damage, limits)
+        self._readers = ports.readers(path)
         self._generation = 0  # of the file that the readers have open
 
     async def run(self) -> None:
@@ -76,7 +74,7 @@ class QueryIndex:
 
         Raises:
             ProblemError: `deadline-exceeded`, the index was not there or not fresh in time;
-                `not-ready`, its file had to be made again meanwhile.
+                `not-ready`, its file had to be made again meanwhile, or cannot be written.
         """
         try:
             async with asyncio.timeout_at(deadline):
@@ -84,10 +82,14 @@ class QueryIndex:
                 page = await self._answer(call)
         except TimeoutError:
             raise ProblemError("deadline-exceeded", "the index did not catch up in time") from None
+        except IndexUnreadableError as error:
+            raise ProblemError("not-ready", str(error)) from error
         except sqlite3.Error as error:
-            logger.warning("index_unreadable", extra={"error": str(error)})
-            self._indexer.distrust(self._generation)
-            raise ProblemError("not-ready", "the index is being made again") from error
+            if is_damage(error):
+                logger.warning("index_unreadable", extra={"error": str(error)})
+                self._indexer.distrust(self._generation)
+                raise ProblemError("not-ready", "the index is being made again") from error
+            raise ProblemError("not-ready", f"the index cannot be used now: {error}") from error
         if generation != self._indexer.generation:
             raise ProblemError("not-ready", "the index is being made again")
         return page
@@ -113,6 +115,9 @@ class QueryIndex:
             if missing:
                 await self._indexer.forget(missing)
             swept += len(missing)
+        gone = [key for key in self._indexer.damaged if self._store.get(key) is None]
+        if gone:
+            await self._indexer.forget(gone)
         return swept
 
     async def _ready(self, position: int) -> int:
@@ -136,7 +141,17 @@ class QueryIndex:
             end=None if ended else gathered.end,
             unknown=unknown,
             lag_ms=self.lag_ms(),
+            damaged=slots_to_bytes(self._damaged(call, asked)),
         )
+
+    def _damaged(self, call: QueryCall, asked: int) -> int:
+        """Return the slots, of those asked for, of records that the list cannot show."""
+        slots = 0
+        for key in self._indexer.damaged:
+            slot, namespace, _ = split_key(key)
+            if asked >> slot & 1 and is_listed(namespace, call.namespace, subtree=call.subtree):
+                slots |= 1 << slot
+        return slots
 
     async def _gather(self, call: QueryCall) -> tuple[Gathering, bool]:
         """Walk until the page is full (false) or the rows end (true)."""

@@ -16,6 +16,7 @@ class IndexLimits:
     slice: int = 250  # records read from the store without a pause, 1 ms
     scan_records: int = 1000  # the same in a rebuild, which reads them in their order
     scan_bytes: int = 1024 * 1024  # of records read from the store without a pause
+    retry_s: float = 1.0  # before a failure is followed by another attempt; doubled each time
 
 
 LIMITS = IndexLimits()

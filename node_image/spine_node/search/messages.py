@@ -44,7 +44,9 @@ class QueryPage(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     end: Position | None  # the last position looked at; None when nothing follows
     unknown: tuple[int, ...]  # key hashes of needs that the slots asked for do not show
     lag_ms: int  # age of the oldest change that is not in the index
-    damaged: bytes = b""  # bitmap of slots with a record that cannot be read, so it may be missed
+    # Bitmap of the slots asked for that hold a record of these namespaces which cannot be read, and
+    # whose place in the list nobody here knows: for them this page is no answer.
+    damaged: bytes = b""
 
 
 def slots_to_bytes(slots: int) -> bytes:

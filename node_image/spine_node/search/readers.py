@@ -38,6 +38,14 @@ class Address(NamedTuple):
     memory_id: str
 
 
+def is_listed(name: str, namespace: str, *, subtree: bool) -> bool:
+    """Tell whether a list of a namespace shows another: itself, or one below that is not the server's."""
+    if name == namespace:
+        return True
+    below = name[len(namespace) :]
+    return subtree and name.startswith(f"{namespace}.") and "._" not in below
+
+
 class Readers:
     """The pool. `reopen` leaves a file that was replaced."""
 
@@ -67,8 +75,8 @@ class Readers:
                 "SELECT name FROM namespace WHERE name > ? AND name < ?",
                 (f"{namespace}.", f"{namespace}/"),  # '/' follows '.'
             )
-            labels = len(namespace)
-            return [namespace, *(name for (name,) in below if "._" not in name[labels:])]
+            names = (name for (name,) in below)
+            return [namespace, *(n for n in names if is_listed(n, namespace, subtree=True))]
 
         return await self._read(read)
 

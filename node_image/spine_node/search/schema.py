@@ -2,19 +2,39 @@
 
 row    one live record; strings that repeat are replaced by the numbers of `namespace` and `term`
 tag    one tag of one row, in the order of lists
+damaged  key of a record that is held and cannot be read: its row, if any, is older
 meta   one line: whose records these are, and the feed position that all of the above shows
 
 Invariant: a transaction that changes rows also stores the feed position it brings them to, so a
 crash leaves the one with the other. The file is a cache: in doubt it is deleted. Source: api.md §8.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
-FORMAT: Final = 1  # of these tables; another one is rebuilt
+FORMAT: Final = 2  # of these tables; another one is rebuilt
 WAL_PAGES: Final = 8000  # 32 MB, gathered before pages move to the file: each moves once, not often
+PAGE_BYTES: Final = 4096  # SQLite's own choice
 CACHE_KIB: Final = 16 * 1024  # pages kept per connection: the inner nodes of a million rows
+
+WAL_PART: Final = 64  # of the file system is the most for it: of a small disk 32 MB are much
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+    }
+)
+_UNREADABLE: Final = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
 
 _TABLES: Final = """
 CREATE TABLE meta (store_id TEXT NOT NULL, position INTEGER);
@@ -33,6 +53,7 @@ CREATE INDEX row_created ON row (namespace, created, id);
 CREATE INDEX row_agent ON row (namespace, agent, created, id) WHERE agent IS NOT NULL;
 CREATE INDEX row_user ON row (namespace, user, created, id) WHERE user IS NOT NULL;
 CREATE INDEX row_thread ON row (namespace, thread, created, id) WHERE thread IS NOT NULL;
+CREATE TABLE damaged (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE tag (
     namespace INTEGER NOT NULL, term INTEGER NOT NULL, created INTEGER NOT NULL, id TEXT NOT NULL,
     row INTEGER NOT NULL,
@@ -49,9 +70,14 @@ def open_file(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # a lost tail is read from the feed again
-    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_wal_pages(path)}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
+
+
+def _wal_pages(path: Path) -> int:
+    stat = os.statvfs(path)
+    return min(WAL_PAGES, stat.f_blocks * stat.f_frsize // WAL_PART // PAGE_BYTES) or WAL_PAGES
 
 
 def create_tables(connection: sqlite3.Connection, store_id: str) -> None:
@@ -62,16 +88,28 @@ def create_tables(connection: sqlite3.Connection, store_id: str) -> None:
 
 
 def stored_position(connection: sqlite3.Connection, store_id: str) -> int | None:
-    """Return the feed position of a sound index of this store, None for any other file."""
+    """Return the feed position of a sound index of this store, None for any other file.
+
+    Raises:
+        sqlite3.Error: the file may be sound, and cannot be read now.
+    """
     try:
         if connection.execute("PRAGMA user_version").fetchone() != (FORMAT,):
             return None
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             return None
         row = connection.execute("SELECT store_id, position FROM meta").fetchone()
-    except sqlite3.DatabaseError:
-        return None
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            return None
+        raise
     return row[1] if row and row[0] == store_id else None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether a new file is the cure: not for a disk that is full, or cannot be written now."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF not in _PASSING or code in _UNREADABLE
 
 
 def delete_file(path: Path) -> None:

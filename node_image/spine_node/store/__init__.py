@@ -3,6 +3,7 @@
 from spine_node.store import operations
 from spine_node.store.damage_log import DamageLog
 from spine_node.store.errors import (
+    CursorExpiredError,
     StorageError,
     StorageFullError,
     StoreBusyError,
@@ -15,8 +16,10 @@ from spine_node.store.feed import FeedEntry
 from spine_node.store.layout import checksum, key_of, split_key
 from spine_node.store.lmdb_store import Store, StorePorts, open_store
 from spine_node.store.opening import StoreIdentity
+from spine_node.store.subscription import Subscription
 
 __all__ = [
+    "CursorExpiredError",
     "DamageLog",
     "FeedEntry",
     "StorageError",
@@ -29,6 +32,7 @@ __all__ = [
     "StoreIdentity",
     "StoreLockedError",
     "StorePorts",
+    "Subscription",
     "checksum",
     "key_of",
     "open_store",

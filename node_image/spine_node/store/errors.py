@@ -21,6 +21,15 @@ class StoreClosedError(StorageError):
     """The writer has ended: the store was closed, or a disk error ended it (the cause says which)."""
 
 
+class CursorExpiredError(StorageError):
+    """The feed does not lead on from this position: what followed it is no longer kept."""
+
+    def __init__(self, position: int, head: int) -> None:
+        super().__init__(f"the feed no longer leads from {position} to {head}")
+        self.position = position
+        self.head = head
+
+
 class StoreLockedError(StorageError):
     """Another process has this directory open."""
 

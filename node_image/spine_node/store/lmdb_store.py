@@ -38,13 +38,12 @@ from spine_node.store.layout import (
 )
 from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT, StoredEntry
 from spine_node.store.space import Disk, FileSystem, Space
+from spine_node.store.subscription import FeedListener, Subscription
 from spine_node.store.writer import Perform, StoreWriter, Writer
 
 logger = logging.getLogger("spine.store")
 
 DROPS_AT_ONCE = 8  # slots: a piece of each, some ms of the writer
-
-FeedListener = Callable[[int], None]  # told the sequence number of the newest entry
 
 
 def _ignore(looked: asyncio.Future[None]) -> None:
@@ -247,14 +246,6 @@ class Store:
         """Return the sequence number of the newest entry, 0 before the first."""
         return self._feed_head
 
-    def feed_tail(self) -> int:
-        """Return the sequence number of the oldest entry kept; one above the head without any."""
-        with self._environment.begin(db=self._tables.feed) as txn:
-            cursor = txn.cursor()
-            if not cursor.first():
-                return self._feed_head + 1
-            return unpack_row(unpack_u64(cursor.key()), cursor.value())[0].seq
-
     def feed_since(self, seq: int, limit: int) -> list[FeedEntry]:
         """Return the entries above `seq`, oldest first, at most `limit`."""
         found: list[FeedEntry] = []
@@ -267,6 +258,14 @@ class Store:
                 if len(found) >= limit:
                     break
         return found[:limit]
+
+    def subscribe(self, after: int) -> Subscription:
+        """Follow the feed behind a position; close the subscription at the end.
+
+        Raises:
+            CursorExpiredError: the feed does not lead on from there.
+        """
+        return Subscription(self, after)
 
     def watch_feed(self, listener: FeedListener) -> Callable[[], None]:
         """Call `listener` after each commit that changed records; the result ends it.

@@ -9,7 +9,8 @@ import pytest
 from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.versions import make_version
 from spine_core.scalars import Hlc, Origin, StoreNumber
-from spine_node.search.index import IndexPorts, IndexUnreadableError
+from spine_node.search.index import IndexPorts
+from spine_node.search.indexer import IndexUnreadableError
 from spine_node.search.limits import IndexLimits
 from spine_node.search.messages import Position
 from spine_node.search.plan import QueryPlan

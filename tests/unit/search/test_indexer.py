@@ -11,16 +11,19 @@ import pytest
 from spine_core.errors import ProblemError
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import make_version
-from spine_core.scalars import Hlc, Origin
+from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.search.entries import Entry
 from spine_node.search.index import IndexPorts, QueryIndex
 from spine_node.search.index_file import IndexFile, entries_of
 from spine_node.search.limits import IndexLimits
+from spine_node.search.messages import QueryCall, slots_of_bytes
 from spine_node.search.schema import open_file
 from spine_node.store import key_of
-from spine_node.store.operations import TrimFeed
+from spine_node.store.operations import Adopt, TrimFeed
 from unit.search.harness import (
+    ALL_SLOTS,
     DEADLINE_S,
+    EPOCH,
     NOW_MS,
     SLOTS,
     IndexHarness,
@@ -30,6 +33,7 @@ from unit.search.harness import (
     record_of,
     running_index,
 )
+from unit.store.harness import limited_to
 
 _CONTENTS = {
     "row": "SELECT namespace.name, id, slot, version, created, updated, expires, importance,"
@@ -213,6 +217,82 @@ async def test_a_corrupt_record_keeps_its_row_and_stops_nobody(tmp_path: Path) -
     file.close()
     rows = contents(tmp_path)["row"]
     assert [(row[1], row[3]) for row in rows] == [("b", versions[1])]
+    assert file.open() == 4
+    assert file.damaged == {keys[1]}
+    file.close()
+
+
+async def damaged_slots(harness: IndexHarness, call: QueryCall) -> int:
+    return slots_of_bytes((await harness.ask(call)).damaged)
+
+
+async def test_a_record_that_cannot_be_read_is_no_answer_for_its_slot(tmp_path: Path) -> None:
+    slot = slot_of("team", "b", SLOTS)
+    async with opened_store(tmp_path) as store:
+        async with running_index(store, tmp_path) as index:
+            harness = IndexHarness(store, index)
+            for name in "abc":
+                await harness.write(name, {})
+            harness.damage("team", "b")  # before it is indexed
+            page = await harness.ask(asking())
+            assert [each.position[2] for each in page.candidates] == ["a", "c"]
+            assert slots_of_bytes(page.damaged) == 1 << slot
+            assert await damaged_slots(harness, asking(slots=ALL_SLOTS ^ 1 << slot)) == 0
+            assert await damaged_slots(harness, asking(namespace="other")) == 0
+            assert await damaged_slots(harness, asking(namespace="te", subtree=True)) == 0
+        async with running_index(store, tmp_path) as index:  # it is known after a restart
+            harness = IndexHarness(store, index, stamps=harness.stamps)
+            assert await damaged_slots(harness, asking(fresh=False)) == 1 << slot
+            assert rebuilds(index) == 0
+        (tmp_path / "index.sqlite").unlink()
+        async with running_index(store, tmp_path) as index:  # and found by a rebuild
+            harness = IndexHarness(store, index, stamps=harness.stamps)
+            assert await damaged_slots(harness, asking()) == 1 << slot
+            await harness.write("b", {})
+            assert await harness.ids(asking()) == ["a", "b", "c"]
+            assert await damaged_slots(harness, asking()) == 0
+
+
+async def test_a_damaged_record_that_is_gone_is_no_gap(harness: IndexHarness) -> None:
+    await harness.write("b", {})
+    harness.damage("team", "b")
+    assert await damaged_slots(harness, asking()) != 0
+    slot = slot_of("team", "b", SLOTS)
+    owned = frozenset(range(SLOTS)) - {slot}
+    adopt = Adopt(b'{"epoch":4}', EPOCH + 1, StoreNumber(1), "cluster", owned)
+    assert await harness.store.submit(adopt) == "ok"
+    await harness.store.drop([slot], EPOCH + 1)
+    await harness.index.sweep()
+    assert await damaged_slots(harness, asking()) == 0
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding(
+    tmp_path: Path, known: bool
+) -> None:
+    quick = IndexLimits(retry_s=0.01)
+    names = [f"n-{i:03}" for i in range(400)]
+    async with opened_store(tmp_path) as store:
+        async with running_index(store, tmp_path) as index:
+            await IndexHarness(store, index).ask(asking())
+        for name in names:
+            await IndexHarness(store, index).write(name, {"tags": ["x" * 400 + name]})
+        if not known:
+            (tmp_path / "index.sqlite").unlink()
+        async with running_index(store, tmp_path, limits=quick) as index:
+            harness = IndexHarness(store, index)
+            with limited_to(100_000):
+                for _ in range(2):
+                    with pytest.raises(ProblemError) as refused:
+                        await harness.ask(asking())
+                    assert (refused.value.code, index._indexer.stuck) == ("not-ready", True)
+                if known:
+                    assert await harness.ids(asking(fresh=False)) == []  # lists that need no more
+            async with asyncio.timeout(DEADLINE_S):
+                while index._indexer.stuck:
+                    await asyncio.to_thread(lambda: None)
+            assert len(await harness.ids(asking(limit=1000))) == len(names)
+            assert (rebuilds(index) == 0) == known
 
 
 async def test_a_change_is_indexed_without_anybody_asking(harness: IndexHarness) -> None:

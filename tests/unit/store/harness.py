@@ -1,8 +1,10 @@
 """What the tests of the store share: a clock that stands still, records, and a gate before the writer."""
 
 import asyncio
+import resource
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,17 @@ def put(
 ) -> Put:
     raw = record(version, name.encode()) if raw is None else raw
     return Put(key(slot, name), slot, raw, version, epoch, kind)
+
+
+@contextmanager
+def limited_to(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class WriterGate:

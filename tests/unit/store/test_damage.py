@@ -2,6 +2,9 @@
 
 import os
 import random
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import lmdb
@@ -17,6 +20,13 @@ from unit.store.test_adoption import NEXT
 
 PAGE = 4096
 SIZES = (10, 200, 1500, 3000, 9000)  # of bodies: in leaves, and on pages of their own
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[ProcessPoolExecutor]:
+    """Another process, which may die of what it reads."""
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+        yield pool
 
 
 async def filled(harness: StoreHarness) -> dict[bytes, bytes]:
@@ -38,6 +48,7 @@ async def filled(harness: StoreHarness) -> dict[bytes, bytes]:
         await harness.in_one_batch(
             store, [put(1, at(number), "again", raw=record(at(number), b"y" * 5000))] * 2
         )
+    await store.submit(put(1, at(1), "long", raw=record(at(1), b"z" * 200_000)))  # the last pages
     found = rows(store)
     await store.close()
     return found
@@ -68,7 +79,7 @@ async def test_a_whole_file_passes_however_it_was_written(harness: StoreHarness)
 
 
 async def test_a_cut_file_is_refused_wherever_it_is_cut_unless_nothing_is_missing(
-    harness: StoreHarness, tmp_path: Path
+    harness: StoreHarness, tmp_path: Path, reader: ProcessPoolExecutor
 ) -> None:
     kept = await filled(harness)
     data = (harness.path / "data.mdb").read_bytes()
@@ -83,12 +94,12 @@ async def test_a_cut_file_is_refused_wherever_it_is_cut_unless_nothing_is_missin
         except StoreDamagedError:
             refused += 1
             continue
-        assert read_all(file.parent) == kept
+        assert reader.submit(read_all, file.parent).result() == kept
     assert refused > 50
 
 
 async def test_a_page_of_something_else_is_refused_or_read_by_nobody(
-    harness: StoreHarness, tmp_path: Path
+    harness: StoreHarness, tmp_path: Path, reader: ProcessPoolExecutor
 ) -> None:
     kept = await filled(harness)
     data = (harness.path / "data.mdb").read_bytes()
@@ -105,7 +116,7 @@ async def test_a_page_of_something_else_is_refused_or_read_by_nobody(
         except StoreDamagedError:
             refused += 1
             continue
-        found = read_all(file.parent)
+        found = reader.submit(read_all, file.parent).result()
         assert found.keys() == kept.keys()
         assert all(is_known_damage(found[where]) for where in kept if found[where] != kept[where])
     assert refused > 50

@@ -6,9 +6,7 @@ it comes back short, LMDB makes EIO of that, and the next one fails with an erro
 
 import errno
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -19,21 +17,10 @@ from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.store import StorageFullError, Store, StoreClosedError
 from spine_node.store.operations import Barrier, Put, PutReply
 from spine_node.store.space import GROWTH_BYTES, Cause, FileSystem, Space
-from unit.store.harness import StoreHarness, at, put, record, rows, tombstone
+from unit.store.harness import StoreHarness, at, limited_to, put, record, rows, tombstone
 
 LIMIT = 3 * 1024 * 1024 + 1000  # inside a page: the last write of it is short
 BODY = b"x" * 3000
-
-
-@contextmanager
-def limited_to(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def large(number: int) -> Put:

@@ -12,7 +12,8 @@ from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.replication.anti_entropy import AntiEntropy
 from spine_node.engine.upkeep.health import Health
 from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
-from spine_node.search.index import IndexUnreadableError, QueryIndex
+from spine_node.search.index import QueryIndex
+from spine_node.search.indexer import IndexUnreadableError
 from spine_node.store import StorageError
 from spine_node.store.operations import TrimFeed
 
