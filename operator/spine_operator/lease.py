@@ -92,7 +92,7 @@ class Lease:
 
     def _manifest(self, before: Json, metadata: Json) -> dict[str, Any]:
         now = datetime.fromtimestamp(self._now_ms() / 1000, UTC)
-        stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        renewed_at = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         kept = before.get("holderIdentity") == self._identity
         return {
             "apiVersion": "coordination.k8s.io/v1",
@@ -101,8 +101,8 @@ class Lease:
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": DURATION_S,
-                "renewTime": stamp,
-                "acquireTime": before["acquireTime"] if kept else stamp,
+                "renewTime": renewed_at,
+                "acquireTime": before["acquireTime"] if kept else renewed_at,
                 "leaseTransitions": before.get("leaseTransitions", -1) + (0 if kept else 1),
             },
         }

@@ -52,7 +52,7 @@ MUTANTS = [
         'f"{digits[0:16]}-{digits[18:26]}"',
         "test_the_etag_leaves_out_class_and_rev",
     ),
-    # hlc: unique, above what was seen, deaf to far-future stamps
+    # hlc: unique, above what was seen, deaf to timestamps of the far future
     _core(
         "records/hlc",
         "max(self.last + 1, hlc_from_ms(physical_ms))",

@@ -68,7 +68,7 @@ MUTANTS = [
         "held",
         "test_the_next_stamp_has_to_pass_the_newest_version_that_is_held",
     ),
-    # stamps: each version below a durable mark, and not carried away by restarts
+    # timestamps: each version below a durable high-water mark, and not carried away by restarts
     _engine(
         "cluster/timestamps",
         "        if hlc >= self._high_water:\n",

@@ -32,8 +32,8 @@ MUTANTS = [
     ),
     _operator(
         "plan/volumes",
-        "if storage.keep_when_scaled_down or observed.members.behind:",
-        "if observed.members.behind:",
+        "if storage.keep_when_scaled_down or observed.stores.behind:",
+        "if observed.stores.behind:",
         "test_volumes_and_pods.py::test_a_left_over_volume_goes_only_when_its_store_has_left_and_its_time_has_passed",
     ),
     _operator(
@@ -44,13 +44,13 @@ MUTANTS = [
     ),
     _operator(
         "plan/volumes",
-        "if storage.keep_when_scaled_down or observed.members.behind:",
+        "if storage.keep_when_scaled_down or observed.stores.behind:",
         "if storage.keep_when_scaled_down:",
         "test_volumes_and_pods.py::test_no_volume_goes_while_a_node_is_at_an_older_document",
     ),
     _operator(
         "plan/volumes",
-        "seat in observed.pods or bool(observed.members.behind)",
+        "seat in observed.pods or bool(observed.stores.behind)",
         "seat in observed.pods",
         "test_volumes_and_pods.py::test_no_volume_goes_while_a_node_is_at_an_older_document",
     ),

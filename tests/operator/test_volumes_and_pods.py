@@ -135,7 +135,7 @@ async def test_no_volume_goes_while_a_node_is_at_an_older_document() -> None:
             for seat, one in observed.reports.items()
         },
     )
-    assert overdue.members.behind == {"spine-c-0": report.store_id}
+    assert overdue.stores.behind == {"spine-c-0": report.store_id}
     assert clean_up(overdue, wanting(overdue, 4), document) == (None, None)
     assert isinstance(recycle(overdue, wanting(overdue, 5), document), Wait)
 

@@ -15,7 +15,7 @@ from spine_core.topology.document import EPOCH_MAX, SLOTS_MAX, Seat
 from spine_core.topology.parts import store_number, store_numbers
 
 # A full store takes no client's writes, and everything else: to count it as gone would hold up the
-# very change that makes room.
+# very change that frees its disk.
 SERVING = ("ok", "draining", "full")
 Status = Literal["unjoined", "starting", "ok", "draining", "full", "skewed", "isolated", "retired"]
 PeerState = Literal["up", "suspect", "down"]

@@ -82,7 +82,7 @@ class Outbox:
         self._last_bytes = size
 
     def take(self, hlc: Hlc) -> list[CallFrame]:
-        """Return all frames as they leave now, at a time no earlier than any stamp within."""
+        """Return all frames as they leave now, at a time no earlier than any timestamp within."""
         frames, self._frames, self.bytes = self._frames, [], 0
         for frame in frames:
             frame.header.hlc = hlc

@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def updated_ms(self) -> int:
-        """When this version was stamped."""
+        """The timestamp of this version, in milliseconds since 1970."""
         return ms_of(hlc_of(self.version))
 
     @property

@@ -10,7 +10,7 @@ class StorageError(SpineError):
 
 
 class StorageFullError(StorageError):
-    """No room for this operation; reads go on, and it may be tried again."""
+    """The disk is full for this operation; reads go on, and it may be tried again."""
 
 
 class StoreBusyError(StorageError):

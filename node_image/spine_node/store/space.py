@@ -32,7 +32,7 @@ class Space(IntEnum):
 
     FREE = 0
     LOW = 1  # no clients' writes
-    OUT = 2  # only what makes room
+    OUT = 2  # only what frees pages
 
 
 class Cause(Enum):

@@ -88,7 +88,7 @@ class Observed:
         return Placement(self.document)
 
     @cached_property
-    def members(self) -> ObservedStores:
+    def stores(self) -> ObservedStores:
         """The document's stores as the reports show them; asked only when there is one."""
-        assert self.document is not None, "no document, no members"
+        assert self.document is not None, "no document, no stores"
         return ObservedStores(self.document, self.reports)

@@ -16,7 +16,7 @@ def is_quiet(observed: Observed) -> bool:
         return False
     verdicts = (
         document_whole(document, observed.reports),
-        barrier_reached(observed.placement, observed.members),
+        barrier_reached(observed.placement, observed.stores),
     )
     return all(isinstance(verdict, Pass) for verdict in verdicts)
 

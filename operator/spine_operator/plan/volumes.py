@@ -65,7 +65,7 @@ def recycle(
     zone_set = observed.sets.get(zone)
     if zone_set is not None and zone_set.pods > ordinal_of(seat):
         return resize(observed, zone, ordinal_of(seat), step=Step.VOLUME)
-    in_use = seat in observed.pods or bool(observed.members.behind)
+    in_use = seat in observed.pods or bool(observed.stores.behind)
     if in_use or claim is None or claim.terminating:
         return Wait(step=Step.VOLUME, message=f"waiting for the used volume of {seat} to be free")
     return DeleteClaim(
@@ -92,7 +92,7 @@ def clean_up(
     store id that the document does not know keeps its volume for ever.
     """
     storage = observed.cluster.spec.storage
-    if storage.keep_when_scaled_down or observed.members.behind:
+    if storage.keep_when_scaled_down or observed.stores.behind:
         return None, None
     retired, now_s = set(document.retired.values()), observed.now_ms // 1000
     for claim in leftover_claims(observed, wanted, document):

@@ -37,7 +37,7 @@ def health_of(observed: Observed) -> SlotHealth | None:
     document = observed.document
     if document is None:
         return None
-    known = {number: observed.members.known(number) for number in document.members()}
+    known = {number: observed.stores.known(number) for number in document.members()}
     serving = {n: r for n, r in known.items() if r is not None and r.status in SERVING}
     needed = max(document.write_quorum, majority(document.factor))
     hosts = _hosts(observed)
@@ -48,7 +48,7 @@ def health_of(observed: Observed) -> SlotHealth | None:
         under += len(slots) * (not _in_step(asked, serving))
         shared += len(slots) * _share(asked, hosts)
     return SlotHealth(
-        acked=observed.members.acked,
+        acked=observed.stores.acked,
         unseen=frozenset(number for number, report in known.items() if report is None),
         starting=frozenset(n for n, r in known.items() if r is not None and r.status in _STARTING),
         unavailable_slots=unavailable,

@@ -33,7 +33,7 @@ class StableTimes:
         return row if of_epoch == epoch else {}
 
     def of(self, view: TopologyView, slot: Slot) -> Hlc:
-        """Return F of a slot as HLC: all that was ever stamped up to it is on every replica."""
+        """Return F of a slot as HLC: every write timestamped up to it is on every replica."""
         write_set = view.placement.write_set(slot)
         if write_set not in self._known:
             pairs = {

@@ -137,7 +137,7 @@ class PullServer:
     async def roots(self, call: SlotsCall, header: CallHeader) -> RootsReply:
         """Serve `roots`.
 
-        A pull begins here, and the caller will hold that whatever was stamped long before it comes
+        A pull begins here, and the caller will hold that whatever was timestamped long before it comes
         too late for us from now on. So its time is made durable: we do not forget it, whatever our
         clock says after a restart.
         """

@@ -126,8 +126,8 @@ def test_a_ulid_is_that_of_the_specification() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))))
-def test_ulids_sort_by_time(stamps: list[tuple[int, bytes]]) -> None:
-    assert [ulid(*stamp) for stamp in sorted(stamps)] == sorted(ulid(*stamp) for stamp in stamps)
+def test_ulids_sort_by_time(parts: list[tuple[int, bytes]]) -> None:
+    assert [ulid(*part) for part in sorted(parts)] == sorted(ulid(*part) for part in parts)
 
 
 def test_a_keyed_name_is_pinned() -> None:

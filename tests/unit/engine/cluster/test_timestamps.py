@@ -17,7 +17,7 @@ from unit.store.harness import StoreHarness
 
 
 class Lives:
-    """One store, opened again and again as after a power cut, and the clock it stamps by."""
+    """One store, opened again and again as after a power cut, and the clock it allocator by."""
 
     def __init__(self, path: Path) -> None:
         self.harness, self.clock = StoreHarness(path), ManualClock()
@@ -41,15 +41,15 @@ def lives(tmp_path: Path) -> Lives:
 
 
 async def test_no_version_is_issued_before_a_mark_above_it_is_durable(lives: Lives) -> None:
-    store, stamps = lives.begin()
-    version = await stamps.version(StoreNumber(1))
+    store, allocator = lives.begin()
+    version = await allocator.version(StoreNumber(1))
     assert await lives.durable_high_water(store) > hlc_of(version)
 
 
 async def test_a_version_waits_for_the_commit_of_its_high_water_mark(lives: Lives) -> None:
-    store, stamps = lives.begin()
+    store, allocator = lives.begin()
     lives.harness.gate.hold()
-    issuing = asyncio.create_task(stamps.version(StoreNumber(1)))
+    issuing = asyncio.create_task(allocator.version(StoreNumber(1)))
     await lives.harness.gate.arrived()
     assert not issuing.done()
     lives.harness.gate.release()
@@ -58,17 +58,17 @@ async def test_a_version_waits_for_the_commit_of_its_high_water_mark(lives: Live
 
 
 async def test_the_mark_stays_ahead_of_a_clock_that_runs(lives: Lives) -> None:
-    store, stamps = lives.begin()
+    store, allocator = lives.begin()
     for _ in range(200):
         lives.clock.wall_ms += 13
-        version = await stamps.version(StoreNumber(1))
+        version = await allocator.version(StoreNumber(1))
     assert await lives.durable_high_water(store) > hlc_of(version)
 
 
 async def test_the_mark_stays_ahead_of_what_is_seen_of_faster_clocks(lives: Lives) -> None:
-    store, stamps = lives.begin()
-    stamps.observe(hlc_from_ms(NOW_MS + MAX_DRIFT_MS))
-    version = await stamps.version(StoreNumber(1))
+    store, allocator = lives.begin()
+    allocator.observe(hlc_from_ms(NOW_MS + MAX_DRIFT_MS))
+    version = await allocator.version(StoreNumber(1))
     assert hlc_of(version) > hlc_from_ms(NOW_MS + MAX_DRIFT_MS)
     assert await lives.durable_high_water(store) > hlc_of(version)
 
@@ -79,8 +79,8 @@ async def test_a_restart_with_the_clock_set_back_issues_no_version_again(
 ) -> None:
     issued: list[Version] = []
     for _ in range(3):
-        store, stamps = lives.begin()
-        issued += [await stamps.version(StoreNumber(1)) for _ in range(20)]
+        store, allocator = lives.begin()
+        issued += [await allocator.version(StoreNumber(1)) for _ in range(20)]
         await store.close(clean=False)
         lives.clock.wall_ms -= back_ms
     assert issued == sorted(set(issued))
@@ -88,38 +88,38 @@ async def test_a_restart_with_the_clock_set_back_issues_no_version_again(
 
 async def test_many_quick_restarts_carry_the_clock_no_further_than_one(lives: Lives) -> None:
     for _ in range(30):
-        store, stamps = lives.begin()
-        version = await stamps.version(StoreNumber(1))
+        store, allocator = lives.begin()
+        version = await allocator.version(StoreNumber(1))
         await store.close(clean=False)
     assert ms_of(hlc_of(version)) - NOW_MS < AHEAD_MS + 50
 
 
 async def test_writes_do_not_wait_for_a_mark_that_is_moved_in_time(lives: Lives) -> None:
-    store, stamps = lives.begin()
-    await stamps.version(StoreNumber(1))
+    store, allocator = lives.begin()
+    await allocator.version(StoreNumber(1))
     lives.harness.gate.hold()
     lives.clock.wall_ms += AHEAD_MS - 100
-    await stamps.version(StoreNumber(1))  # asks for the next high-water mark
+    await allocator.version(StoreNumber(1))  # asks for the next high-water mark
     await lives.harness.gate.arrived()
-    await stamps.version(StoreNumber(1))  # and does not wait for it
+    await allocator.version(StoreNumber(1))  # and does not wait for it
     lives.harness.gate.release()
     await store.close(clean=False)
 
 
 async def test_a_disk_that_takes_no_mark_stops_the_stamps_and_tells_why(lives: Lives) -> None:
-    store, stamps = lives.begin()
+    store, allocator = lives.begin()
     lives.harness.gate.failures[1] = lmdb.MapFullError("full")
     with pytest.raises(StorageFullError):
-        await stamps.version(StoreNumber(1))
-    version = await stamps.version(StoreNumber(1))  # the next attempt may work
+        await allocator.version(StoreNumber(1))
+    version = await allocator.version(StoreNumber(1))  # the next attempt may work
     assert await lives.durable_high_water(store) > hlc_of(version)
 
 
 async def test_a_session_from_a_faster_clock_is_refused_and_moves_nothing(lives: Lives) -> None:
-    store, stamps = lives.begin()
-    before = stamps.now()
+    store, allocator = lives.begin()
+    before = allocator.now()
     with pytest.raises(ProblemError) as refused:
-        stamps.observe_session(hlc_from_ms(NOW_MS + MAX_DRIFT_MS + 1))
+        allocator.observe_session(hlc_from_ms(NOW_MS + MAX_DRIFT_MS + 1))
     assert refused.value.code == "clock-skew"
-    assert stamps.now() == before
+    assert allocator.now() == before
     await store.close(clean=False)
