@@ -21,7 +21,7 @@ from spine_operator.daemon import DaemonContext
 from spine_operator.handlers import build_registry, kopf_settings
 from spine_operator.kube import Kube, load_configuration
 from spine_operator.lease import RENEW_EVERY_S, Lease, LeaseLostError
-from spine_operator.liveness import Liveness, serve_health
+from spine_operator.liveness import DaemonLiveness, serve_health
 from spine_operator.logs import set_up
 from spine_operator.metrics import Metrics
 from spine_operator.node_admin import NodeAdmin
@@ -86,7 +86,7 @@ async def _run(settings: Settings) -> None:
             address_of=settings.seat_addresses.get,
             node_image=settings.node_image,
         )
-        liveness = Liveness(clock.monotonic_s)
+        liveness = DaemonLiveness(clock.monotonic_s)
         context = DaemonContext(ports=ports, wake=Wake(), liveness=liveness, metrics=metrics)
         await _lead(settings, lease, kube, context)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spine_core.errors import SpineError
 from spine_operator import clock
 from spine_operator.execute import OutdatedError
-from spine_operator.liveness import Liveness
+from spine_operator.liveness import DaemonLiveness
 from spine_operator.metrics import Metrics
 from spine_operator.naming import ClusterKey
 from spine_operator.ports import KubeError, Ports
@@ -30,7 +30,7 @@ class DaemonContext:
 
     ports: Ports
     wake: Wake
-    liveness: Liveness
+    liveness: DaemonLiveness
     metrics: Metrics
 
 

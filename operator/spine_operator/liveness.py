@@ -14,7 +14,7 @@ _REQUEST_BYTES_MAX = 8192
 _READ_TIMEOUT_S = 5.0
 
 
-class Liveness:
+class DaemonLiveness:
     """When each daemon last ended a reconcile pass, on the clock `monotonic_s`."""
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:

@@ -16,7 +16,7 @@ from spine_core import defaults
 from spine_core.api_keys import ALL_NAMESPACES, Scope, new_key
 from spine_operator.certificates import KeyPair, make_authority, make_leaf
 from spine_operator.ports import Entropy
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 Values = Mapping[str, str]
 SecretValues = Mapping[str, Values]  # purpose → key → text
@@ -24,14 +24,14 @@ SecretValues = Mapping[str, Values]  # purpose → key → text
 SECRET_BYTES = 32
 
 
-def purposes(cluster: Cluster) -> tuple[str, ...]:
+def purposes(cluster: ClusterResource) -> tuple[str, ...]:
     """Return the Secrets that a cluster needs, each after those it is made from."""
     tls = ("ca", "tls") if cluster.spec.access.tls else ()
     return ("cluster", "admin", *tls, "client")
 
 
 def make_values(
-    cluster: Cluster, purpose: str, have: SecretValues, entropy: Entropy, now_ms: int
+    cluster: ClusterResource, purpose: str, have: SecretValues, entropy: Entropy, now_ms: int
 ) -> Values:
     """Return fresh contents for one Secret; `have` holds those it is made from."""
     match purpose:
@@ -58,7 +58,7 @@ def read_values(manifest: Mapping[str, Any]) -> Values:
     return texts
 
 
-def certificate_names(cluster: Cluster) -> tuple[str, ...]:
+def certificate_names(cluster: ClusterResource) -> tuple[str, ...]:
     """Names that the nodes' certificate stands for; the last ones serve `kubectl port-forward`."""
     key = cluster.key
     names = (f"*.{key.node_domain}", key.client_host, *cluster.spec.access.extra_names)
@@ -69,13 +69,13 @@ def _token(entropy: Entropy) -> str:
     return urlsafe_b64encode(entropy(SECRET_BYTES)).rstrip(b"=").decode()
 
 
-def _leaf(cluster: Cluster, authority: Values, now_ms: int) -> Values:
+def _leaf(cluster: ClusterResource, authority: Values, now_ms: int) -> Values:
     signer = KeyPair(authority["ca.crt"], authority["ca.key"])
     leaf = make_leaf(signer, certificate_names(cluster), now_ms)
     return {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": signer.certificate}
 
 
-def _client(cluster: Cluster, authority: Values, entropy: Entropy) -> Values:
+def _client(cluster: ClusterResource, authority: Values, entropy: Entropy) -> Values:
     text, entry = new_key(entropy, subject="generated", scopes=Scope, namespaces=[ALL_NAMESPACES])
     scheme = "https" if cluster.spec.access.tls else "http"
     return {

@@ -8,11 +8,11 @@ import pytest
 
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
-from spine_operator.resource.spec import Cluster, parse_cluster
+from spine_operator.resource.spec import ClusterResource, parse_cluster
 
 Json = dict[str, Any]
 MakeResource = Callable[..., Json]
-MakeCluster = Callable[..., Cluster]
+MakeCluster = Callable[..., ClusterResource]
 
 
 def defaulted(name: str = "spine", **spec: Any) -> Json:
@@ -41,7 +41,7 @@ def make_resource() -> MakeResource:
 
 @pytest.fixture
 def make_cluster() -> MakeCluster:
-    def make(name: str = "spine", **spec: Any) -> Cluster:
+    def make(name: str = "spine", **spec: Any) -> ClusterResource:
         return parse_cluster(defaulted(name, **spec))
 
     return make

@@ -17,7 +17,7 @@ from spine_operator.manifests.pod import pod_template
 from spine_operator.manifests.services import client_service, headless_service
 from spine_operator.manifests.statefulset import image_of, statefulset
 from spine_operator.naming import REVISION_LABEL
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "localhost/memory-spine-node:1.0.0"
@@ -51,7 +51,7 @@ class Plain(yaml.SafeDumper):
         return True
 
 
-def children(cluster: Cluster) -> dict[str, Any]:
+def children(cluster: ClusterResource) -> dict[str, Any]:
     zone = cluster.spec.zones[-1]
     return {
         "headless-service": headless_service(cluster),

@@ -169,7 +169,7 @@ async def test_a_policy_of_somebody_else_is_no_hindrance_to_a_cluster_without_on
     assert fake.find(Kind.NETWORK_POLICY, KEY.name) == stored
 
 
-def test_behind_a_load_balancer_everybody_may_knock(make_cluster: Any) -> None:
+def test_behind_a_load_balancer_every_address_is_allowed(make_cluster: Any) -> None:
     def sources(**service: Any) -> list[Any]:
         spec: Any = network_policy(make_cluster(service=service))["spec"]
         return [one["ipBlock"]["cidr"] for one in spec["ingress"][0]["from"] if "ipBlock" in one]

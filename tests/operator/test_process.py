@@ -19,7 +19,7 @@ from spine_operator import clock
 from spine_operator.certificates import make_authority, make_leaf
 from spine_operator.daemon import pause_after
 from spine_operator.lease import DURATION_S, Lease
-from spine_operator.liveness import PASS_OVERDUE_S, Liveness, serve_health
+from spine_operator.liveness import PASS_OVERDUE_S, DaemonLiveness, serve_health
 from spine_operator.naming import ClusterKey
 from spine_operator.node_admin import NodeAdmin
 from spine_operator.ports import KubeError, NodeEndpoint, NodeError
@@ -96,7 +96,7 @@ async def test_a_notification_is_kept_until_somebody_waits() -> None:
 
 async def test_a_daemon_that_hangs_fails_the_probe() -> None:
     ticking = FakeClock()
-    liveness = Liveness(ticking)
+    liveness = DaemonLiveness(ticking)
     liveness.record_pass(KEY)
     ticking.now_s += PASS_OVERDUE_S
     assert liveness.overdue() == []

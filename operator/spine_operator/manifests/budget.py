@@ -2,10 +2,10 @@
 
 from spine_operator.manifests.objects import Manifest, child
 from spine_operator.naming import selector
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 
-def disruption_budget(cluster: Cluster) -> Manifest:
+def disruption_budget(cluster: ClusterResource) -> Manifest:
     """Return the budget: drains of Kubernetes nodes evict one of our pods after the other.
 
     A pod that does not run may always be evicted, or a bad image would block every drain.

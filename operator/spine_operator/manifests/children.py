@@ -8,12 +8,12 @@ from spine_operator.manifests.network import network_policy
 from spine_operator.manifests.objects import Manifest
 from spine_operator.manifests.services import client_service, headless_service
 from spine_operator.ports import Kind, kind_of
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 ChildKey = tuple[Kind, str]
 
 
-def simple_children(cluster: Cluster) -> Mapping[ChildKey, Manifest | None]:
+def simple_children(cluster: ClusterResource) -> Mapping[ChildKey, Manifest | None]:
     """Return every child that follows from the spec alone; None is one that it does without."""
     manifests = (
         headless_service(cluster),

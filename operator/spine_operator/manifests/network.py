@@ -6,16 +6,16 @@ from typing import Any
 from spine_core import defaults
 from spine_operator.manifests.objects import Manifest, child
 from spine_operator.naming import OPERATOR_NAME, selector
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 _ANYWHERE = [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]
 _DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
 
-def network_policy(cluster: Cluster) -> Manifest:
+def network_policy(cluster: ClusterResource) -> Manifest:
     """Return the policy: port 8788 for own pods, the operator and `allowFrom`; out only to DNS and own pods.
 
-    Behind a LoadBalancer everybody may knock: clients come with addresses that nobody can list.
+    Behind a LoadBalancer every address is allowed: clients come with addresses that nobody can list.
     """
     nodes = {"podSelector": {"matchLabels": selector(cluster.key.name)}}
     operator = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from spine_operator.naming import CLUSTER_LABEL, GROUP, INSTANCE_LABEL, labels
 from spine_operator.ports import Json
-from spine_operator.resource.spec import Cluster, ResourceIdentity
+from spine_operator.resource.spec import ClusterResource, ResourceIdentity
 
 Manifest = dict[str, Any]
 
@@ -13,7 +13,7 @@ API_VERSION = f"{GROUP}/v1alpha1"
 KIND = "MemorySpineCluster"
 
 
-def owner(cluster: Cluster) -> Manifest:
+def owner(cluster: ClusterResource) -> Manifest:
     """Return the reference by which Kubernetes collects a child when the custom resource is gone."""
     return {
         "apiVersion": API_VERSION,
@@ -26,7 +26,7 @@ def owner(cluster: Cluster) -> Manifest:
 
 
 def child(
-    cluster: Cluster, kind: str, name: str, component: str, *, owned: bool = True
+    cluster: ClusterResource, kind: str, name: str, component: str, *, owned: bool = True
 ) -> Manifest:
     """Return a child without content. What is not owned outlives the custom resource.
 

@@ -8,7 +8,7 @@ from spine_operator.manifests.config import config_name
 from spine_operator.manifests.objects import Manifest
 from spine_operator.naming import REVISION_LABEL, digest, labels, selector
 from spine_operator.resource.quantities import bytes_of
-from spine_operator.resource.spec import Cluster, ZoneSpec
+from spine_operator.resource.spec import ClusterResource, ZoneSpec
 
 DATA_DIR = "/data"
 ETC = "/etc/spine"
@@ -17,7 +17,7 @@ GRACE_S = 20  # a node answers what is in flight, flushes and saves its digests
 _USER = 10001  # of the node image; any but root will do
 
 
-def pod_template(cluster: Cluster, zone: ZoneSpec, *, image: str) -> Manifest:
+def pod_template(cluster: ClusterResource, zone: ZoneSpec, *, image: str) -> Manifest:
     """Return the template of the pods of one zone, labelled with its own revision."""
     spec, key = cluster.spec, cluster.key
     template: Manifest = {
@@ -31,7 +31,7 @@ def pod_template(cluster: Cluster, zone: ZoneSpec, *, image: str) -> Manifest:
     return template
 
 
-def _pod_spec(cluster: Cluster, zone: ZoneSpec, image: str) -> Manifest:
+def _pod_spec(cluster: ClusterResource, zone: ZoneSpec, image: str) -> Manifest:
     pod = cluster.spec.pod
     optional: Manifest = {
         "priorityClassName": pod.priority_class,
@@ -57,7 +57,7 @@ def _pod_spec(cluster: Cluster, zone: ZoneSpec, image: str) -> Manifest:
     }
 
 
-def _container(cluster: Cluster, image: str) -> Manifest:
+def _container(cluster: ClusterResource, image: str) -> Manifest:
     return {
         "name": "node",
         "image": image,
@@ -86,7 +86,7 @@ def _container(cluster: Cluster, image: str) -> Manifest:
     }
 
 
-def _environment(cluster: Cluster) -> list[Manifest]:
+def _environment(cluster: ClusterResource) -> list[Manifest]:
     access = cluster.spec.access
     values = {
         "SPINE_CLUSTER_NAME": cluster.key.name,
@@ -107,7 +107,7 @@ def _environment(cluster: Cluster) -> list[Manifest]:
     return [seat, *({"name": name, "value": text} for name, text in sorted(values.items()))]
 
 
-def _probe(cluster: Cluster, path: str, *, period_s: int, failures: int) -> Manifest:
+def _probe(cluster: ClusterResource, path: str, *, period_s: int, failures: int) -> Manifest:
     scheme = "HTTPS" if cluster.spec.access.tls else "HTTP"
     return {
         "httpGet": {"path": f"/healthz/{path}", "port": "spine", "scheme": scheme},
@@ -117,7 +117,7 @@ def _probe(cluster: Cluster, path: str, *, period_s: int, failures: int) -> Mani
     }
 
 
-def _mounted(cluster: Cluster) -> list[Manifest]:
+def _mounted(cluster: ClusterResource) -> list[Manifest]:
     """Volumes that hold configuration; each is mounted under its own name."""
     name, access = cluster.key.name, cluster.spec.access
     config = {"name": "config", "configMap": {"name": config_name(cluster)}}
@@ -139,12 +139,12 @@ def _secret(volume: str, secret: str, *, only: str | None = None) -> Manifest:
     return {"name": volume, "secret": source}
 
 
-def _volumes(cluster: Cluster) -> list[Manifest]:
+def _volumes(cluster: ClusterResource) -> list[Manifest]:
     scratch = {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}
     return [scratch, *_mounted(cluster)]
 
 
-def _affinity(cluster: Cluster, zone: ZoneSpec) -> Manifest:
+def _affinity(cluster: ClusterResource, zone: ZoneSpec) -> Manifest:
     apart: Manifest = {
         "topologyKey": "kubernetes.io/hostname",
         "labelSelector": {"matchLabels": selector(cluster.key.name)},

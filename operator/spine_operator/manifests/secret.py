@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 
 from spine_operator.manifests.objects import Manifest, child
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 
 def secret_name(cluster: str, purpose: str) -> str:
@@ -12,7 +12,7 @@ def secret_name(cluster: str, purpose: str) -> str:
     return f"{cluster}-{purpose}"
 
 
-def secret(cluster: Cluster, purpose: str, values: Mapping[str, str]) -> Manifest:
+def secret(cluster: ClusterResource, purpose: str, values: Mapping[str, str]) -> Manifest:
     """Return a Secret with these texts."""
     name = secret_name(cluster.key.name, purpose)
     data = {key: b64encode(text.encode()).decode() for key, text in values.items()}

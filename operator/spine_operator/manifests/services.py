@@ -3,12 +3,12 @@
 from spine_core import defaults
 from spine_operator.manifests.objects import Manifest, child
 from spine_operator.naming import selector
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 _PORTS = [{"name": "spine", "port": defaults.PORT, "targetPort": "spine", "protocol": "TCP"}]
 
 
-def headless_service(cluster: Cluster) -> Manifest:
+def headless_service(cluster: ClusterResource) -> Manifest:
     """Return the Service that gives every pod a DNS name, ready or not: links and admin calls need it."""
     return {
         **child(cluster, "v1/Service", cluster.key.headless_service, "nodes"),
@@ -21,7 +21,7 @@ def headless_service(cluster: Cluster) -> Manifest:
     }
 
 
-def client_service(cluster: Cluster) -> Manifest:
+def client_service(cluster: ClusterResource) -> Manifest:
     """Return the Service that leads clients to the nodes that are ready."""
     manifest = child(cluster, "v1/Service", cluster.key.name, "api")
     if cluster.spec.access.service_annotations:

@@ -7,10 +7,10 @@ no slot needs it. `replicas` is always the value observed; only the action `Resi
 from spine_operator.manifests.objects import Manifest, child, with_labels
 from spine_operator.manifests.pod import pod_template
 from spine_operator.naming import ZONE_LABEL, selector
-from spine_operator.resource.spec import Cluster, ZoneSpec
+from spine_operator.resource.spec import ClusterResource, ZoneSpec
 
 
-def image_of(cluster: Cluster, default_repository: str) -> str:
+def image_of(cluster: ClusterResource, default_repository: str) -> str:
     """Return the image reference, pinned by digest where the spec gives one."""
     image = cluster.spec.image
     repository = image.repository or default_repository
@@ -20,7 +20,7 @@ def image_of(cluster: Cluster, default_repository: str) -> str:
 
 
 def statefulset(
-    cluster: Cluster, zone: ZoneSpec, *, image: str, pods: int, claim_size: str
+    cluster: ClusterResource, zone: ZoneSpec, *, image: str, pods: int, claim_size: str
 ) -> Manifest:
     """Return the StatefulSet of a zone.
 
@@ -48,7 +48,7 @@ def statefulset(
     }
 
 
-def _claim(cluster: Cluster, zone: ZoneSpec, size: str) -> Manifest:
+def _claim(cluster: ClusterResource, zone: ZoneSpec, size: str) -> Manifest:
     class_name = cluster.spec.storage.class_name
     return {
         "metadata": {

@@ -3,12 +3,12 @@
 from spine_core.topology.document import Seat
 from spine_operator.ports import NodeEndpoint, Ports
 from spine_operator.resource.seats import host_port
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 from spine_operator.secrets import SecretValues
 
 
 def endpoint_of(
-    cluster: Cluster, ports: Ports, secrets: SecretValues, seat: Seat
+    cluster: ClusterResource, ports: Ports, secrets: SecretValues, seat: Seat
 ) -> NodeEndpoint | None:
     """Return how to reach a node, None while the Secrets for it are missing."""
     authority = secrets.get("tls", {}).get("ca.crt") if cluster.spec.access.tls else None

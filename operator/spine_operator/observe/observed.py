@@ -14,7 +14,7 @@ from spine_core.topology.document import Document, Seat, Zone
 from spine_core.topology.placement import Placement
 from spine_operator.manifests.children import ChildKey
 from spine_operator.ports import Json
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 from spine_operator.secrets import SecretValues
 
 
@@ -64,7 +64,7 @@ class Observed:
 
     now_ms: int
     fresh_id: str  # a UUID nobody has used, for a cluster that begins now
-    cluster: Cluster
+    cluster: ClusterResource
     image: str
     refused: tuple[str, ...] = ()  # fields that this operator does not implement, with the reason
     taken: tuple[str, ...] = ()  # names of our children that belong to somebody else

@@ -30,7 +30,7 @@ from spine_operator.observe.parse import (
 from spine_operator.ports import Json, Kind, NodeError, NotFoundError, Ports
 from spine_operator.resource.quantities import quantity_of
 from spine_operator.resource.seats import named_seats
-from spine_operator.resource.spec import Cluster, parse_cluster
+from spine_operator.resource.spec import ClusterResource, parse_cluster
 from spine_operator.resource.unsupported import refused_fields
 from spine_operator.secrets import SecretValues, Values, purposes, read_values
 
@@ -81,7 +81,7 @@ async def observe(resource: Json, ports: Ports) -> Observed:
 class _ClusterReader:
     """The reads of one pass, in a fixed order; `taken` collects what is somebody else's."""
 
-    def __init__(self, cluster: Cluster, ports: Ports) -> None:
+    def __init__(self, cluster: ClusterResource, ports: Ports) -> None:
         self.cluster, self._kube = cluster, ports.kube
         self.taken: set[str] = set()
 
@@ -133,7 +133,7 @@ class _ClusterReader:
 
 
 async def _reports(
-    cluster: Cluster, ports: Ports, secrets: SecretValues, seats: Sequence[Seat]
+    cluster: ClusterResource, ports: Ports, secrets: SecretValues, seats: Sequence[Seat]
 ) -> Reports:
     """Ask all pods for their reports at once; the slowest answer decides how long it takes."""
 
@@ -150,7 +150,7 @@ async def _reports(
     return dict(zip(seats, await asyncio.gather(*map(ask, seats)), strict=True))
 
 
-def _expansion(cluster: Cluster, sets: Iterable[ZoneSet]) -> tuple[str, ...]:
+def _expansion(cluster: ClusterResource, sets: Iterable[ZoneSet]) -> tuple[str, ...]:
     size = cluster.spec.storage.size
     other = {s.claim_size for s in sets if quantity_of(s.claim_size) != quantity_of(size)}
     if not other:

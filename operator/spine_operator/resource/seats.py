@@ -9,17 +9,17 @@ from spine_core import defaults
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.topology.document import Document, Seat, Zone
 from spine_core.topology.seats import ordinal_of, wanted_seats
-from spine_operator.resource.spec import Cluster
+from spine_operator.resource.spec import ClusterResource
 
 AddressOf = Callable[[Seat], str | None]
 
 
-def host_port(cluster: Cluster, seat: Seat, address_of: AddressOf) -> str:
+def host_port(cluster: ClusterResource, seat: Seat, address_of: AddressOf) -> str:
     """Return where a node answers: its DNS name, or another address that a test has given."""
     return address_of(seat) or f"{seat}.{cluster.key.node_domain}:{defaults.PORT}"
 
 
-def wanted_by(cluster: Cluster, address_of: AddressOf) -> Wanted:
+def wanted_by(cluster: ClusterResource, address_of: AddressOf) -> Wanted:
     """Return what the spec asks of the topology."""
     spec = cluster.spec
     counts = {zone.name: zone.nodes for zone in spec.zones if zone.nodes is not None}

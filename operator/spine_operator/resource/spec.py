@@ -29,7 +29,7 @@ class ZoneSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class ImageSpec:
     """What the nodes run; `repository` None is the operator's default."""
 
     repository: str | None
@@ -38,7 +38,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replication:
+class ReplicationSpec:
     """How many replicas a slot has, and how many must answer."""
 
     factor: int
@@ -48,7 +48,7 @@ class Replication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
+class StorageSpec:
     """The volumes."""
 
     size: str
@@ -71,7 +71,7 @@ class PodSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rebalance:
+class RebalanceSpec:
     """How data may move."""
 
     suspend: bool
@@ -82,7 +82,7 @@ class Rebalance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class AccessSpec:
     """Who may connect, and how."""
 
     tls: bool
@@ -101,17 +101,17 @@ class Spec:
 
     nodes: int
     version: str
-    image: Image
+    image: ImageSpec
     zones: tuple[ZoneSpec, ...]  # never empty: the implicit zone stands for an empty list
-    replication: Replication
+    replication: ReplicationSpec
     virtual_nodes: int
     partition_strategy: str
     settings: Mapping[str, str]  # the nodes' environment
     config: Json  # sections of `config.yaml`, what nodes read again while they run
-    storage: Storage
+    storage: StorageSpec
     pod: PodSpec
-    rebalance: Rebalance
-    access: Access
+    rebalance: RebalanceSpec
+    access: AccessSpec
     paused: bool
 
 
@@ -134,7 +134,7 @@ class ResourceIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster(ResourceIdentity):
+class ClusterResource(ResourceIdentity):
     """One custom resource as it was read."""
 
     spec: Spec
@@ -145,7 +145,7 @@ def parse_identity(resource: Json) -> ResourceIdentity:
     return ResourceIdentity(**_identity(resource))
 
 
-def parse_cluster(resource: Json) -> Cluster:
+def parse_cluster(resource: Json) -> ClusterResource:
     """Parse a MemorySpineCluster as the API server returns it.
 
     Raises:
@@ -155,7 +155,7 @@ def parse_cluster(resource: Json) -> Cluster:
         spec = parse_spec(resource["spec"])
     except KeyError as error:
         raise InvalidInputError("the API server sent no value", path=f"spec: {error}") from error
-    return Cluster(**_identity(resource), spec=spec)
+    return ClusterResource(**_identity(resource), spec=spec)
 
 
 def _identity(resource: Json) -> dict[str, Any]:
@@ -187,13 +187,13 @@ def parse_spec(spec: Json) -> Spec:
     return Spec(
         nodes=spec["replicas"],
         version=spec["version"],
-        image=Image(
+        image=ImageSpec(
             repository=spec["image"].get("repository"),
             digest=spec["image"].get("digest"),
             pull_policy=spec["image"]["pullPolicy"],
         ),
         zones=_zones(spec["topology"]),
-        replication=Replication(
+        replication=ReplicationSpec(
             factor=spec["replication"]["factor"],
             write_quorum=spec["replication"]["writeQuorum"],
             read_quorum=spec["replication"]["readQuorum"],
@@ -235,8 +235,8 @@ def _config(spec: Json) -> Json:
     }
 
 
-def _storage(storage: Json) -> Storage:
-    return Storage(
+def _storage(storage: Json) -> StorageSpec:
+    return StorageSpec(
         size=str(storage["size"]),
         class_name=storage.get("storageClassName"),
         keep_when_scaled_down=storage["whenScaledDown"] == "Retain",
@@ -257,8 +257,8 @@ def _pod(spec: Json) -> PodSpec:
     )
 
 
-def _rebalance(rebalance: Json) -> Rebalance:
-    return Rebalance(
+def _rebalance(rebalance: Json) -> RebalanceSpec:
+    return RebalanceSpec(
         suspend=rebalance["suspend"],
         nodes_per_change=rebalance["maxNodesPerChange"],
         bytes_per_s=bytes_of(rebalance["bandwidthPerNode"]),
@@ -267,9 +267,9 @@ def _rebalance(rebalance: Json) -> Rebalance:
     )
 
 
-def _access(spec: Json) -> Access:
+def _access(spec: Json) -> AccessSpec:
     security, service, policy = spec["security"], spec["service"], spec["networkPolicy"]
-    return Access(
+    return AccessSpec(
         tls=security["tls"]["mode"] != "Disabled",
         extra_names=tuple(security["tls"].get("extraDNSNames", ())),
         keys=security["auth"]["mode"] != "Disabled",
