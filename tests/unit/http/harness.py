@@ -1,7 +1,10 @@
 """What the tests of the HTTP API share: an app on doubles, and requests without a socket."""
 
+import asyncio
+import contextlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +25,7 @@ from spine_node.http.router import Route, Router
 from spine_node.http.routes import routes
 from unit.http.memory_engine import MemoryEngine, MemoryOperations, StillClock
 
+DEADLINE_S = 10
 SESSION_KEY = derive_key(b"a secret of at least thirty-two bytes", "session")
 ADMIN_TOKEN = "the admin credential"
 MEMORIES = "/v1/ns/acme.support/memories"
@@ -139,3 +143,16 @@ class Keyring:
 def day(year: int) -> datetime:
     """Return New Year's Day."""
     return datetime(year, 1, 1, tzinfo=UTC)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds, looking again whenever the loop has worked for a moment."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not holds():
+            await a_moment()
+
+
+async def a_moment() -> None:
+    """Let the loop work for some milliseconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 0.005)

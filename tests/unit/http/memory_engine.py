@@ -4,6 +4,7 @@ It keeps the promises that the HTTP API can see: versions grow, a keyed create h
 where the last one ended, an effective strong write is refused as long as there are no registers.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from spine_node.ports import (
     WriteRequest,
 )
 
+SLOTS = 4096
 START_MS = 1_800_000_000_000
 
 
@@ -49,12 +51,25 @@ class MemoryEngine:
     def __init__(self, clock: Clock) -> None:
         self.records: dict[tuple[str, str], Record] = {}
         self.failure: Exception | None = None  # raised by the next calls
+        self.gate: asyncio.Event | None = None  # writes wait for it
+        self.writing = self.most_writing = 0
+        self.slots_answered = SLOTS
         self.seen: list[WriteRequest | ReadRequest | ListRequest] = []
         self._clock = clock
         self._hlc = hlc_from_ms(clock.physical_ms())
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         self._note(request)
+        self.writing += 1
+        self.most_writing = max(self.most_writing, self.writing)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+        finally:
+            self.writing -= 1
+        return self._written(request)
+
+    def _written(self, request: WriteRequest) -> WriteOutcome:
         model = self.consistency.resolve(request.model, request.tags)
         if model is Model.STRONG:
             raise ProblemError("not-implemented", "registers come later")
@@ -97,8 +112,8 @@ class MemoryEngine:
         return ListOutcome(
             items=tuple(found[start : start + request.page_size]),
             next_page_token=str(start + request.page_size) if rest else None,
-            slots=4096,
-            answered=4096,
+            slots=SLOTS,
+            answered=self.slots_answered,
             model=self.consistency.resolve(request.model, ()),
             session=request.session or Session(),
             index_lag_ms=0,

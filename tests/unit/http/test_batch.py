@@ -9,8 +9,7 @@ from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
 from spine_core.records.sessions import open_session
 from spine_node.http.limits import BATCH_AT_ONCE
-from spine_node.ports import WriteOutcome, WriteRequest
-from unit.http.harness import MEMORIES, SESSION_KEY, Answer, HttpHarness, Keyring
+from unit.http.harness import MEMORIES, SESSION_KEY, Answer, HttpHarness, Keyring, until
 
 BATCH = MEMORIES + ":batch"
 
@@ -174,23 +173,14 @@ async def test_the_session_has_seen_every_write_of_the_batch(harness: HttpHarnes
 
 
 async def test_operations_run_side_by_side_within_a_bound() -> None:
-    harness, waiting, most = HttpHarness(), asyncio.Event(), 0
-    write, running = harness.engine.write, 0
-
-    async def slow(request: WriteRequest) -> WriteOutcome:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        if most == BATCH_AT_ONCE:
-            waiting.set()
-        await waiting.wait()
-        running -= 1
-        return await write(request)
-
-    harness.engine.write = slow  # type: ignore[method-assign]
-    answer = await run(harness, *[put(str(i)) for i in range(300)])
+    harness = HttpHarness()
+    engine, engine.gate = harness.engine, asyncio.Event()
+    running = asyncio.create_task(run(harness, *[put(str(i)) for i in range(300)]))
+    await until(lambda: engine.writing == BATCH_AT_ONCE)
+    engine.gate.set()
+    answer = await running
     assert answer.json["failed"] == 0
-    assert most == BATCH_AT_ONCE
+    assert engine.most_writing == BATCH_AT_ONCE
 
 
 async def test_a_doubtful_operation_says_so(harness: HttpHarness) -> None:

@@ -8,10 +8,9 @@ import pytest
 
 from spine_node.http.connection_limit import LOG_EVERY_S, TOLD_S, ConnectionLimit, maximum_of
 from spine_node.http.server import HttpServer, serve
-from unit.http.harness import HttpHarness
-from unit.http.test_streams import no_links, until
+from unit.http.harness import DEADLINE_S, HttpHarness, until
+from unit.http.test_streams import no_links
 
-DEADLINE_S = 10
 WHOAMI = b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\n\r\n"
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

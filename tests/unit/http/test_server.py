@@ -1,10 +1,9 @@
 """The socket: what a client can do to a connection, and what it gets for it."""
 
 import asyncio
-import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
@@ -13,11 +12,9 @@ from aiohttp import web
 
 from spine_node.http.connection import Timeouts
 from spine_node.http.server import HttpServer, serve
-from spine_node.ports import WriteOutcome, WriteRequest
-from unit.http.harness import MEMORIES, HttpHarness
+from unit.http.harness import DEADLINE_S, MEMORIES, HttpHarness, until
 
 PUT = f"PUT {MEMORIES}/n HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-DEADLINE_S = 10
 
 
 async def link(request: web.BaseRequest) -> web.StreamResponse:
@@ -76,14 +73,6 @@ async def listening() -> AsyncIterator[Listening]:
     server = await listen(harness)
     yield Listening(harness, server)
     await server.close(grace_s=0.05)  # some clients here never send what they promised
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until it holds, looking again whenever the loop has worked for a moment."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.Event().wait(), 0.005)
 
 
 def framed(body: bytes, extra: str = "") -> bytes:
@@ -296,21 +285,14 @@ async def test_links_go_to_their_own_handler(listening: Listening) -> None:
 
 
 async def test_a_stopping_node_finishes_what_it_began(listening: Listening) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
-    write = listening.harness.engine.write
-
-    async def slow(request: WriteRequest) -> WriteOutcome:
-        begun.set()
-        await go_on.wait()
-        return await write(request)
-
-    listening.harness.engine.write = slow  # type: ignore[method-assign]
+    engine = listening.harness.engine
+    engine.gate = asyncio.Event()
     sending = asyncio.create_task(listening.send(framed(b'{"content":"x"}')))
-    await begun.wait()
+    await until(lambda: engine.writing == 1)
     closing = asyncio.create_task(listening.server.close())
     await asyncio.wait([closing], timeout=0.01)
     assert not closing.done()
-    go_on.set()
+    engine.gate.set()
     assert (await sending)[0] == 201
     await closing
     with pytest.raises(OSError, match="Connect call failed"):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -15,9 +15,8 @@ from spine_node.http.messages import Response, Stream
 from spine_node.http.request_context import RequestContext
 from spine_node.http.router import Route
 from spine_node.http.server import HttpServer, serve
-from unit.http.harness import HttpHarness
+from unit.http.harness import DEADLINE_S, HttpHarness, a_moment, until
 
-DEADLINE_S = 10
 READER_S = 0.2
 PIECE = b"x" * 65_536
 REQUEST = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -88,19 +87,6 @@ async def streaming() -> AsyncIterator[Streaming]:
 
 async def no_links(_request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(status=404)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until it holds, looking again whenever the loop has worked for a moment."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():
-            await a_moment()
-
-
-async def a_moment() -> None:
-    """Let the loop work for some milliseconds."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.Event().wait(), 0.005)
 
 
 async def test_each_piece_is_there_before_the_next_one_is_made(streaming: Streaming) -> None:

@@ -13,10 +13,9 @@ from localkube.pki import Pki
 from spine_node.http.connection import Timeouts
 from spine_node.http.server import HttpServer, serve
 from spine_node.links.tls import TlsContexts
-from unit.http.harness import MEMORIES, HttpHarness
-from unit.http.test_streams import no_links, until
+from unit.http.harness import DEADLINE_S, MEMORIES, HttpHarness, until
+from unit.http.test_streams import no_links
 
-DEADLINE_S = 10
 MAXIMUM = 3
 
 
