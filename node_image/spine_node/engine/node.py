@@ -65,7 +65,7 @@ class NodeOptions:
     strategy: PartitionStrategy
     pull_bytes_per_s: int
     quota_bytes: int  # of the store
-    drop_after_s: float = 3600.0  # how long a lost slot is kept
+    drop_after_s: float = 3600.0  # how long an unowned slot is kept
     index_file: Path  # of the query index, a cache beside the store
     secrets: Secrets
     tls: TlsContexts | None
@@ -96,12 +96,7 @@ class Node:
         secrets, tls = options.secrets, options.tls
         self.hlc = HlcAllocator(store, environment.hlc, clock)
         self.membership = Membership(store, on_adopted=self._adopted)
-        me = LinkIdentity(
-            cluster_id=lambda: self.membership.cluster_id,
-            store_id=store.identity.store_id,
-            boot=store.identity.boot,
-            epoch=lambda: self.membership.epoch,
-        )
+        me = self._identity()
         self.mesh = environment.mesh_of(self._mesh_settings(me), clock)
         self.replica = Replica(store, self.membership)
         self.replicas = ReplicaClient(self.mesh, self.replica, self.membership, store, clock)
@@ -154,6 +149,14 @@ class Node:
             self.writes, self.reads, self.lists, self.health, lambda: self.configuration.now
         )
         self.operations = self._operations()
+
+    def _identity(self) -> LinkIdentity:
+        return LinkIdentity(
+            cluster_id=lambda: self.membership.cluster_id,
+            store_id=self.store.identity.store_id,
+            boot=self.store.identity.boot,
+            epoch=lambda: self.membership.epoch,
+        )
 
     def _mesh_settings(self, me: LinkIdentity) -> MeshSettings:
         secrets, tls = self.options.secrets, self.options.tls
