@@ -25,8 +25,8 @@ HOME_REGION: Final = 0  # the only region there is until regions are built
 _NUMBER_BITS: Final = 24
 
 
-def check_region(region: int, *, path: str) -> int:
-    """Return the number of a region this version knows: 0.
+def check_region(region: int, *, path: str) -> None:
+    """Refuse the number of a region other than 0.
 
     The number is part of every version a store writes, for ever: a cluster that began as region 3
     before regions exist could meet another one of the same number.
@@ -37,7 +37,6 @@ def check_region(region: int, *, path: str) -> int:
     if region != HOME_REGION:
         message = f"regions are not built yet: leave it out or set {HOME_REGION}, not {region}"
         raise InvalidInputError(message, path=path)
-    return region
 
 
 def origin_of(region: int, number: StoreNumber) -> Origin:

@@ -63,7 +63,6 @@ class Settings:
     cluster_secret: Path | None
     admin_token: Path | None
     strategy: PartitionStrategy
-    region: int
     quota_bytes: int  # of the store; client writes are refused from 90 % on
     pull_bytes_per_s: int
     drop_after_s: int  # a lost slot is kept so long after the change
@@ -80,6 +79,7 @@ class Settings:
         given = {f"SPINE_{n.upper()}": flags[n] for n in _FLAGS if flags.get(n) is not None}
         reader = _Reader({"SPINE_CLUSTER": "", **environ, **given})
         node = reader.text("SPINE_NODE") or reader.text("SPINE_SEAT")
+        reader.check_region("SPINE_REGION_NUMBER")
         return cls(
             mode=reader.mode(node),
             data=Path(reader.text("SPINE_DATA") or DEFAULT_DATA),
@@ -95,7 +95,6 @@ class Settings:
             cluster_secret=reader.path("SPINE_CLUSTER_SECRET_FILE"),
             admin_token=reader.path("SPINE_ADMIN_TOKEN_FILE"),
             strategy=reader.choice("SPINE_PARTITION_STRATEGY", ("hash", "agent", "tag")),
-            region=reader.region("SPINE_REGION_NUMBER"),
             quota_bytes=reader.whole("SPINE_QUOTA_BYTES", 64 * GIB, 1024**2, 2**50) or 0,
             pull_bytes_per_s=reader.whole("SPINE_PULL_BYTES_PER_S", 32 * 1024**2, 1024, 2**40) or 0,
             drop_after_s=reader.whole("SPINE_DROP_AFTER_S", 3600, 0, 10**9) or 0,
@@ -130,8 +129,8 @@ class _Reader:
             raise InvalidInputError(f"must be a whole number {lowest}..{highest}", path=name)
         return int(text)
 
-    def region(self, name: str) -> int:
-        return check_region(self.whole(name, HOME_REGION, 0, REGION_MAX) or HOME_REGION, path=name)
+    def check_region(self, name: str) -> None:
+        check_region(self.whole(name, HOME_REGION, 0, REGION_MAX) or HOME_REGION, path=name)
 
     def choice(self, name: str, choices: tuple[Choice, ...]) -> Choice:
         text = self.text(name) or choices[0]
