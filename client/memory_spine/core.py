@@ -238,7 +238,8 @@ class Core:
         call, key = state.call, self.options.api_key
         time_left_s = state.deadline_s - self.environment.monotonic_s()
         first_byte_s = max(time_left_s / left, _ATTEMPT_MIN_S)
-        secret = header_value("api_key", ((key() if callable(key) else key) or "").strip())
+        given = (key() if callable(key) else key) or ""
+        secret = header_value("api_key", arguments.text(given, "api_key").strip())
         told_ms = min(max(int(first_byte_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
         return Request(

@@ -78,6 +78,48 @@ MUTANTS = [
         new="            connection.protocol.read_timeout = 0.001\n",
         killed_by=f"{_TESTS}/test_deadlines.py::test_a_slow_answer_that_moves_is_fetched_once",
     ),
+    Mutant(  # a limit of inactivity is taken for a deadline
+        file="client/memory_spine/deadline.py",
+        old="self._wrapped.settimeout(self._deadline.left_to_receive_s())",
+        new="self._wrapped.settimeout(5.0)",
+        killed_by=f"{_TESTS}/test_deadlines.py"
+        "::test_an_answer_that_drips_ends_with_the_time_of_the_call",
+    ),
+    Mutant(  # as before, for the client that awaits
+        file="client/memory_spine/aiohttp_transport.py",
+        old="timeout(request.timeout_s):\n                async with self._request",
+        new="timeout(None):\n                async with self._request",
+        killed_by=f"{_TESTS}/test_deadlines.py"
+        "::test_an_answer_that_drips_ends_with_the_time_of_the_call",
+    ),
+    Mutant(  # a child keeps its parent's connections open, and may read from them
+        file="client/memory_spine/forks.py",
+        old="                os.close(descriptor)\n",
+        new="                del descriptor\n",
+        killed_by=f"{_TESTS}/test_forks.py"
+        "::test_the_child_holds_no_descriptor_of_its_parents_connections",
+    ),
+    Mutant(  # a view that is given back loses the embedding it left out
+        file="client/memory_spine/models.py",
+        old="kept = tuple(name for name in self.omitted if name not in changes)",
+        new="kept = ()",
+        killed_by=f"{_TESTS}/test_clients.py"
+        "::test_a_view_that_is_given_back_asks_to_keep_what_it_leaves_out",
+    ),
+    Mutant(  # parallel writes leave a token that no header can carry
+        file="client/memory_spine/core.py",
+        old="        if len(session.tokens) > TOKENS_MAX:\n",
+        new="        if len(session.tokens) > 1000 * TOKENS_MAX:\n",
+        killed_by=f"{_TESTS}/test_sessions.py"
+        "::test_parallel_writes_leave_a_session_token_that_one_header_can_carry",
+    ),
+    Mutant(  # the second request of a batch is taken for a repetition of the first
+        file="client/memory_spine/batch.py",
+        old='f"{self._key}.{count}"',
+        new="self._key",
+        killed_by=f"{_TESTS}/test_batches.py"
+        "::test_more_operations_than_a_request_takes_go_in_several_with_keys_of_their_own",
+    ),
     Mutant(  # a batch whose operations failed ends like one that succeeded
         file="client/memory_spine/batch.py",
         old="if failed and (check or cause is not None):",

@@ -262,6 +262,16 @@ def test_a_wrong_argument_of_a_list_is_refused_by_its_name(
     assert not used.server.requests
 
 
+@pytest.mark.parametrize("key", [b"secret", 7, "half \ud83d"])
+def test_a_function_that_returns_no_key_is_refused_and_what_it_returned_not_shown(
+    key: Any,
+) -> None:
+    spine = Spine("http://a", namespace="acme", api_key=lambda: key, transport=ScriptedServer())
+    with pytest.raises((ConfigError, TypeError), match="api_key") as refused:
+        spine.memories.get("t-1")
+    assert str(key) not in str(refused.value)
+
+
 @pytest.mark.parametrize("kind", [Spine, AsyncSpine])
 @pytest.mark.parametrize(("options", "message"), WRONG_CLIENTS)
 def test_a_wrong_option_of_a_client_is_refused_by_its_name(

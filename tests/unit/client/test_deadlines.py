@@ -1,7 +1,7 @@
 """A call ends by its time, whatever moves or does not; what moves within it is not fetched again.
 
 The servers send byte by byte for longer than any limit of inactivity, and would end by themselves
-after a minute: a call that only ends then has returned a value, and fails the test.
+after a quarter of a minute: a call that only ends then has returned a value, and fails the test.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from unit.client.scripted_server import MEMORY
 from unit.client.socket_server import PAUSE_S, Connection, answer, serving
 
 ANSWER = answer(json.dumps(MEMORY).encode())
-A_MINUTE = int(60 / PAUSE_S)  # in pieces
-ENDLESS = answer(json.dumps(MEMORY | {"content": "x" * 100 * A_MINUTE}).encode())
+PIECES = int(15 / PAUSE_S)  # of an answer far longer than a call may take
+ENDLESS = answer(json.dumps(MEMORY | {"content": "x" * 100 * PIECES}).encode())
 
 Get = Callable[..., Memory]
 
@@ -82,7 +82,7 @@ def test_an_answer_that_drips_ends_with_the_time_of_the_call(get: Get) -> None:
 def test_headers_that_drip_end_with_the_time_of_the_call(get: Get) -> None:
     def play(connection: Connection) -> None:
         connection.receive()
-        connection.drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * A_MINUTE)
+        connection.drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * PIECES)
 
     with serving(play) as server:
         with pytest.raises(ConnectionFailed):

@@ -13,7 +13,7 @@ import pytest
 
 from memory_spine import AsyncSpine, ConnectionFailed, Spine
 from memory_spine.effects import Answer, Request
-from memory_spine.errors import UnexpectedAnswer
+from memory_spine.errors import SpineError, UnexpectedAnswer
 from memory_spine.forks import Lock
 from memory_spine.session import Session
 from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedServer, ok
@@ -30,13 +30,13 @@ def _name_back(connection: Connection) -> None:
 
 
 def _in_child(work: Callable[[], Any]) -> Any:
-    """Return what the work returned in a forked process; an exception is raised here."""
+    """Return what the work returned in a forked process; its `SpineError` is raised here."""
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         try:
             try:
                 result: object = work()
-            except Exception as error:  # noqa: BLE001 - it is handed to the parent
+            except SpineError as error:
                 result = error
             with open(writer, "wb") as pipe:  # noqa: PTH123 - a descriptor, no path
                 pipe.write(pickle.dumps(result))
