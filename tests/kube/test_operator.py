@@ -8,6 +8,7 @@ import pytest
 
 from localkube.clock import until
 from localkube.controlplane import ControlPlane
+from localkube.fixtures import install_crd
 from operatorlab.lab import Lab
 
 
@@ -79,6 +80,20 @@ def test_one_operator_for_all_namespaces(
         lab.start_operator()
         lab.wait_ready(lab.apply(replicas=3)["metadata"]["generation"])
         assert lab.stop_operator() == 0
+
+
+def test_an_operator_may_be_there_before_its_definition(tmp_path: Path) -> None:
+    with ControlPlane(tmp_path / "plane") as plane:
+        [namespace] = plane.kubectl.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "early"}}
+        )
+        with Lab(plane, namespace["metadata"]["name"], tmp_path) as lab:
+            lab.start_operator()
+            until("a start that waits", lambda: "not_served_yet" in lab.log.read_text())
+            install_crd(plane.kubectl)
+            lab.wait_ready(lab.apply(replicas=3)["metadata"]["generation"])
+            assert lab.stop_operator() == 0
+            assert_clean(lab)
 
 
 def _none_left(lab: Lab, plural: str) -> bool:
