@@ -9,14 +9,14 @@ MUTANTS = [
     # What waits for a disk that hangs is bounded, in number and in bytes.
     Mutant(
         file="node_image/spine_node/store/writer.py",
-        old="len(self._waiting) >= WAITING_MAX or ",
+        old="len(self._waiting) >= self._waiting_max\n            or ",
         new="",
         killed_by="tests/unit/store/test_full_disk.py"
         "::test_a_disk_that_hangs_fills_no_memory_without_end",
     ),
     Mutant(
         file="node_image/spine_node/store/writer.py",
-        old=" or self._waiting_bytes + size > WAITING_BYTES_MAX",
+        old="\n            or self._waiting_bytes + size > self._waiting_bytes_max",
         new="",
         killed_by="tests/unit/store/test_full_disk.py"
         "::test_a_disk_that_hangs_fills_no_memory_without_end",

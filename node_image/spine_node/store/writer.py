@@ -68,9 +68,17 @@ class Writer(Generic[Effect]):
     failed fsync nobody knows what the disk holds. `publish` runs on the loop.
     """
 
-    def __init__(self, perform: Perform[Effect], failpoint: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        perform: Perform[Effect],
+        failpoint: Callable[[str], None],
+        *,
+        waiting_max: int = WAITING_MAX,
+        waiting_bytes_max: int = WAITING_BYTES_MAX,
+    ) -> None:
         self._perform = perform
         self._failpoint = failpoint
+        self._waiting_max, self._waiting_bytes_max = waiting_max, waiting_bytes_max
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Operation | None] = SimpleQueue()  # None ends the thread
         # loop only; in queue order, with the bytes of records that a put holds in memory
@@ -104,7 +112,10 @@ class Writer(Generic[Effect]):
         if self._closed or self._ended.is_set():
             raise StoreClosedError("the store takes no more writes") from self._failure
         size = len(operation.raw) if isinstance(operation, Put) else 0
-        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + size > WAITING_BYTES_MAX:
+        if (
+            len(self._waiting) >= self._waiting_max
+            or self._waiting_bytes + size > self._waiting_bytes_max
+        ):
             raise StoreBusyError(f"{len(self._waiting)} operations wait for the disk")
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         self._waiting.append((future, size))

@@ -15,9 +15,11 @@ from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.store import Store, StorePorts, checksum, key_of, open_store
+from spine_node.store.draft import Effects
 from spine_node.store.layout import MAP_BYTES
 from spine_node.store.operations import Adopt, Barrier, Operation, Put, StoredEntry
 from spine_node.store.space import Disk, FileSystem
+from spine_node.store.writer import Writer
 
 NOW_MS = 1_700_000_000_000
 SLOTS = 8
@@ -118,6 +120,7 @@ class StoreHarness:
     clock: HybridClock = field(default_factory=HybridClock)
     gate: WriterGate = field(default_factory=WriterGate)
     disk_of: Callable[[Path, Callable[[], int]], Disk] = FileSystem
+    writer_of: Callable[..., Writer[Effects]] = Writer
 
     def open(self) -> Store:
         self.clock = HybridClock()
@@ -127,7 +130,7 @@ class StoreHarness:
             physical_ms=lambda: self.physical_ms,
             quota_bytes=self.quota_bytes,
             map_bytes=self.map_bytes,
-            ports=StorePorts(failpoint=self.gate, disk=self.disk_of),
+            ports=StorePorts(failpoint=self.gate, disk=self.disk_of, writer=self.writer_of),
         )
 
     async def adopted(self) -> Store:

@@ -1,5 +1,7 @@
 import asyncio
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import lmdb
 import pytest
@@ -14,6 +16,7 @@ from spine_node.store import (
     StoreBusyError,
     StoreClosedError,
 )
+from spine_node.store.draft import Effects
 from spine_node.store.operations import (
     Adopt,
     Barrier,
@@ -24,6 +27,7 @@ from spine_node.store.operations import (
     PutReply,
     RaiseFloor,
 )
+from spine_node.store.writer import Writer
 from unit.store.harness import (
     EPOCH,
     StoreHarness,
@@ -134,12 +138,14 @@ async def test_a_dropped_slot_makes_room(harness: StoreHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bound", "most", "waiting"), [("WAITING_MAX", 4, 3), ("WAITING_BYTES_MAX", 10_000, 4)]
+    ("writer_of", "waiting"),
+    [(partial(Writer, waiting_max=4), 3), (partial(Writer, waiting_bytes_max=10_000), 4)],
+    ids=["operations", "bytes"],
 )
 async def test_a_disk_that_hangs_fills_no_memory_without_end(
-    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, waiting: int
+    harness: StoreHarness, writer_of: Callable[..., Writer[Effects]], waiting: int
 ) -> None:
-    monkeypatch.setattr(f"spine_node.store.writer.{bound}", most)
+    harness.writer_of = writer_of
     store = await harness.adopted()
     for batch in range(2):
         harness.gate.hold()
@@ -153,10 +159,8 @@ async def test_a_disk_that_hangs_fills_no_memory_without_end(
     await store.close()
 
 
-async def test_what_holds_no_record_passes_a_queue_full_of_bytes(
-    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spine_node.store.writer.WAITING_BYTES_MAX", 1)
+async def test_what_holds_no_record_passes_a_queue_full_of_bytes(harness: StoreHarness) -> None:
+    harness.writer_of = partial(Writer, waiting_bytes_max=1)
     store = await harness.adopted()
     with pytest.raises(StoreBusyError):
         store.submit(large(1, 1))
