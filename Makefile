@@ -12,7 +12,9 @@ LOCALKUBE := PYTHONPATH=tests/support $(PY) -m localkube
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-setup: .venv/.done ## Install what the checks and tests need into .venv
+setup: .venv/.done ## Install what the checks and tests need into .venv, and the hook for commit messages
+	@if [ "$$(git rev-parse --show-toplevel 2>/dev/null)" = "$(CURDIR)" ] && ! git config core.hooksPath >/dev/null; then \
+		git config core.hooksPath .githooks && echo "setup: commit messages are checked by .githooks/commit-msg"; fi
 
 .venv/.done: requirements.lock pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Memory Spine needs Python 3.11 or newer; python3 is $$(python3 --version)" >&2; exit 2; }
@@ -31,9 +33,10 @@ tools: ## Build Kubernetes and its node tools from pinned Go modules (about 9 mi
 demo: setup ## Real Kubernetes, the operator, a cluster, real memories, a scale-up and a lost node
 	@PYTHONPATH=tests/support $(PY) -m demo
 
-check: setup ## Format, lint, types, layers
+check: setup ## Format, lint, types, layers, and the messages of the newest commits
 	@$(PY) -m ruff format --check -q . && $(PY) -m ruff check -q . && echo "check: ruff is content"
 	@$(PY) -m mypy && .venv/bin/lint-imports --no-cache | tail -n 3
+	@PYTHONPATH=tests/support $(PY) -m commit_rule newest
 
 test: setup ## Install what it needs and run everything, fast layers first
 	@PYTHONPATH=tests:tests/support $(PY) -m suite

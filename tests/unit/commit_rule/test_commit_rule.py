@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from commit_rule import SUBJECT_MAX, faults_of, text_of
-from commit_rule.__main__ import HOOK, _judge_newest, main
+from commit_rule.__main__ import HOOK, ROOT, _judge_newest, main
 
 WHY = "A connection was told its idle time-out with every request, which took a system call."
 GOOD = f"http: set the idle time-out once per connection\n\n{WHY}\n"
@@ -114,3 +115,18 @@ def test_outside_git_there_is_nothing_to_judge(
 ) -> None:
     assert _judge_newest(tmp_path) == 0
     assert "not a git checkout" in capsys.readouterr().out
+
+
+def test_the_hook_runs(tmp_path: Path) -> None:
+    file = tmp_path / "message"
+    file.write_text("wip")
+    ended = subprocess.run(
+        ["sh", str(ROOT / HOOK), str(file)],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "commit-msg: the subject is not of the form" in ended.stderr
