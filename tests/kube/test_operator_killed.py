@@ -40,7 +40,7 @@ WATCHED = 5  # kinds: the custom resource and those of its children that can wak
 
 
 @dataclass(frozen=True)
-class Stage:
+class ProxiedLab:
     """A lab whose operator reaches the API server through the proxy."""
 
     lab: Lab
@@ -85,7 +85,9 @@ def is_counted(request: Request) -> bool:
 
 
 @pytest.fixture(scope="module")
-def stage(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def proxied(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProxiedLab]:
     root, plan = tmp_path_factory.mktemp("lab"), control_plane.plan
     tls = ssl.create_default_context(cafile=plan.pki.file("ca.crt"))
     for namespace in fresh_namespace(control_plane.kubectl, "operator-killed"):
@@ -96,56 +98,56 @@ def stage(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
         ):
             lab.go_through(proxy.url)
             lab.start_operator()
-            stage = Stage(lab, proxy, background)
-            lab.wait_ready(stage.ask_for(3))
-            yield stage
+            proxied = ProxiedLab(lab, proxy, background)
+            lab.wait_ready(proxied.ask_for(3))
+            yield proxied
             assert "Traceback" not in lab.log.read_text(), lab.log.read_text()[-4000:]
 
 
 @pytest.mark.timeout(1800)
 def test_an_operator_killed_after_any_write_ends_the_change_when_it_is_started_again(
-    stage: Stage,
+    proxied: ProxiedLab,
 ) -> None:
     enough = max if STEP == 1 else min  # all writes of both changes, or a sample
     offset = random.Random(SEED).randint(1, STEP)
     sys.stdout.write(f"SPINE_SEED={SEED}: killed after writes {offset}, {offset + STEP}, ...\n")
-    with agents_at_work(stage.lab, stage.background):
+    with agents_at_work(proxied.lab, proxied.background):
         for n in itertools.count(offset, STEP):
-            writes = [stage.scale_killed(nodes, n) for nodes in (4, 3)]
+            writes = [proxied.scale_killed(nodes, n) for nodes in (4, 3)]
             sys.stdout.write(f"after write {n}: {writes[0]} writes up, {writes[1]} down\n")
             assert max(writes) <= WRITES_MAX
             if enough(writes) < n:  # nobody was killed
                 break
 
 
-def test_conflicts_and_too_many_requests_only_take_time(stage: Stage) -> None:
+def test_conflicts_and_too_many_requests_only_take_time(proxied: ProxiedLab) -> None:
     conflicts = once_each(Refuse(status=409))
     refusals = once_each(Refuse(status=429, retry_after_s=1))
-    with agents_at_work(stage.lab, stage.background):
-        with stage.proxy.rules(*conflicts):
-            stage.scale(4)
-        with stage.proxy.rules(*refusals):
-            stage.scale(3)
+    with agents_at_work(proxied.lab, proxied.background):
+        with proxied.proxy.rules(*conflicts):
+            proxied.scale(4)
+        with proxied.proxy.rules(*refusals):
+            proxied.scale(3)
     assert [rule.hits for rule in (*conflicts, *refusals)] == [1] * 10
 
 
-def test_lost_answers_lost_watches_and_a_slow_server_only_take_time(stage: Stage) -> None:
+def test_lost_answers_lost_watches_and_a_slow_server_only_take_time(proxied: ProxiedLab) -> None:
     lost = once_each(Cut(forwarded=True))
     slow = Rule(lambda request: request.verb == "get", Delay(0.2), times=20)
-    with agents_at_work(stage.lab, stage.background):
-        with stage.proxy.rules(*lost):
-            stage.scale(4)
-        assert stage.proxy.cut_streams() >= WATCHED
-        with stage.proxy.rules(slow):
-            epoch, generation = stage.lab.document()["epoch"], stage.ask_for(3)
-            until("in force", partial(in_force_without_watches, stage, generation), deadline_s=90)
-        stage.see(3, epoch + EPOCHS)
+    with agents_at_work(proxied.lab, proxied.background):
+        with proxied.proxy.rules(*lost):
+            proxied.scale(4)
+        assert proxied.proxy.cut_streams() >= WATCHED
+        with proxied.proxy.rules(slow):
+            epoch, generation = proxied.lab.document()["epoch"], proxied.ask_for(3)
+            until("in force", partial(in_force_without_watches, proxied, generation), deadline_s=90)
+        proxied.see(3, epoch + EPOCHS)
     assert [rule.hits for rule in (*lost, slow)] == [*[1] * 5, 20]
 
 
-def test_an_operator_starts_while_each_of_its_first_calls_is_refused(stage: Stage) -> None:
+def test_an_operator_starts_while_each_of_its_first_calls_is_refused(proxied: ProxiedLab) -> None:
     """As right after its definition was installed, or beside a control plane that starts."""
-    stage.lab.kill_operator()
+    proxied.lab.kill_operator()
     refusals = [
         Rule(partial(is_call, "get", ""), Refuse(status=404), times=1),  # discovery
         Rule(partial(is_call, "get", ""), Refuse(status=503), times=1),
@@ -155,18 +157,18 @@ def test_an_operator_starts_while_each_of_its_first_calls_is_refused(stage: Stag
             for verb in ("get", "watch")
         ),
     ]
-    with stage.proxy.rules(*refusals):
-        stage.lab.start_operator()
-        stage.lab.wait_ready(stage.ask_for(3))
+    with proxied.proxy.rules(*refusals):
+        proxied.lab.start_operator()
+        proxied.lab.wait_ready(proxied.ask_for(3))
         until("every call refused once", lambda: all(rule.hits for rule in refusals))
-    assert "not_served_yet" in stage.lab.log.read_text()
+    assert "not_served_yet" in proxied.lab.log.read_text()
 
 
-def test_at_rest_nothing_is_written_in_ten_passes(stage: Stage) -> None:
-    stage.lab.run_passes(2)
-    before = writes(stage.proxy)
-    stage.lab.run_passes(10)
-    assert writes(stage.proxy) == before
+def test_at_rest_nothing_is_written_in_ten_passes(proxied: ProxiedLab) -> None:
+    proxied.lab.run_passes(2)
+    before = writes(proxied.proxy)
+    proxied.lab.run_passes(10)
+    assert writes(proxied.proxy) == before
 
 
 def is_call(verb: str, resource: str, request: Request) -> bool:
@@ -182,10 +184,10 @@ def once_each(fault: Fault) -> list[Rule]:
     return [Rule(partial(writes_of, resource), fault, times=1) for resource in WRITTEN]
 
 
-def in_force_without_watches(stage: Stage, generation: int) -> bool:
+def in_force_without_watches(proxied: ProxiedLab, generation: int) -> bool:
     """Cut every watch, then look: none lives longer than a moment."""
-    stage.proxy.cut_streams()
-    return stage.lab.in_force(generation)
+    proxied.proxy.cut_streams()
+    return proxied.lab.in_force(generation)
 
 
 def writes(proxy: FaultProxy) -> int:

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from kubedouble.fake_cluster import ZONES, FakeKubeCluster
-from kubedouble.faults import Crash, Fault, Faults
+from kubedouble.faults import Crash, Fault, FaultPlan
 from spine_core.topology.document import Phase
 from spine_operator.status.builder import is_ready
 
@@ -42,7 +42,7 @@ async def test_any_sequence_of_specs_ends_in_the_last_one(seed: int) -> None:
         for _ in range(chance.randrange(8)):
             plan = {chance.randrange(40): chance.choice([Fault.ERROR, Fault.CRASH])}
             try:
-                await fake.reconcile_pass(fake.ports(Faults(plan=plan)))
+                await fake.reconcile_pass(fake.ports(FaultPlan(plan=plan)))
             except Crash:
                 fake.controllers()
     fake.held_back, fake.nodes.pulling = set(), True

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 
 from kubedouble.fake_cluster import ZONES, FakeKubeCluster, is_done
-from kubedouble.faults import READ_FAULTS, WRITE_FAULTS, Crash, Fault, Faults
+from kubedouble.faults import READ_FAULTS, WRITE_FAULTS, Crash, Fault, FaultPlan
 from spine_core.errors import SpineError
 from spine_operator.execute import apply, execute
 from spine_operator.observe.observer import observe
@@ -74,7 +74,7 @@ async def moments(scenario: Scenario) -> tuple[list[Moment], FakeKubeCluster]:
     found: list[Moment] = []
     quiet = 0
     while quiet < 2:  # volumes are cleaned up after the change is done
-        before, faults = copy.deepcopy(fake), Faults()
+        before, faults = copy.deepcopy(fake), FaultPlan()
         result = await fake.reconcile_pass(fake.ports(faults))
         past = found[-2].fake if len(found) > 1 else before
         found.append(Moment(before, past, tuple(faults.reads), tuple(faults.writes)))
@@ -86,7 +86,7 @@ async def pass_with(moment: Moment, plan_of_faults: dict[int, Fault]) -> FakeKub
     """Return the fake after the pass of a moment under these faults."""
     fake = copy.deepcopy(moment.fake)
     try:
-        await fake.reconcile_pass(fake.ports(Faults(plan=plan_of_faults), moment.past))
+        await fake.reconcile_pass(fake.ports(FaultPlan(plan=plan_of_faults), moment.past))
     except Crash:
         fake.controllers()
     return fake

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubedouble.fake_cluster import KEY, ZONES, FakeKubeCluster, is_blocked_by
-from kubedouble.faults import Fault, Faults
+from kubedouble.faults import Fault, FaultPlan
 from kubedouble.watchdog import Watchdog
 from spine_core.planning.actions import Publish
 from spine_operator.execute import OutdatedError, apply, execute
@@ -95,11 +95,11 @@ async def test_a_child_of_the_resource_before_is_not_ours() -> None:
 
 async def test_a_read_that_fails_ends_the_pass_before_any_write() -> None:
     fake = await settled()
-    clean = Faults()
+    clean = FaultPlan()
     await fake.reconcile_pass(fake.ports(clean))
     for call in clean.reads:
         writes = len(fake.kube.writes)
-        await fake.reconcile_pass(fake.ports(Faults(plan={call: Fault.ERROR})))
+        await fake.reconcile_pass(fake.ports(FaultPlan(plan={call: Fault.ERROR})))
         told = {kind for _, kind, _ in fake.kube.writes[writes:]}
         assert told <= {Kind.CLUSTER, Kind.EVENT}, f"call {call}: {told}"
 

@@ -32,6 +32,14 @@ VOCABULARIES = (
     "tests/support",
     "tests/simulation",
 )
+METAPHORS = re.compile(
+    r"\b(rooms|(a|an|any|each|every|other|this) room|houses?|doors?|desks?|shelf|shelves|rigs?|leash(es)?)\b",
+    re.IGNORECASE,
+)
+# How a test gets round a port: it puts something else into a real object.
+PATCHES = re.compile(
+    r"ignore\[[\w, -]*method-assign|\b(monkeypatch|patch)\.setattr\(|\b(object\.__)?setattr(__)?\("
+)
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 
 VARIABLE = re.compile(r"\bSPINE(?:_[A-Z]+)+\b")
@@ -105,6 +113,28 @@ def test_no_public_class_shares_its_name_with_another_of_its_package(folder: str
                 defined[node.name].append(named(path))
     assert len(defined) > 5
     assert {name: paths for name, paths in defined.items() if len(paths) > 1} == {}
+
+
+def test_no_metaphor_stands_where_the_field_has_a_word() -> None:
+    paths = [ROOT / "ARCHITECTURE.md", *files("node_image", "operator", "client", "charts")]
+    found = [
+        f"{named(path)}: {line.strip()}"
+        for path in paths
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if METAPHORS.search(line)
+    ]
+    assert found == []
+
+
+def test_no_test_puts_a_fake_into_a_real_object() -> None:
+    found = [
+        f"{named(path)}: {line.strip()}"
+        for path in files("tests", suffix=".py")
+        if path.parent.name != "mutants" and path.name != Path(__file__).name
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if PATCHES.search(line) and "object.__setattr__(self, " not in line
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("folder", ["operator", "tests/operator"])

@@ -87,11 +87,11 @@ class Auditor:
         placement: Placement,
         memories: Mapping[str, Message],
     ) -> list[str]:
-        room = asyncio.Semaphore(AT_ONCE)
+        few = asyncio.Semaphore(AT_ONCE)
 
         async def check(memory_id: str, message: Message) -> str | None:
             slot = slot_of(NAMESPACE, memory_id, document.slots)
-            async with room:
+            async with few:
                 copies = [
                     await self._copy(http, document, store, memory_id)
                     for store in placement.current(slot)

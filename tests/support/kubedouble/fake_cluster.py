@@ -12,7 +12,7 @@ from typing import Any
 from admission.crd import SCHEMA
 from admission.structural import fill_defaults
 from kubedouble.double import KubeDouble
-from kubedouble.faults import Faults, FaultyKube, FaultyNodes
+from kubedouble.faults import FaultPlan, FaultyKube, FaultyNodes
 from kubedouble.nodes import NodesDouble, Store
 from kubedouble.watchdog import Watchdog
 from spine_core.errors import SpineError
@@ -49,7 +49,9 @@ class FakeKubeCluster:
 
     key = KEY
 
-    def ports(self, faults: Faults | None = None, past: "FakeKubeCluster | None" = None) -> Ports:
+    def ports(
+        self, faults: FaultPlan | None = None, past: "FakeKubeCluster | None" = None
+    ) -> Ports:
         """The ports onto the fake cluster; stale answers come from `past`."""
         kube: KubePort = Watchdog(self)
         nodes: NodesPort = self.nodes

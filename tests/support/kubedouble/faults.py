@@ -37,7 +37,7 @@ class Crash(BaseException):
 
 
 @dataclass
-class Faults:
+class FaultPlan:
     """The plan and the count. `reads` and `writes` hold the numbers of the calls of each sort."""
 
     plan: dict[int, Fault] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Faults:
 class FaultyKube:
     """A `KubePort` under a fault plan; `past` is where stale answers come from."""
 
-    def __init__(self, kube: Watchdog, faults: Faults, past: KubeDouble) -> None:
+    def __init__(self, kube: Watchdog, faults: FaultPlan, past: KubeDouble) -> None:
         self._kube, self._faults, self._past = kube, faults, past
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
@@ -112,7 +112,7 @@ class FaultyKube:
 class FaultyNodes:
     """A `NodesPort` under the same plan."""
 
-    def __init__(self, nodes: NodesDouble, faults: Faults, past: NodesDouble) -> None:
+    def __init__(self, nodes: NodesDouble, faults: FaultPlan, past: NodesDouble) -> None:
         self._nodes, self._faults, self._past = nodes, faults, past
 
     async def status(self, endpoint: NodeEndpoint) -> Json:

@@ -68,7 +68,7 @@ def placed(numbers: Sequence[int], *, factor: int = 3, epoch: int = EPOCH) -> Pl
 
 
 @dataclass(slots=True)
-class Cluster:
+class IndexedStores:
     """`QueryReplicas` of the node whose store is `here`; tests move it and take stores down."""
 
     harnesses: dict[int, IndexHarness]
@@ -172,7 +172,7 @@ def ids(outcome: ListOutcome) -> list[str]:
 @asynccontextmanager
 async def opened_cluster(
     path: Path, nodes: int = 3, factor: int = 3, *, limits: IndexLimits = LIMITS
-) -> AsyncIterator[Cluster]:
+) -> AsyncIterator[IndexedStores]:
     """Open stores 1 to `nodes`."""
     numbers = range(1, nodes + 1)
     async with AsyncExitStack() as stack:
@@ -182,4 +182,4 @@ async def opened_cluster(
             )
             for number in numbers
         }
-        yield Cluster(harnesses, placed(numbers, factor=factor))
+        yield IndexedStores(harnesses, placed(numbers, factor=factor))

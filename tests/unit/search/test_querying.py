@@ -17,20 +17,20 @@ from spine_core.records.versions import Version, hlc_of
 from spine_core.scalars import Hlc, Slot
 from spine_node.ports import ListOrder
 from spine_node.search.limits import IndexLimits
-from unit.search.cluster import Cluster, ids, opened_cluster, placed
+from unit.search.cluster import IndexedStores, ids, opened_cluster, placed
 from unit.search.harness import NOW_MS, SLOTS
 
 RYW = Model.READ_YOUR_WRITES
 
 
 @pytest.fixture
-async def three(tmp_path: Path) -> AsyncIterator[Cluster]:
+async def three(tmp_path: Path) -> AsyncIterator[IndexedStores]:
     async with opened_cluster(tmp_path) as cluster:
         yield cluster
 
 
 @pytest.fixture
-async def five(tmp_path: Path, limits: IndexLimits) -> AsyncIterator[Cluster]:
+async def five(tmp_path: Path, limits: IndexLimits) -> AsyncIterator[IndexedStores]:
     async with opened_cluster(tmp_path, nodes=5, limits=limits) as cluster:
         yield cluster
 
@@ -41,7 +41,7 @@ def session_of(memory_id: str, version: Version) -> Session:
 
 @pytest.mark.parametrize("model", list(Model))
 async def test_a_list_shows_every_record_once_wherever_its_slot_lies(
-    five: Cluster, model: Model
+    five: IndexedStores, model: Model
 ) -> None:
     names = sorted(f"n-{i}" for i in range(30))
     for name in names:
@@ -50,7 +50,7 @@ async def test_a_list_shows_every_record_once_wherever_its_slot_lies(
     assert ids(await five.list(model=model, order="id")) == names
 
 
-async def test_the_fewest_stores_are_asked(three: Cluster) -> None:
+async def test_the_fewest_stores_are_asked(three: IndexedStores) -> None:
     three.here = 2
     await three.list(model=Model.EVENTUAL)
     assert three.asked == [2]
@@ -59,25 +59,25 @@ async def test_the_fewest_stores_are_asked(three: Cluster) -> None:
     assert len(three.asked) == 2
 
 
-async def test_an_own_write_is_listed_on_a_node_that_missed_it(three: Cluster) -> None:
+async def test_an_own_write_is_listed_on_a_node_that_missed_it(three: IndexedStores) -> None:
     version = await three.write("mine", {}, missing={1})
     assert ids(await three.list(model=RYW, session=session_of("mine", version))) == ["mine"]
 
 
-async def test_an_own_deletion_is_listed_on_a_node_that_missed_it(three: Cluster) -> None:
+async def test_an_own_deletion_is_listed_on_a_node_that_missed_it(three: IndexedStores) -> None:
     await three.write("mine", {})
     version = await three.write("mine", None, missing={1})
     assert ids(await three.list(model=RYW, session=session_of("mine", version))) == []
 
 
-async def test_an_own_write_that_the_node_holds_needs_no_other_store(three: Cluster) -> None:
+async def test_an_own_write_that_the_node_holds_needs_no_other_store(three: IndexedStores) -> None:
     version = await three.write("mine", {}, missing={3})
     assert ids(await three.list(model=RYW, session=session_of("mine", version))) == ["mine"]
     assert three.asked == [1]
 
 
 @pytest.mark.parametrize("model", [Model.EVENTUAL, RYW, Model.STRONG])
-async def test_a_damaged_copy_is_no_gap_in_a_list(three: Cluster, model: Model) -> None:
+async def test_a_damaged_copy_is_no_gap_in_a_list(three: IndexedStores, model: Model) -> None:
     version = await three.write("mine", {})
     await three.list(model=RYW, session=Session())  # the row is there before the damage
     three.harnesses[1].damage("team", "mine")
@@ -85,7 +85,7 @@ async def test_a_damaged_copy_is_no_gap_in_a_list(three: Cluster, model: Model) 
     assert three.verified == []  # another replica answers for the slot
 
 
-async def test_what_a_store_with_damage_shows_proves_no_own_write(three: Cluster) -> None:
+async def test_what_a_store_with_damage_shows_proves_no_own_write(three: IndexedStores) -> None:
     version = await three.write("mine", {}, missing={2})
     await three.list(model=RYW, session=Session())  # the row is there before the damage
     three.harnesses[1].damage("team", "mine")
@@ -93,7 +93,7 @@ async def test_what_a_store_with_damage_shows_proves_no_own_write(three: Cluster
 
 
 async def test_a_copy_beside_a_damaged_one_does_not_stand_for_a_replica_that_answers(
-    three: Cluster,
+    three: IndexedStores,
 ) -> None:
     await three.write("p~damaged", {})
     await three.write("p~mine", {})
@@ -138,14 +138,14 @@ async def test_a_damaged_record_is_named_in_the_log_once(
         assert [(each["namespace"], each["id"]) for each in told] == [("team", "mine")]
 
 
-async def test_an_own_write_in_another_namespace_needs_no_other_store(three: Cluster) -> None:
+async def test_an_own_write_in_another_namespace_needs_no_other_store(three: IndexedStores) -> None:
     version = await three.write("mine", {}, namespace="elsewhere")
     session = Session().wrote(key_hash("elsewhere", "mine"), version)
     assert ids(await three.list(model=RYW, session=session)) == []
     assert three.asked == [1]
 
 
-async def test_an_own_write_below_the_stable_time_needs_no_proof(three: Cluster) -> None:
+async def test_an_own_write_below_the_stable_time_needs_no_proof(three: IndexedStores) -> None:
     version = await three.write("mine", {})
     three.stable_hlc = hlc_of(version)
     assert ids(await three.list(model=RYW, session=session_of("purged", version))) == ["mine"]
@@ -153,19 +153,19 @@ async def test_an_own_write_below_the_stable_time_needs_no_proof(three: Cluster)
 
 
 async def test_a_session_that_forgot_some_of_its_writes_is_served_by_a_majority(
-    three: Cluster,
+    three: IndexedStores,
 ) -> None:
     version = await three.write("mine", {}, missing={1})
     forgetful = Session(t=hlc_of(version), o=hlc_of(version))
     assert ids(await three.list(model=RYW, session=forgetful)) == ["mine"]
 
 
-async def test_without_a_session_read_your_writes_asks_a_majority(three: Cluster) -> None:
+async def test_without_a_session_read_your_writes_asks_a_majority(three: IndexedStores) -> None:
     await three.write("mine", {}, missing={1})
     assert ids(await three.list(model=RYW)) == ["mine"]
 
 
-async def test_an_own_write_out_of_reach_is_an_error_not_a_gap(three: Cluster) -> None:
+async def test_an_own_write_out_of_reach_is_an_error_not_a_gap(three: IndexedStores) -> None:
     version = await three.write("mine", {}, missing={1})
     await three.list(model=RYW, session=Session())  # the index of 1 is there
     three.down = {2, 3}
@@ -176,7 +176,7 @@ async def test_an_own_write_out_of_reach_is_an_error_not_a_gap(three: Cluster) -
 
 @pytest.mark.parametrize("behind", [1, 2, 3])
 async def test_a_record_deleted_on_a_quorum_is_not_brought_back(
-    three: Cluster, behind: int
+    three: IndexedStores, behind: int
 ) -> None:
     await three.write("dead", {"tags": ["task"]})
     await three.write("alive", {"tags": ["task"]})
@@ -186,7 +186,7 @@ async def test_a_record_deleted_on_a_quorum_is_not_brought_back(
 
 @pytest.mark.parametrize("behind", [1, 2, 3])
 async def test_a_record_that_no_longer_matches_on_a_quorum_is_not_shown(
-    three: Cluster, behind: int
+    three: IndexedStores, behind: int
 ) -> None:
     await three.write("a", {"tags": ["task"]})
     await three.write("a", {"tags": ["done"]}, missing={behind})
@@ -194,7 +194,7 @@ async def test_a_record_that_no_longer_matches_on_a_quorum_is_not_shown(
     assert ids(await three.list({"tags": "done"})) == ["a"]
 
 
-async def test_replicas_that_agree_cost_no_quorum_read(three: Cluster) -> None:
+async def test_replicas_that_agree_cost_no_quorum_read(three: IndexedStores) -> None:
     for name in "abc":
         await three.write(name, {})
     await three.write("b", {"content": "new"}, missing={1})
@@ -202,7 +202,7 @@ async def test_replicas_that_agree_cost_no_quorum_read(three: Cluster) -> None:
     assert three.verified == ["b"]
 
 
-async def test_a_store_that_does_not_answer_is_replaced(five: Cluster) -> None:
+async def test_a_store_that_does_not_answer_is_replaced(five: IndexedStores) -> None:
     names = sorted(f"n-{i}" for i in range(30))
     for name in names:
         await five.write(name, {})
@@ -211,7 +211,7 @@ async def test_a_store_that_does_not_answer_is_replaced(five: Cluster) -> None:
         assert ids(await five.list(order="id")) == names
 
 
-async def test_uncovered_slots_are_counted_or_refused(three: Cluster) -> None:
+async def test_uncovered_slots_are_counted_or_refused(three: IndexedStores) -> None:
     three.now = placed([1, 2, 3], factor=1)
     for i in range(20):
         await three.write(f"n-{i}", {})
@@ -230,13 +230,13 @@ async def test_uncovered_slots_are_counted_or_refused(three: Cluster) -> None:
         await three.list(model=Model.EVENTUAL, wait_s=0.1)
 
 
-async def test_tags_that_a_filter_demands_strengthen_the_list(three: Cluster) -> None:
+async def test_tags_that_a_filter_demands_strengthen_the_list(three: IndexedStores) -> None:
     three.stable_hlc = Hlc(1 << 62)
     outcome = await three.list({"tags": "critical"}, model=Model.EVENTUAL)
     assert outcome.model is Model.STRONG
 
 
-async def test_a_filter_that_fixes_the_partition_asks_for_one_slot(five: Cluster) -> None:
+async def test_a_filter_that_fixes_the_partition_asks_for_one_slot(five: IndexedStores) -> None:
     for name in ("alice~a", "alice~b", "bob~a"):
         await five.write(name, {})
     five.asked.clear()
@@ -245,13 +245,13 @@ async def test_a_filter_that_fixes_the_partition_asks_for_one_slot(five: Cluster
     assert len(five.asked) == 4
 
 
-async def test_a_session_has_seen_what_it_was_shown(three: Cluster) -> None:
+async def test_a_session_has_seen_what_it_was_shown(three: IndexedStores) -> None:
     await three.write("a", {})
     version = await three.write("b", {})
     assert (await three.list()).session.t == hlc_of(version)
 
 
-async def test_a_page_token_goes_on_at_another_node_in_another_epoch(three: Cluster) -> None:
+async def test_a_page_token_goes_on_at_another_node_in_another_epoch(three: IndexedStores) -> None:
     for name in "abcde":
         await three.write(name, {})
     first = await three.list(page_size=2)
@@ -266,7 +266,7 @@ async def test_a_page_token_goes_on_at_another_node_in_another_epoch(three: Clus
 @pytest.mark.parametrize("model", [Model.EVENTUAL, Model.STRONG])
 @pytest.mark.parametrize("limits", [IndexLimits(examined_max=3)])  # pages end early, apart
 async def test_pages_of_many_stores_join_without_gap_or_overlap(
-    five: Cluster, order: ListOrder, model: Model
+    five: IndexedStores, order: ListOrder, model: Model
 ) -> None:
     names = [f"n-{i:02}" for i in range(30)]
     for i, name in enumerate(names):
@@ -281,7 +281,7 @@ async def test_pages_of_many_stores_join_without_gap_or_overlap(
     assert shown == (names[::-1] if order == "-created_at" else names)
 
 
-async def test_a_page_token_is_refused_by_any_other_list(three: Cluster) -> None:
+async def test_a_page_token_is_refused_by_any_other_list(three: IndexedStores) -> None:
     for name in "abc":
         await three.write(name, {"tags": ["task"]})
     token = (await three.list({"tags": "task"}, page_size=2)).next_page_token
@@ -300,7 +300,7 @@ async def test_a_page_token_is_refused_by_any_other_list(three: Cluster) -> None
 @pytest.mark.parametrize("order", ["created_at", "-created_at", "id"])
 @pytest.mark.parametrize("model", [Model.EVENTUAL, Model.STRONG])
 async def test_a_record_that_lives_throughout_is_paged_exactly_once_while_others_come_and_go(
-    three: Cluster, order: ListOrder, model: Model
+    three: IndexedStores, order: ListOrder, model: Model
 ) -> None:
     lasting = [f"keep-{i:02}" for i in range(20)]
     for i, name in enumerate(lasting):
@@ -352,7 +352,7 @@ def test_a_strong_list_equals_what_was_acknowledged_whoever_missed_what(
 
 
 async def _pages_equal(
-    cluster: Cluster, expected: dict[str, int], where: object, order: ListOrder
+    cluster: IndexedStores, expected: dict[str, int], where: object, order: ListOrder
 ) -> None:
     found: list[str] = []
     token = None
