@@ -5,7 +5,6 @@ document differs (`spine_node.__main__`).
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,15 +48,12 @@ from spine_node.metrics import Metrics
 from spine_node.search.index import QueryIndex
 from spine_node.store import Store
 
-logger = logging.getLogger("spine.node")
-
-
 PULL_SLOTS = 4  # of a change at once, until the operator says otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
-    """What a node is made of, fixed for the life of the process."""
+    """Settings of one node, fixed for the life of the process."""
 
     name: str  # of the cluster
     seat: str
@@ -75,7 +71,7 @@ class NodeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEnvironment:
-    """What a node stands on, and what it shares with the edges of its process."""
+    """Store, clocks and links of a node, and what it shares with the HTTP server."""
 
     store: Store
     hlc: HybridClock

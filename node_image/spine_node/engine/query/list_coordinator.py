@@ -96,7 +96,7 @@ class _Page:
     ) -> None:
         self._replicas, self._clock, self._request = replicas, clock, request
         self._model, self._after = model, after
-        self._scattering = Scatter(replicas, clock)
+        self._scatter = Scatter(replicas, clock)
         self._now_ms = clock.physical_ms()
         self._unmet = False  # an attempt covered every slot, and an own write was not shown
 
@@ -161,7 +161,7 @@ class _Page:
             now_ms=self._now_ms,
         )
         wanted = _slots_in_question(request, len(self._replicas.placement().slots))
-        return await self._scattering.gather(call, wanted, copies=copies, deadline=request.deadline)
+        return await self._scatter.gather(call, wanted, copies=copies, deadline=request.deadline)
 
     def _placed(self, found: Merged) -> _Placed:
         record = decode(found.candidate.raw, checksum)

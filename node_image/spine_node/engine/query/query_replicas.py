@@ -23,12 +23,12 @@ class ClusterQueryReplicas:
     """`QueryReplicas` over links, our own index among them."""
 
     def __init__(
-        self, context: Context, stable: StableTimes, reading: ReadCoordinator, replica: Replica,
+        self, context: Context, stable: StableTimes, reads: ReadCoordinator, replica: Replica,
         index: QueryIndex,
     ) -> None:  # fmt: skip
         self._membership, self._replicas = context.membership, context.replicas
         self._hlc, self._clock = context.hlc, context.clock
-        self._stable, self._reading, self._replica = stable, reading, replica
+        self._stable, self._reads, self._replica = stable, reads, replica
         self._index = index
 
     def placement(self) -> Placement:
@@ -69,7 +69,7 @@ class ClusterQueryReplicas:
 
     async def quorum_read(self, namespace: str, memory_id: str, deadline: float) -> Record | None:
         """Return the latest acknowledged version of a record."""
-        return await self._reading.quorum(namespace, memory_id, deadline)
+        return await self._reads.quorum(namespace, memory_id, deadline)
 
     async def serve(self, call: QueryCall, header: CallHeader) -> QueryPage:
         """Serve `query`.
