@@ -45,7 +45,8 @@ class App:
         """Return the answer to what never became a request; its id is in the log too."""
         request_id = next(self._ids)
         logger.info("request_refused", extra={"request_id": request_id, "detail": problem.detail})
-        return self._signed(problem_response(problem, request_id, writes=False), request_id)
+        refused = problem_response(problem, request_id, writes=True)  # for it may have been a write
+        return self._signed(refused, request_id)
 
     def _signed(self, response: Response, request_id: str) -> Response:
         """Add the headers of every answer: request id, node, epoch."""

@@ -190,6 +190,7 @@ async def test_what_never_became_a_request_is_told_why_under_an_id(
     _status, body = await listening.send(garbage)
     problem = json.loads(body)
     assert detail in problem["detail"]
+    assert problem["outcome"] == "not-applied"  # for all that anybody knows it was a write
     logged = [vars(record)["request_id"] for record in caplog.records]
     assert [problem["request_id"]] == logged
 
