@@ -26,7 +26,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     memory_id: str | None
     memory: bytes | None
-    principal: str
+    subject: str  # of the credential
     session: Session | None
     deadline: float
     model: Model | None = None

@@ -86,7 +86,7 @@ MUTANTS = [
     ),
     _core(
         "records/ids",
-        r'sha256(f"{principal}\0{namespace}\0{key}".encode())',
+        r'sha256(f"{subject}\0{namespace}\0{key}".encode())',
         r'sha256(f"{namespace}\0{key}".encode())',
         "test_no_two_callers_namespaces_or_keys_share_a_name",
     ),

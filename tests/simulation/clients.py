@@ -105,7 +105,7 @@ class Client:
         ready = process.node.operations.ready() is None
         body = None if self._random.random() < 0.1 else memory(f"{self._name} {self._count}")
         request = WriteRequest(
-            namespace=NAMESPACE, memory_id=key, memory=body, principal=self._name,
+            namespace=NAMESPACE, memory_id=key, memory=body, subject=self._name,
             session=self.session, deadline=began_s + TIMEOUT_S,
         )  # fmt: skip
         try:

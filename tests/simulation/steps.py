@@ -40,7 +40,7 @@ async def write(
         namespace=NAMESPACE,
         memory_id=key,
         memory=None if content is None else memory(content, tags),
-        principal="tester",
+        subject="tester",
         session=session,
         deadline=machine.cluster.now_s + timeout_s,
         idempotency_key=idempotency_key,

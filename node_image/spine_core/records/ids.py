@@ -87,9 +87,9 @@ def key_hash(namespace: str, memory_id: str) -> int:
     return _u64(f"{namespace}\0{memory_id}")
 
 
-def operation_id(principal: str, key: str) -> int:
+def operation_id(subject: str, key: str) -> int:
     """Return the u64 that marks every attempt of one keyed operation."""
-    return _u64(f"{principal}\0{key}")
+    return _u64(f"{subject}\0{key}")
 
 
 def _u64(text: str) -> int:
@@ -112,14 +112,14 @@ def ulid(ms: int, entropy: bytes) -> str:
     return "".join(_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10))
 
 
-def keyed_name(principal: str, namespace: str, key: str, now_ms: int) -> str:
+def keyed_name(subject: str, namespace: str, key: str, now_ms: int) -> str:
     """Return the name of a keyed create: a retry gets the same, no two callers meet.
 
     The time part is that of the key if it is a ULID or UUIDv7 of the last or next day, so that
     inserts stay in order; else it comes from the hash like the rest. A batch gives its operations
     the keys KEY/0, KEY/1, …: the time is that of KEY.
     """
-    digest = sha256(f"{principal}\0{namespace}\0{key}".encode()).digest()
+    digest = sha256(f"{subject}\0{namespace}\0{key}".encode()).digest()
     ms = _key_time(key.partition("/")[0])
     if ms is None or abs(ms - now_ms) >= KEY_TIME_OFF_MS_MAX:
         ms = int.from_bytes(digest[ENTROPY_BYTES : ENTROPY_BYTES + 6], "big")

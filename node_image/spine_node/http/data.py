@@ -230,7 +230,7 @@ def _write_request(
         namespace=context.namespace,
         memory_id=memory_id,
         memory=None if memory is None else kept_json(memory),
-        principal=context.principal.subject,
+        subject=context.principal.subject,
         session=options.session,
         deadline=context.deadline,
         model=options.model,

@@ -130,12 +130,12 @@ class MemoryEngine:
             return request.memory_id
         if request.idempotency_key is None:
             return ulid(now_ms, len(self.seen).to_bytes(10, "big"))
-        return keyed_name(request.principal, request.namespace, request.idempotency_key, now_ms)
+        return keyed_name(request.subject, request.namespace, request.idempotency_key, now_ms)
 
     def _put(self, request: WriteRequest, memory_id: str, held: Record | None) -> Record:
         self._hlc = Hlc(self._hlc + 1)
         now_ms = self._clock.physical_ms()
-        facts = {"created_at": now_ms, "writer": request.principal, "guard": None}
+        facts = {"created_at": now_ms, "writer": request.subject, "guard": None}
         if held is not None:
             facts["created_at"] = server_fields(held)["created_at"]
         record = Record(

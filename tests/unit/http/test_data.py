@@ -63,7 +63,7 @@ async def test_the_engine_is_told_what_it_decides_by(harness: HttpHarness) -> No
     assert (request.namespace, request.memory_id) == ("acme.support", None)
     assert (request.tags, request.agent_id) == (("preference", "Ünit"), "a7")
     assert (request.partition_by, request.ttl_seconds, request.pinned) == ("team one", 60, True)
-    assert (request.principal, request.idempotency_key) == ("anonymous", "k-1")
+    assert (request.subject, request.idempotency_key) == ("anonymous", "k-1")
     assert request.model == "causal"
     assert "partition_by" not in msgspec.json.decode(request.memory or b"")
 

@@ -98,7 +98,7 @@ class WriteCoordinator:
         now_ms = self._clock.physical_ms()
         keyed = request.idempotency_key
         op = (
-            operation_id(request.principal, keyed)
+            operation_id(request.subject, keyed)
             if keyed
             else int.from_bytes(self._clock.entropy(8), "big")
         )
@@ -119,7 +119,7 @@ class WriteCoordinator:
             flags=flags | (FLAG_PINNED if request.pinned else 0),
             expires_after_ms=request.ttl_seconds and request.ttl_seconds * 1000,
             created_ms=created_ms,
-            writer=request.principal,
+            writer=request.subject,
             memory=request.memory or b"",
             deadline=request.deadline,
         )
@@ -160,7 +160,7 @@ class WriteCoordinator:
         if request.idempotency_key is None:
             name = ulid(now_ms, self._clock.entropy(10))
         else:
-            name = keyed_name(request.principal, request.namespace, request.idempotency_key, now_ms)
+            name = keyed_name(request.subject, request.namespace, request.idempotency_key, now_ms)
         return check_id(partition_prefix(value) + name)
 
     def _replay(
