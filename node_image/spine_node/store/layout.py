@@ -3,7 +3,7 @@
 rec   slot u16 ‖ namespace ‖ 0x00 ‖ id  → record (spine_core.records.encoding)
 reg   same key                          → acceptor state of a register
 feed  last seq u64                      → the entries of one commit (feed.py)
-slot  slot u16 ‖ kind u8                → floor u64 | pull mark
+slot  slot u16 ‖ kind u8                → floor u64 | pull checkpoint
 meta  name                              → identity, document, high-water mark, saved digests
 
 Integers are big-endian, so LMDB's byte order is their order: a slot is one contiguous range, and ids

@@ -1,4 +1,4 @@
-"""The small state of a store that every operation needs: epoch, owned slots, floors, marks.
+"""The small state of a store that every operation needs: epoch, owned slots, floors.
 
 The writer's copy runs ahead of the disk inside a transaction and is read again when a commit fails;
 the `Store` has its own copies, which follow each commit.
