@@ -198,8 +198,8 @@ MUTANTS = [
     ),
     Mutant(  # a disk that others fill is full before it is
         file=f"{_STORE}/committer.py",
-        old="                self.disk.space(), space_in_quota(txn, self._tables, self._quota_bytes)\n",
-        new="                Space.FREE, space_in_quota(txn, self._tables, self._quota_bytes)\n",
+        old="        return max(self.space_on_disk(), space_in_quota(used, self._quota_bytes))\n",
+        new="        return space_in_quota(used, self._quota_bytes)\n",
         killed_by=f"{_TESTS}/test_short_writes.py"
         "::test_a_disk_filled_by_others_turns_clients_away_and_takes_them_again",
     ),
@@ -337,5 +337,11 @@ MUTANTS = [
         new="if entries and entries[0].seq != self.position + 1:",
         killed_by=f"{_TESTS}/test_subscription.py"
         "::test_a_position_that_does_not_lead_on_has_expired",
+    ),
+    Mutant(  # a data file does not shrink: what was deleted is the space that is left
+        file=f"{_STORE}/committer.py",
+        old="        self._reusable = max(0, pages * self._page_bytes - used)\n",
+        new="        self._reusable = 0 * pages\n",
+        killed_by=f"{_TESTS}/test_short_writes.py::test_what_was_deleted_counts_as_space",
     ),
 ]

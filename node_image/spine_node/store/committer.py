@@ -13,9 +13,9 @@ from spine_core.records.hlc import HybridClock
 from spine_node.store.draft import Draft, Effects
 from spine_node.store.errors import StorageError, StorageFullError
 from spine_node.store.execution import execute
-from spine_node.store.layout import Database
+from spine_node.store.layout import Database, Transaction
 from spine_node.store.operations import Operation
-from spine_node.store.space import GROWTH_BYTES, Cause, Disk, Space, space_in_quota
+from spine_node.store.space import GROWTH_BYTES, Cause, Disk, Space, space_in_quota, used_in_all
 from spine_node.store.state import State
 
 ATTEMPTS = 4  # with space for 1, 4, 16 and 64 MiB: more than any batch writes
@@ -44,11 +44,23 @@ class Committer:
         self._failpoint = failpoint
         self.state = self._load()
         with self._environment.begin() as txn:
-            self.space = max(disk.space(), space_in_quota(txn, self._tables, quota_bytes))
+            self._page_bytes = txn.stat(self._tables.rec)["psize"]
+            self.space = self._space(txn)
 
     def _load(self) -> State:
         with self._environment.begin() as txn:
             return State.load(txn, self._tables)
+
+    def space_on_disk(self) -> Space:
+        """Return how much the file system has left now; for any thread."""
+        return self.disk.space(self._reusable)
+
+    def _space(self, txn: Transaction) -> Space:
+        """Return what is left of the quota and of the disk, whichever is less."""
+        used = used_in_all(txn, self._tables)
+        pages = self._environment.info()["last_pgno"] + 1
+        self._reusable = max(0, pages * self._page_bytes - used)
+        return max(self.space_on_disk(), space_in_quota(used, self._quota_bytes))
 
     def perform(self, batch: Sequence[Operation]) -> tuple[Sequence[object], Effects]:
         """Apply a batch in order, as one transaction, and make it durable.
@@ -91,9 +103,7 @@ class Committer:
     def _commit(self, batch: Sequence[Operation]) -> tuple[Sequence[object], Effects]:
         self.disk.recheck()
         with self._environment.begin(write=True, db=self._tables.rec) as txn:
-            self.space = max(
-                self.disk.space(), space_in_quota(txn, self._tables, self._quota_bytes)
-            )
+            self.space = self._space(txn)
             draft = Draft(
                 txn,
                 self._tables,

@@ -162,7 +162,7 @@ class Store:
 
         Without it a disk that has space again would stay full, as nobody writes to a full store.
         """
-        if self.is_full or self._committer.disk.space() is not Space.FREE:
+        if self.is_full or self._committer.space_on_disk() is not Space.FREE:
             with suppress(StoreBusyError, StoreClosedError):
                 self._writer.submit(Barrier()).add_done_callback(_ignore)
 

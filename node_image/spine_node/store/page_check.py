@@ -98,7 +98,7 @@ class _Walk:
         data = os.pread(self._descriptor, _META_BYTES, offset)
         if len(data) < _META_BYTES:
             raise self._damaged("its head is cut off")
-        _, _, flags, _, _ = _HEADER.unpack_from(data)
+        number, _, flags, _, _ = _HEADER.unpack_from(data)
         magic, version = _META.unpack_from(data, _HEADER.size)
         if not flags & _META_PAGE or magic != _MAGIC:
             raise self._damaged("it does not begin as a store does")
@@ -108,6 +108,8 @@ class _Walk:
         page_bytes = _TREE.unpack_from(data, at)[0]
         if page_bytes not in {1 << bits for bits in range(9, 17)}:
             raise self._damaged("its head says nonsense")
+        if number * page_bytes != offset:
+            raise self._damaged(f"page {offset // page_bytes} holds something else")
         trees = tuple(_tree(data, at + n * _TREE.size) for n in range(2))
         return _Meta(page_bytes, trees, *_ENDS.unpack_from(data, at + 2 * _TREE.size))
 

@@ -46,8 +46,8 @@ class Cause(Enum):
 class Disk(Protocol):
     """The file system below a store."""
 
-    def space(self) -> Space:
-        """Return how much the file system has left."""
+    def space(self, reusable_bytes: int) -> Space:
+        """Return how much is left, with what the data file has given up and not given back."""
 
     def recheck(self) -> None:
         """Find out whether a file that could not grow can do so again; may write."""
@@ -75,15 +75,20 @@ class FileSystem:
         self._fsync = fsync
         self._stuck = False  # the file could not grow
 
-    def space(self) -> Space:
-        """Return how much is left: nothing while the file cannot grow."""
+    def space(self, reusable_bytes: int) -> Space:
+        """Return how much is left: nothing while the file cannot grow.
+
+        The data file never shrinks, so what was deleted counts; the index grows beside it, and needs
+        some of the file system itself.
+        """
         if self._stuck:
             return Space.OUT
         stat = os.fstatvfs(self._descriptor)
         free, total = stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
-        if free < min(OUT_BYTES, total // OUT_PART):
+        low, out = min(LOW_BYTES, total // LOW_PART), min(OUT_BYTES, total // OUT_PART)
+        if free + reusable_bytes < out:
             return Space.OUT
-        return Space.LOW if free < min(LOW_BYTES, total // LOW_PART) else Space.FREE
+        return Space.LOW if free + reusable_bytes < low or free < out else Space.FREE
 
     def recheck(self) -> None:
         """Try to grow a file that could not."""
@@ -130,12 +135,16 @@ class FileSystem:
         return stat.f_bavail * stat.f_frsize > needed
 
 
-def space_in_quota(txn: Transaction, tables: Tables, quota_bytes: int) -> Space:
+def space_in_quota(used: int, quota_bytes: int) -> Space:
     """Return how much of the quota is left."""
-    used = sum(used_bytes(txn, table) for table in (tables.rec, tables.reg, tables.feed))
     if used >= quota_bytes * OUT_SHARE:
         return Space.OUT
     return Space.LOW if used >= quota_bytes * LOW_SHARE else Space.FREE
+
+
+def used_in_all(txn: Transaction, tables: Tables) -> int:
+    """Return the pages in use by the tables that grow."""
+    return sum(used_bytes(txn, table) for table in (tables.rec, tables.reg, tables.feed))
 
 
 def used_bytes(txn: Transaction, table: Table) -> int:

@@ -98,8 +98,9 @@ async def test_a_cut_file_is_refused_wherever_it_is_cut_unless_nothing_is_missin
     assert refused > 50
 
 
+@pytest.mark.parametrize("odd", ["random", "another page of the file"])
 async def test_a_page_of_something_else_is_refused_or_read_by_nobody(
-    harness: StoreHarness, tmp_path: Path, reader: ProcessPoolExecutor
+    harness: StoreHarness, tmp_path: Path, reader: ProcessPoolExecutor, odd: str
 ) -> None:
     kept = await filled(harness)
     data = (harness.path / "data.mdb").read_bytes()
@@ -110,7 +111,8 @@ async def test_a_page_of_something_else_is_refused_or_read_by_nobody(
     file.write_bytes(data)
     for page in range(len(data) // PAGE):
         overwrite(file, page - 1, data[(page - 1) * PAGE : page * PAGE] if page else b"")
-        overwrite(file, page, draw.randbytes(PAGE))
+        other = draw.randrange(len(data) // PAGE) * PAGE
+        overwrite(file, page, draw.randbytes(PAGE) if odd == "random" else data[other:][:PAGE])
         try:
             check_pages(file)
         except StoreDamagedError:

@@ -16,7 +16,16 @@ from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.store import StorageFullError, Store, StoreClosedError
 from spine_node.store.operations import Barrier, Put, PutReply
-from spine_node.store.space import GROWTH_BYTES, Cause, FileSystem, Space
+from spine_node.store.space import (
+    GROWTH_BYTES,
+    LOW_BYTES,
+    LOW_PART,
+    OUT_BYTES,
+    OUT_PART,
+    Cause,
+    FileSystem,
+    Space,
+)
 from unit.store.harness import StoreHarness, at, limited_to, put, record, rows, tombstone
 
 LIMIT = 3 * 1024 * 1024 + 1000  # inside a page: the last write of it is short
@@ -101,10 +110,12 @@ class ScriptedDisk:
 
     def __init__(self) -> None:
         self.left = Space.FREE
+        self.reusable_bytes = 0
         self.causes: list[Cause] = []
         self.asked: list[tuple[int | None, int]] = []
 
-    def space(self) -> Space:
+    def space(self, reusable_bytes: int) -> Space:
+        self.reusable_bytes = reusable_bytes
         return self.left
 
     def recheck(self) -> None:
@@ -183,6 +194,18 @@ async def test_a_disk_filled_by_others_turns_clients_away_and_takes_them_again(
     await store.close()
 
 
+async def test_what_was_deleted_counts_as_space(harness: StoreHarness, disk: ScriptedDisk) -> None:
+    store = await harness.adopted()
+    for number in range(50):
+        await store.submit(large(number))
+    before = disk.reusable_bytes
+    for number in range(50):
+        await store.submit(put(1, at(100), f"n{number:04}", raw=tombstone(at(100))))
+    await store.submit(Barrier())
+    assert disk.reusable_bytes - before > 50 * len(BODY) // 2
+    await store.close()
+
+
 # ---- the file system itself
 
 
@@ -197,9 +220,9 @@ def test_every_error_that_means_no_space_is_one(file: Path) -> None:
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         system = FileSystem(file, lambda: 8192)
         assert system.cause(code, GROWTH_BYTES) is Cause.FULL
-        assert system.space() is Space.OUT
+        assert system.space(0) is Space.OUT
         system.recheck()
-        assert system.space() is Space.FREE
+        assert system.space(0) is Space.FREE
         system.close()
 
 
@@ -215,9 +238,9 @@ def test_a_failed_write_is_a_full_disk_only_where_the_file_cannot_grow(file: Pat
     with limited_to(8192 + GROWTH_BYTES // 2):
         assert system.cause(errno.EIO, GROWTH_BYTES) is Cause.FULL
         system.recheck()
-        assert system.space() is Space.OUT
+        assert system.space(0) is Space.OUT
     assert system.cause(errno.EIO, GROWTH_BYTES) is Cause.PASSED
-    assert system.space() is Space.FREE
+    assert system.space(0) is Space.FREE
     system.close()
 
 
@@ -228,4 +251,15 @@ def test_a_disk_that_lost_what_it_was_given_is_broken_however_full_it_is(file: P
     system = FileSystem(file, lambda: 8192, failing)
     with limited_to(8192):
         assert system.cause(errno.EIO, GROWTH_BYTES) is Cause.BROKEN
+    system.close()
+
+
+def test_space_is_what_is_free_and_what_can_be_used_again(file: Path) -> None:
+    stat = os.statvfs(file)
+    free, total = stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
+    assert free > min(LOW_BYTES, total // LOW_PART), "the disk of this test is full"
+    system = FileSystem(file, lambda: 8192)
+    assert system.space(0) is Space.FREE
+    assert system.space(-free) is Space.OUT
+    assert system.space(min(OUT_BYTES, total // OUT_PART) * 2 - free) is Space.LOW
     system.close()
