@@ -26,6 +26,7 @@ from memory_spine.arguments import Identifier
 from memory_spine.config import Options
 from memory_spine.effects import (
     REQUEST_ID,
+    REQUEST_ID_BYTES,
     Answer,
     Open,
     Operation,
@@ -52,7 +53,6 @@ Decoded = TypeVar("Decoded")
 
 _ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
 _TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
-_REQUEST_ID_BYTES = 8
 _TOLD_MS = range(10, 30_000)  # what the server accepts as Spine-Timeout-Ms
 
 
@@ -247,7 +247,7 @@ class Core:
             url=f"{url}{call.path}{query}",
             headers={
                 **state.headers,
-                REQUEST_ID: self.environment.entropy(_REQUEST_ID_BYTES).hex(),
+                REQUEST_ID: self.environment.entropy(REQUEST_ID_BYTES).hex(),
                 "Spine-Timeout-Ms": str(told_ms),
                 **({"Authorization": f"Bearer {secret}"} if secret else {}),
             },

@@ -9,6 +9,7 @@ What comes in parts leaves the generators: an operation returns the opened `Stre
 loop hands each chunk to pure code. Then no operation has to be told apart as sync or async.
 """
 
+import re
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -134,16 +135,21 @@ class AsyncTransport(Protocol):
 
 
 REQUEST_ID = "Spine-Request-Id"
+REQUEST_ID_BYTES = 8
+_CLIENTS_ID = re.compile(rf"[0-9a-f]{{{2 * REQUEST_ID_BYTES}}}")  # those of nodes hold a dash
 
 
 def mismatch(request: Request, outcome: Outcome) -> ConnectionFailed | None:
     """Return the failure that an answer to another request is; None when it is this one's.
 
     A node repeats the id that a request carries. Another id means that something else reads or
-    writes the same connection: nothing of what came may be believed.
+    writes the same connection: nothing of what came may be believed. Only a refusal may have an id
+    that a node has made, since some are written before the request could be read.
     """
-    sent = request.headers.get(REQUEST_ID)
+    sent = request.headers.get(REQUEST_ID, "")
     echoed = outcome.headers.get(REQUEST_ID.lower(), sent)
     if echoed == sent:
+        return None
+    if outcome.status >= 400 and not _CLIENTS_ID.fullmatch(echoed):
         return None
     return ConnectionFailed(request.url, "the answer to another request came", sent=True)

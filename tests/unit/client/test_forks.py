@@ -13,10 +13,10 @@ import pytest
 
 from memory_spine import AsyncSpine, ConnectionFailed, Spine
 from memory_spine.effects import Answer, Request
-from memory_spine.errors import SpineError, UnexpectedAnswer
+from memory_spine.errors import InvalidRequest, SpineError, UnexpectedAnswer
 from memory_spine.forks import Lock
 from memory_spine.session import Session
-from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedServer, ok
+from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedServer, ok, problem
 from unit.client.socket_server import Connection, answer, serving
 
 GETS = 30
@@ -167,6 +167,22 @@ def test_an_answer_to_another_request_is_never_returned() -> None:
         spine.memories.put("t-1", "hello")
     assert failed.value.may_have_been_applied
     assert server.closed == 4  # whose answers the connections hold is not known
+
+
+def test_a_refusal_of_another_request_is_not_believed() -> None:
+    refusal = problem("not-found", 404)
+    refusal.headers["spine-request-id"] = "0123456789abcdef"  # type: ignore[index]
+    server = ScriptedServer([refusal, ok()])
+    spine = Spine("http://a", namespace="acme", transport=server)
+    assert spine.memories.get_or_none("t-1") is not None
+
+
+def test_a_refusal_that_was_written_before_the_request_could_be_read_is_believed() -> None:
+    refusal = problem("invalid-request", 400)
+    refusal.headers["spine-request-id"] = "1f2e3d4c-a"  # type: ignore[index]
+    spine = Spine("http://a", namespace="acme", transport=ScriptedServer([refusal]))
+    with pytest.raises(InvalidRequest):
+        spine.memories.get("t-1")
 
 
 def test_after_an_answer_to_another_request_the_next_connection_may_be_right() -> None:
