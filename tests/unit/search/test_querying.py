@@ -14,7 +14,7 @@ from spine_core.records.consistency import Model
 from spine_core.records.ids import key_hash
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_of
-from spine_core.scalars import Hlc, Slot
+from spine_core.scalars import Hlc
 from spine_node.ports import ListOrder
 from spine_node.search.limits import IndexLimits
 from unit.search.cluster import IndexedStores, ids, opened_cluster, placed
@@ -218,7 +218,7 @@ async def test_uncovered_slots_are_counted_or_refused(three: IndexedStores) -> N
     await three.list()
     three.down = {2}
     partial = await three.list(model=Model.EVENTUAL)
-    held = sum(2 in three.now.read_set(Slot(slot)) for slot in range(SLOTS))
+    held = sum(2 in three.now.read_set(slot) for slot in three.now.slots)
     assert (partial.slots, partial.answered) == (SLOTS, SLOTS - held)
     assert 0 < len(partial.items) < 20
     for model in (RYW, Model.CAUSAL, Model.STRONG):

@@ -5,7 +5,7 @@ from itertools import combinations
 from models.clusters import document, joining, store, stores
 from spine_core.replication.pull_sources import displaced_by, sources_of
 from spine_core.replication.quorums import write_done
-from spine_core.scalars import Slot, StoreNumber
+from spine_core.scalars import StoreNumber
 from spine_core.topology.placement import Placement
 
 THREE = document("a0 b0 c0")
@@ -56,6 +56,6 @@ def test_each_gained_store_displaces_another_one() -> None:
 
 def test_a_replaced_disk_is_filled_by_both_survivors() -> None:
     change = Placement(THREE.with_change("replace", joining=(store("b0", 9),), now_ms=0))
-    assert sources_of(change, Slot(0), StoreNumber(4), stores(1, 3, 4)) == tuple(
-        one for one in change.current(Slot(0)) if one != 2
-    )
+    (slot, *_) = change.slots
+    survivors = tuple(one for one in change.current(slot) if one != 2)
+    assert sources_of(change, slot, StoreNumber(4), stores(1, 3, 4)) == survivors

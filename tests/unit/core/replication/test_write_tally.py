@@ -17,9 +17,10 @@ from spine_core.topology.placement import Placement
 A = ReplicaStatus
 REFUSALS = [a for a in ReplicaStatus if a not in {A.OK, A.ERROR, A.LOST}]
 UNDECIDED = None
+FIRST = Slot(0)
 
 
-def a_moved_slot(before: Document) -> tuple[Placement, int]:
+def a_moved_slot(before: Document) -> tuple[Placement, Slot]:
     """Return a placement in prepare and a slot of which one replica moves."""
     placement = Placement(before)
     moved = next(s for s in placement.slots if placement.current(s) != placement.target(s))
@@ -27,10 +28,10 @@ def a_moved_slot(before: Document) -> tuple[Placement, int]:
 
 
 def tally_of(
-    answers: Sequence[ReplicaStatus | None], placement: Placement, slot: int
+    answers: Sequence[ReplicaStatus | None], placement: Placement, slot: Slot
 ) -> WriteTally:
     """Return a tally whose write set has answered so, in its order; None has not answered."""
-    tally = WriteTally(placement, Slot(slot))
+    tally = WriteTally(placement, slot)
     for store, answer in zip(tally.asked(), answers, strict=True):
         if answer is not None:
             tally.answer(store, answer)
@@ -62,7 +63,7 @@ def tally_of(
 def test_what_follows_from_the_answers_of_three_replicas(
     answers: list[ReplicaStatus | None], verdict: WriteVerdict | None
 ) -> None:
-    assert tally_of(answers, Placement(document()), 0).verdict() is verdict
+    assert tally_of(answers, Placement(document()), FIRST).verdict() is verdict
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,9 @@ def test_what_follows_from_the_answers_of_three_replicas(
 )
 def test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough(change: Document) -> None:
     placement, slot = a_moved_slot(change)
-    (gone,) = set(placement.current(Slot(slot))) - set(placement.target(Slot(slot)))
-    (kept, other) = sorted(set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))))
-    tally = WriteTally(placement, Slot(slot))
+    (gone,) = set(placement.current(slot)) - set(placement.target(slot))
+    (kept, other) = sorted(set(placement.current(slot)) & set(placement.target(slot)))
+    tally = WriteTally(placement, slot)
     tally.answer(gone, A.OK)
     tally.answer(kept, A.OK)
     assert tally.verdict() is None
@@ -82,9 +83,9 @@ def test_in_a_change_a_quorum_of_the_old_replicas_alone_is_not_enough(change: Do
 
 def test_in_a_change_a_quorum_of_the_new_replicas_alone_is_not_enough() -> None:
     placement, slot = a_moved_slot(joining(document(), "a1"))
-    (gained,) = set(placement.target(Slot(slot))) - set(placement.current(Slot(slot)))
-    kept = min(set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))))
-    tally = WriteTally(placement, Slot(slot))
+    (gained,) = set(placement.target(slot)) - set(placement.current(slot))
+    kept = min(set(placement.current(slot)) & set(placement.target(slot)))
+    tally = WriteTally(placement, slot)
     tally.answer(gained, A.OK)
     tally.answer(kept, A.OK)
     assert tally.verdict() is None
@@ -92,10 +93,10 @@ def test_in_a_change_a_quorum_of_the_new_replicas_alone_is_not_enough() -> None:
 
 def test_in_a_change_a_slow_joiner_costs_no_availability() -> None:
     placement, slot = a_moved_slot(joining(document(), "a1"))
-    (gained,) = set(placement.target(Slot(slot))) - set(placement.current(Slot(slot)))
-    tally = WriteTally(placement, Slot(slot))
+    (gained,) = set(placement.target(slot)) - set(placement.current(slot))
+    tally = WriteTally(placement, slot)
     tally.answer(gained, A.UNREACHABLE)
-    for store in set(placement.current(Slot(slot))) & set(placement.target(Slot(slot))):
+    for store in set(placement.current(slot)) & set(placement.target(slot)):
         tally.answer(store, A.OK)
     assert tally.verdict() is WriteVerdict.ACKNOWLEDGED
 
@@ -104,33 +105,33 @@ def test_in_a_change_a_slow_joiner_costs_no_availability() -> None:
 def test_only_answers_that_all_say_no_make_a_put_not_applied(
     answers: list[ReplicaStatus | None],
 ) -> None:
-    tally = tally_of(answers, Placement(document()), 0)
+    tally = tally_of(answers, Placement(document()), FIRST)
     assert tally.may_have_applied == any(answer not in REFUSALS for answer in answers)
 
 
 def test_a_replica_that_has_not_answered_may_have_applied() -> None:
-    tally = tally_of([A.FULL, A.FULL, None], Placement(document()), 0)
+    tally = tally_of([A.FULL, A.FULL, None], Placement(document()), FIRST)
     assert tally.verdict() is WriteVerdict.FULL
     assert tally.may_have_applied
 
 
 @pytest.mark.parametrize("answer", REFUSALS)
 def test_a_refusal_by_everybody_was_certainly_not_applied(answer: ReplicaStatus) -> None:
-    assert not tally_of([answer] * 3, Placement(document()), 0).may_have_applied
+    assert not tally_of([answer] * 3, Placement(document()), FIRST).may_have_applied
 
 
 @given(st.lists(st.sampled_from([None, *ReplicaStatus]), min_size=3, max_size=3))
 def test_an_attempt_that_ends_is_acknowledged_only_by_a_write_quorum(
     answers: list[ReplicaStatus | None],
 ) -> None:
-    tally = tally_of(answers, Placement(document()), 0)
+    tally = tally_of(answers, Placement(document()), FIRST)
     acknowledged = answers.count(A.OK) >= 2
     assert (tally.expire() is WriteVerdict.ACKNOWLEDGED) == acknowledged
     assert tally.may_have_applied or all(answer in REFUSALS for answer in answers)
 
 
 def test_the_next_stamp_has_to_pass_the_newest_version_that_is_held() -> None:
-    tally = WriteTally(Placement(document()), Slot(0))
+    tally = WriteTally(Placement(document()), FIRST)
     held = [make_version(Hlc(hlc), Origin(1)) for hlc in (5, 9, 7)]
     for store, version in zip(tally.asked(), held, strict=True):
         tally.answer(store, A.SUPERSEDED, version)
@@ -139,5 +140,5 @@ def test_the_next_stamp_has_to_pass_the_newest_version_that_is_held() -> None:
 
 
 def test_without_a_newer_version_there_is_nothing_to_pass() -> None:
-    tally = tally_of([A.LATE] * 3, Placement(document()), 0)
+    tally = tally_of([A.LATE] * 3, Placement(document()), FIRST)
     assert tally.superseded_by == Version(ABSENT)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.clusters import document, draining, joining, store
-from spine_core.scalars import Slot, StoreNumber
+from spine_core.scalars import StoreNumber
 from spine_core.topology.document import Document
 from spine_core.topology.placement import Placement
 from spine_core.topology.ring import Ring
@@ -24,9 +24,10 @@ def test_replicas_are_those_of_the_ring_by_store_number() -> None:
     doc = document("a0 b0 c0 a1 b1")
     seats = {seat: doc.stores[n].zone for seat, n in doc.current.items()}
     ring = Ring(seats, virtual_nodes=doc.virtual_nodes, slots=doc.slots)
-    for slot in range(doc.slots):
-        row = ring.get_replica_nodes(Slot(slot), factor=3, zone_policy="strict")
-        assert Placement(doc).current(Slot(slot)) == tuple(doc.current[seat] for seat in row)
+    placed = Placement(doc)
+    for slot in placed.slots:
+        row = ring.get_replica_nodes(slot, factor=3, zone_policy="strict")
+        assert placed.current(slot) == tuple(doc.current[seat] for seat in row)
 
 
 def test_without_a_change_all_sets_are_one() -> None:

@@ -19,10 +19,8 @@ Table = list[tuple[Seat, ...]]  # slot → replicas
 
 def table(seats: Mapping[Seat, Zone], policy: ZonePolicy, factor: int = 3) -> Table:
     ring = Ring(seats)
-    return [
-        ring.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
-        for slot in range(SLOTS)
-    ]
+    slots = map(Slot, range(SLOTS))
+    return [ring.get_replica_nodes(slot, factor=factor, zone_policy=policy) for slot in slots]
 
 
 def moves(before: Table, after: Table) -> list[int]:
@@ -44,15 +42,15 @@ def three_zones(count: int) -> dict[Seat, Zone]:
 @pytest.mark.parametrize(
     ("slot", "replicas"),
     [
-        (0, ("spine-us-east-1b-0", "spine-us-east-1a-0", "spine-us-east-1c-1")),
-        (2048, ("spine-us-east-1b-1", "spine-us-east-1c-1", "spine-us-east-1a-1")),
-        (4095, ("spine-us-east-1b-0", "spine-us-east-1a-0", "spine-us-east-1c-1")),
+        (Slot(0), ("spine-us-east-1b-0", "spine-us-east-1a-0", "spine-us-east-1c-1")),
+        (Slot(2048), ("spine-us-east-1b-1", "spine-us-east-1c-1", "spine-us-east-1a-1")),
+        (Slot(4095), ("spine-us-east-1b-0", "spine-us-east-1a-0", "spine-us-east-1c-1")),
     ],
 )
-def test_these_slots_live_on_these_seats_for_ever(slot: int, replicas: tuple[Seat, ...]) -> None:
+def test_these_slots_live_on_these_seats_for_ever(slot: Slot, replicas: tuple[Seat, ...]) -> None:
     ring = Ring(SIX)
-    assert ring.get_replica_nodes(Slot(slot), factor=3, zone_policy="strict") == replicas
-    assert ring.get_node(Slot(slot)) == replicas[0]
+    assert ring.get_replica_nodes(slot, factor=3, zone_policy="strict") == replicas
+    assert ring.get_node(slot) == replicas[0]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +90,9 @@ def test_one_seat_more_or_less_moves_at_most_one_replica_of_a_slot(
     joining = data.draw(st.sampled_from(sorted(set(zones))))  # a new zone would change the caps
     small = Ring(seats, virtual_nodes=virtual_nodes, slots=64)
     large = Ring(seats | {"new": joining}, virtual_nodes=virtual_nodes, slots=64)
-    for slot in range(64):
-        before = small.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
-        after = large.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
+    for slot in map(Slot, range(64)):
+        before = small.get_replica_nodes(slot, factor=factor, zone_policy=policy)
+        after = large.get_replica_nodes(slot, factor=factor, zone_policy=policy)
         assert set(after) - set(before) <= {"new"}
         assert len(set(before) - set(after)) <= 1
 
@@ -103,18 +101,18 @@ def test_one_seat_more_or_less_moves_at_most_one_replica_of_a_slot(
     seat_zones,
     st.integers(1, 5),
     st.sampled_from(["strict", "balanced", "none"]),
-    st.integers(0, 63),
+    st.integers(0, 63).map(Slot),
 )
 def test_no_zone_holds_more_replicas_than_its_cap(
-    zones: list[Zone], factor: int, policy: ZonePolicy, slot: int
+    zones: list[Zone], factor: int, policy: ZonePolicy, slot: Slot
 ) -> None:
     seats = {f"s{i}": zone for i, zone in enumerate(zones)}
     ring = Ring(seats, virtual_nodes=8, slots=64)
     caps = ring.zone_caps(factor, policy)
-    replicas = ring.get_replica_nodes(Slot(slot), factor=factor, zone_policy=policy)
+    replicas = ring.get_replica_nodes(slot, factor=factor, zone_policy=policy)
     held = Counter(seats[seat] for seat in replicas)
-    room = sum(min(cap, zones.count(zone)) for zone, cap in caps.items())
-    assert len(set(replicas)) == len(replicas) == min(factor, room)
+    possible = sum(min(cap, zones.count(zone)) for zone, cap in caps.items())
+    assert len(set(replicas)) == len(replicas) == min(factor, possible)
     assert all(held[zone] <= cap for zone, cap in caps.items())
 
 
