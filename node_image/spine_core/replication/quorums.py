@@ -63,4 +63,8 @@ def slots_without_barrier(placement: Placement, acked: AbstractSet[StoreNumber])
 
 
 def _count(replicas: Iterable[StoreNumber], among: AbstractSet[StoreNumber]) -> int:
-    return sum(store in among for store in replicas)
+    count = 0  # a loop: a generator takes twice as long, and a write counts three times
+    for store in replicas:
+        if store in among:
+            count += 1
+    return count

@@ -80,7 +80,8 @@ async def collect(
     """
     decided: asyncio.Future[VerdictT] = asyncio.get_running_loop().create_future()
 
-    def answered(*args: AnswerP.args, **kwargs: AnswerP.kwargs) -> None:
+    # annotations in quotes: others are made anew with every call of `collect`
+    def answered(*args: "AnswerP.args", **kwargs: "AnswerP.kwargs") -> None:
         tally.answer(*args, **kwargs)
         if not decided.done() and (verdict := tally.verdict()) is not None:
             decided.set_result(verdict)
