@@ -161,8 +161,9 @@ MUTANTS = [
     ),
     Mutant(  # a script takes an indeterminate write for one that failed
         file="client/spine_cli/exits.py",
-        old="if error.may_have_been_applied:\n        return Exit.INDETERMINATE",
-        new="if False:\n        return Exit.INDETERMINATE",
+        within="exit_of",
+        old="error.may_have_been_applied",
+        new="False",
         killed_by="tests/unit/cli/test_commands.py"
         "::test_an_indeterminate_write_has_an_exit_code_of_its_own",
     ),

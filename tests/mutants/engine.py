@@ -359,8 +359,8 @@ MUTANTS = [
     ),
     _engine(
         "replication/slot_transfer",
-        "        for source in sources:\n            try:\n",
-        "        for source in sources[:1]:\n            try:\n",
+        "for source in sources:",
+        "for source in sources[:1]:",
         f"{TRANSFER}::test_two_others_stand_in_for_a_source_whose_copy_is_damaged",
     ),
     _engine(
