@@ -324,6 +324,13 @@ MUTANTS = [
         killed_by=f"{_TESTS}/test_opening.py::test_the_directory_and_its_files_are_nobody_elses",
     ),
     # A follower of the feed is told of a gap, also of one that opens while it follows.
+    Mutant(  # a follower that runs ahead of what the store shows ends the node
+        file=f"{_STORE}/subscription.py",
+        old="[entry for entry in entries if entry.seq <= head]",
+        new="entries",
+        killed_by=f"{_TESTS}/test_subscription.py"
+        "::test_a_commit_that_is_not_shown_yet_is_read_the_next_time",
+    ),
     Mutant(
         file=f"{_STORE}/subscription.py",
         old="if not entries or entries[0].seq != self.position + 1:",

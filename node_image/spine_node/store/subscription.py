@@ -60,7 +60,8 @@ class Subscription:
         entries = self._feed.feed_since(self.position, limit)
         if not entries or entries[0].seq != self.position + 1:
             raise CursorExpiredError(self.position, head)
-        return entries
+        # The file may hold more already: what is committed and not yet shown comes the next time.
+        return [entry for entry in entries if entry.seq <= head]
 
     def advance(self, position: int) -> None:
         """Go on behind an entry, once what was made of it cannot be lost."""

@@ -1,10 +1,12 @@
 """Following the feed: every change once, in order, across no gap, and without polling."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from spine_node.store import CursorExpiredError, Store, Subscription
+from spine_node.store.feed import FeedEntry
 from spine_node.store.operations import TrimFeed
 from unit.store.harness import NOW_MS, StoreHarness, at, hlc, put
 
@@ -110,3 +112,30 @@ async def test_a_follower_that_the_feed_has_left_behind_is_told(store: Store) ->
         follower.read(10)
     assert follower.position == 1
     follower.close()
+
+
+class CommittingFeed:
+    """A feed whose file holds one entry more than the store shows."""
+
+    head = 1
+
+    def feed_head(self) -> int:
+        return self.head
+
+    def feed_since(self, seq: int, limit: int) -> list[FeedEntry]:
+        entries = [FeedEntry(number, b"k", at(number), hlc(number)) for number in (1, 2)]
+        return [entry for entry in entries if entry.seq > seq][:limit]
+
+    def watch_feed(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        return lambda: listener(self.head)
+
+
+def test_a_commit_that_is_not_shown_yet_is_read_the_next_time() -> None:
+    feed = CommittingFeed()
+    following = Subscription(feed, 0)
+    assert [entry.seq for entry in following.read(10)] == [1]
+    following.advance(1)
+    assert following.read(10) == ()
+    feed.head = 2
+    assert [entry.seq for entry in following.read(10)] == [2]
+    following.close()
