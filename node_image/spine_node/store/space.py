@@ -7,6 +7,7 @@ again: whether writing back failed, and whether the file can still grow. Writer 
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -22,6 +23,9 @@ LOW_BYTES = 64 * 1024 * 1024
 OUT_BYTES = 16 * 1024 * 1024
 LOW_PART = 8
 OUT_PART = 32
+ASK_S = (
+    0.1  # a commit takes a few ms and needs no fresh answer: what it writes is far below LOW_BYTES
+)
 GROWTH_BYTES = 1024 * 1024  # a file that could not grow must be able to grow by this
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -74,6 +78,7 @@ class FileSystem:
         self._used_bytes = used_bytes  # of the data file by the newest commit
         self._fsync = fsync
         self._stuck = False  # the file could not grow
+        self._asked_at, self._stat = time.monotonic(), os.fstatvfs(self._descriptor)
 
     def space(self, reusable_bytes: int) -> Space:
         """Return how much is left: nothing while the file cannot grow.
@@ -83,7 +88,10 @@ class FileSystem:
         """
         if self._stuck:
             return Space.OUT
-        stat = os.fstatvfs(self._descriptor)
+        now = time.monotonic()
+        if now - self._asked_at >= ASK_S:
+            self._asked_at, self._stat = now, os.fstatvfs(self._descriptor)
+        stat = self._stat
         free, total = stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
         low, out = min(LOW_BYTES, total // LOW_PART), min(OUT_BYTES, total // OUT_PART)
         if free + reusable_bytes < out:
