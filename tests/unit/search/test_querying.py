@@ -124,6 +124,18 @@ async def test_a_damaged_record_without_another_copy_is_a_slot_that_did_not_answ
         assert alone.asked == [1, 1, 1]  # nobody tried again what cannot succeed
 
 
+async def test_what_an_index_had_to_leave_out_is_a_slot_that_did_not_answer(tmp_path: Path) -> None:
+    async with opened_cluster(tmp_path, nodes=1, factor=1) as alone:
+        await alone.write("mine", {})
+        alone.harnesses[1].damage("team", "mine")
+    (tmp_path / "1" / "index.sqlite").unlink()
+    async with opened_cluster(tmp_path, nodes=1, factor=1) as alone:
+        found = await alone.list(model=Model.EVENTUAL)
+        assert (ids(found), found.answered) == ([], SLOTS - 1)
+        with pytest.raises(ProblemError, match="damaged"):
+            await alone.list(model=RYW)
+
+
 async def test_a_damaged_record_is_named_in_the_log_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
