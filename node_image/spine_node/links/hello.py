@@ -1,4 +1,4 @@
-"""Who a node says it is when a link opens, and whether that fits (protocol.md §4.1, R9).
+"""The greeting that opens a link: who both ends are, and why one refuses the other (protocol.md §4.1, R9).
 
 A pod's address is used again by other pods, and a disk may come back empty: so both ends name their
 cluster and their store before anything else is said.

@@ -1,4 +1,4 @@
-"""Drops slots that belong to other stores since a change (protocol.md §4.3 R8).
+"""Garbage collection of slots that a change has given to other stores (protocol.md §4.3 R8).
 
 An unowned slot goes only when the change is over and every member has adopted its end, after a while, and
 after all replicas of the slot have the same digest: then nobody can need our copy. It is a local act,
