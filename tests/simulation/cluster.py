@@ -163,8 +163,11 @@ class Machine:
 class SimulatedCluster:
     """The machines, what lies between them, and the operator that wants `seats` of them."""
 
-    def __init__(self, root: Path, seed: int, seats: str, pull_limits: PullLimits) -> None:
-        self.root, self.random, self._pull_limits = root, Random(seed), pull_limits
+    def __init__(
+        self, root: Path, seed: int, seats: str, factor: int, pull_limits: PullLimits
+    ) -> None:
+        self.root, self.random = root, Random(seed)
+        self._factor, self._pull_limits = factor, pull_limits
         self.writers = Random(seed)  # how long the commits of all disks take
         self.disks = 0
         self.network = Network(Random(self.random.random()))
@@ -190,8 +193,8 @@ class SimulatedCluster:
         self.wanted = Wanted(
             name="simulated",
             seats={s: SeatAddress(zone=s, url=self.machines[s].url) for s in seats.split()},
-            factor=3,
-            write_quorum=2,
+            factor=self._factor,
+            write_quorum=self._factor // 2 + 1,
             zone_policy="none",
             virtual_nodes=VIRTUAL_NODES,
             slots=SLOTS,
@@ -314,10 +317,15 @@ class SimulatedCluster:
 
 @asynccontextmanager
 async def simulated(
-    root: Path, seed: int, seats: str = "a b c", pull_limits: PullLimits = PULL_LIMITS
+    root: Path,
+    seed: int,
+    *,
+    seats: str = "a b c",
+    factor: int = 3,
+    pull_limits: PullLimits = PULL_LIMITS,
 ) -> AsyncIterator[SimulatedCluster]:
     """Make a cluster whose operator runs, and stop it at the end."""
-    made = SimulatedCluster(root, seed, seats, pull_limits)
+    made = SimulatedCluster(root, seed, seats, factor, pull_limits)
     asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
     operator = asyncio.create_task(made.operate())
     operator.add_done_callback(made.note)
