@@ -138,6 +138,7 @@ async def test_lost_quorum_is_a_stall_only_when_it_does_not_come_back_by_itself(
     seen = await observe(fake.resource, fake.ports())
     rows: list[tuple[Status, tuple[str, str] | None]] = [
         ("isolated", ("True", "QuorumLost")),
+        ("full", ("True", "QuorumLost")),  # it answers reads, and takes no write
         ("starting", None),
     ]
     for state, stalled in rows:

@@ -39,12 +39,16 @@ def health_of(observed: Observed) -> SlotHealth | None:
         return None
     known = {number: observed.stores.known(number) for number in document.members()}
     serving = {n: r for n, r in known.items() if r is not None and r.status in SERVING}
-    needed = max(document.write_quorum, majority(document.factor))
+    writable = {number for number, report in serving.items() if report.status != "full"}
+    writes, reads = document.write_quorum, majority(document.factor)
     hosts = _hosts(observed)
     unavailable = under = shared = 0
     for (old, new), slots in observed.placement.groups.items():
         asked = frozenset(new if document.phase is Phase.SWITCH else old)
-        unavailable += len(slots) * any(len(serving.keys() & set(s)) < needed for s in (old, new))
+        unavailable += len(slots) * any(
+            len(writable & set(stores)) < writes or len(serving.keys() & set(stores)) < reads
+            for stores in (old, new)
+        )
         under += len(slots) * (not _in_step(asked, serving))
         shared += len(slots) * _share(asked, hosts)
     return SlotHealth(
