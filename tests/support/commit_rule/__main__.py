@@ -12,7 +12,7 @@ from pathlib import Path
 from commit_rule import BY_GIT, faults_of, text_of
 
 ROOT = Path(__file__).parents[3]
-HOOK = ".githooks/commit-msg"
+BEGINNING = ".githooks/README.md"  # the rule holds for what came after this file
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +40,7 @@ def _judge_newest(root: Path) -> int:
         sys.stdout.write("commits: not a git checkout, so there is nothing to judge\n")
         return 0
     # In a shallow clone this is its oldest commit, which seems to add every file.
-    began = (_git(root, "log", "--diff-filter=A", "--format=%H", "--", HOOK) or "").split()
+    began = (_git(root, "log", "--diff-filter=A", "--format=%H", "--", BEGINNING) or "").split()
     if not began:
         sys.stdout.write("commits: the rule is not committed yet\n")
         return 0

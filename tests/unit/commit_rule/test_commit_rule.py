@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commit_rule import SUBJECT_MAX, faults_of, text_of
-from commit_rule.__main__ import HOOK, ROOT, _judge_newest, main
+from commit_rule.__main__ import BEGINNING, ROOT, _judge_newest, main
 
 WHY = "A connection was told its idle time-out with every request, which took a system call."
 GOOD = f"http: set the idle time-out once per connection\n\n{WHY}\n"
@@ -83,9 +83,9 @@ def checkout(tmp_path: Path) -> Path:
     made.mkdir()
     git(made, "init", "-q")
     git(made, "commit", "-q", "--allow-empty", "-m", "wip")
-    hook = made / HOOK
-    hook.parent.mkdir()
-    hook.write_text("")
+    file = made / BEGINNING
+    file.parent.mkdir()
+    file.write_text("")
     git(made, "add", ".")
     git(made, "commit", "-q", "-m", "begin")
     return made
@@ -121,7 +121,7 @@ def test_the_hook_runs(tmp_path: Path) -> None:
     file = tmp_path / "message"
     file.write_text("wip")
     ended = subprocess.run(
-        ["sh", str(ROOT / HOOK), str(file)],
+        ["sh", str(ROOT / ".githooks" / "commit-msg"), str(file)],
         cwd=ROOT,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
