@@ -170,7 +170,6 @@ class SimulatedCluster:
         self._factor, self._pull_limits = factor, pull_limits
         self.writers = Random(seed)  # how long the commits of all disks take
         self.disks = 0
-        self._factor = min(3, len(seats.split()))
         self.network = Network(Random(self.random.random()))
         self.machines: dict[str, Machine] = {}
         self.document: Document | None = None
