@@ -178,7 +178,7 @@ async def test_a_write_back_to_who_has_purged_the_tombstone_is_done(
     assert seen.record.flags & FLAG_TOMBSTONE
 
 
-@pytest.mark.cluster(seats="a")
+@pytest.mark.cluster(seats="a", factor=1)
 async def test_a_damaged_record_without_another_copy_is_said_to_be_damaged(
     cluster: SimulatedCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
