@@ -55,13 +55,13 @@ def test_a_slow_answer_that_moves_is_fetched_once(get: Get, slow_headers: bool) 
     def play(connection: Connection) -> None:
         connection.receive()
         head, body = ANSWER.split(b"\r\n\r\n")
-        connection.drip(head, size=3 if slow_headers else len(head))
+        connection.drip(head, size=6 if slow_headers else len(head))
         connection.socket.sendall(b"\r\n\r\n")
-        connection.drip(body, size=3)
+        connection.drip(body, size=6)
 
     with serving(play) as server:
-        # an even share of the time is 1 s, less than the answer takes
-        assert get(server.url, timeout=60.0, attempts=60).content == "hello"
+        # an even share of the time is 0.5 s, less than the answer takes
+        assert get(server.url, timeout=60.0, attempts=120).content == "hello"
         assert len(server.requests) == 1
 
 
@@ -73,7 +73,7 @@ def test_an_answer_that_drips_ends_with_the_time_of_the_call(get: Get) -> None:
 
     with serving(play) as server:
         with pytest.raises(ConnectionFailed, match=r"no whole answer within") as failed:
-            get(server.url, timeout=2.0, attempts=2)
+            get(server.url, timeout=1.0, attempts=2)
         assert failed.value.sent
         assert len(server.requests) == 1
 
@@ -86,7 +86,7 @@ def test_headers_that_drip_end_with_the_time_of_the_call(get: Get) -> None:
 
     with serving(play) as server:
         with pytest.raises(ConnectionFailed):
-            get(server.url, timeout=2.0, attempts=2)
+            get(server.url, timeout=1.0, attempts=2)
         assert len(server.requests) == 1
 
 
@@ -121,7 +121,7 @@ def test_a_connection_that_never_stands_ends_in_time_and_proves_that_nothing_arr
             waiting.setblocking(False)
             waiting.connect_ex(address)
         with pytest.raises(ConnectionFailed, match="no connection within") as failed:
-            get(f"http://127.0.0.1:{address[1]}", timeout=2.0, attempts=1)
+            get(f"http://127.0.0.1:{address[1]}", timeout=1.0, attempts=1)
         assert not failed.value.sent
 
 
@@ -158,7 +158,7 @@ def test_with_tls_the_time_of_a_call_is_kept_as_well(
     with serving(play, tls=tls) as server:
         url = server.url.replace("127.0.0.1", "localhost")
         with pytest.raises(ConnectionFailed, match="no whole answer within"):
-            get(url, ca_file=ca_file, timeout=2.0, attempts=2)
+            get(url, ca_file=ca_file, timeout=1.0, attempts=2)
         assert len(server.requests) == 1
 
 
@@ -168,7 +168,7 @@ def test_a_handshake_that_nobody_answers_ends_with_its_time() -> None:
         serving(Connection.stay_silent) as server,
         pytest.raises(ConnectionFailed, match="no connection within") as failed,
     ):
-        _blocking(server.url.replace("http:", "https:"), timeout=2.0, attempts=1)
+        _blocking(server.url.replace("http:", "https:"), timeout=1.0, attempts=1)
     assert not failed.value.sent
 
 
