@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedSer
 from unit.client.socket_server import Connection, answer, serving
 
 GETS = 30
+CHILD_S = 10  # far longer than any child works
 
 
 def _name_back(connection: Connection) -> None:
@@ -33,6 +35,7 @@ def _in_child(work: Callable[[], Any]) -> Any:
     """Return what the work returned in a forked process; its `SpineError` is raised here."""
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
+        signal.alarm(CHILD_S)  # one that waits for ever is killed, and its result is missing
         try:
             try:
                 result: object = work()
@@ -102,12 +105,14 @@ def test_the_child_holds_no_descriptor_of_its_parents_connections() -> None:
         if (child := os.fork()) == 0:
             os.read(reader, 1)  # lives until the parent says so
             os._exit(0)
-        spine.close()
-        assert ended.wait(10), "the server still sees the connection, through the child"
-        os.write(writer, b"x")
-        os.waitpid(child, 0)
-        os.close(reader)
-        os.close(writer)
+        try:
+            spine.close()
+            assert ended.wait(10), "the server still sees the connection, through the child"
+        finally:
+            os.write(writer, b"x")
+            os.waitpid(child, 0)
+            os.close(reader)
+            os.close(writer)
 
 
 def test_a_lock_that_a_thread_of_the_parent_held_is_free_in_the_child() -> None:
