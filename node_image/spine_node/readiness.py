@@ -9,7 +9,7 @@ from spine_node.clock import Clock
 Announce = Callable[[str, Path, str | None], None]
 """(URL, directory of the store, why the node is not ready): None when it serves."""
 
-PATIENCE_S: Final = 3.0  # a node that is alone is ready sooner; no need to say that it is not
+PATIENCE_S: Final = 1.0  # a node that is alone is ready sooner; no need to say that it is not
 POLL_S: Final = 0.05
 
 

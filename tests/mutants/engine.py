@@ -403,8 +403,8 @@ MUTANTS = [
     # health: a full restart can end, a minority turns clients away
     _engine(
         "upkeep/health",
-        "self.pulled_once or self.clock.now() - self.started_at > FIRST_ROUND_S",
-        "self.pulled_once",
+        "self.pulled_once() or self.clock.now() - self.started_at > FIRST_ROUND_S",
+        "self.pulled_once()",
         f"{HEALTH}::test_a_node_that_cannot_pull_is_ready_after_a_while",
     ),
     _engine(

@@ -123,13 +123,13 @@ class Node:
             query_replicas, clock, page_keys, lambda: self.engine.consistency
         )
         self.health = Health(
-            self.membership, self.replicas, clock, clock.now(), store, environment.in_flight
-        )
+            self.membership, self.replicas, clock, clock.now(), store,
+            lambda: self.anti_entropy.rounds > 0, environment.in_flight,
+        )  # fmt: skip
         self.gossip = GossipLoop(context, self.stable, self.anti_entropy, self.health)
         self.upkeep = Upkeep(
             context=context,
             health=self.health,
-            anti_entropy=self.anti_entropy,
             stable=self.stable,
             index=self.index,
             slot_gc=SlotGarbageCollector(context, self.gossip, options.drop_after_s),

@@ -4,6 +4,7 @@ Readiness never needs a quorum at start, or a full restart could not end. A node
 with a majority of `current` turns clients away: its reads may be old, and it cannot write.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spine_core.planning.reports import Status
@@ -27,8 +28,8 @@ class Health:
     clock: Clock
     started_at: float
     store: Store
+    pulled_once: Callable[[], bool]  # a round of pulls from all peers has ended
     in_flight: InFlight = field(default_factory=InFlight)
-    pulled_once: bool = False
     draining: bool = False
     stopping: bool = False  # not ready any more, but whoever still comes is served
     resigned: bool = False
@@ -87,4 +88,4 @@ class Health:
         return None
 
     def _caught_up(self) -> bool:
-        return self.pulled_once or self.clock.now() - self.started_at > FIRST_ROUND_S
+        return self.pulled_once() or self.clock.now() - self.started_at > FIRST_ROUND_S

@@ -9,7 +9,6 @@ from spine_core.records.versions import hlc_from_ms, ms_of
 from spine_core.scalars import HLC_ZERO
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
-from spine_node.engine.replication.anti_entropy import AntiEntropy
 from spine_node.engine.upkeep.health import Health
 from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
 from spine_node.search.index import QueryIndex
@@ -31,7 +30,6 @@ class Upkeep:
 
     context: Context
     health: Health
-    anti_entropy: AntiEntropy
     stable: StableTimes
     index: QueryIndex
     slot_gc: SlotGarbageCollector
@@ -51,7 +49,6 @@ class Upkeep:
             await clock.sleep(TICK_S)
             now = clock.now()
             metrics.loop_lag.set(max(0.0, now - before - TICK_S))
-            self.health.pulled_once = self.health.pulled_once or self.anti_entropy.rounds > 0
             self.health.look()
             self._measure()
             if now - refreshed >= REFRESH_S:

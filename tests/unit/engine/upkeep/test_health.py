@@ -22,6 +22,7 @@ class Reach:
     reached: set[int] = field(default_factory=set)
     is_full: bool = False
     failure: StorageError | None = None
+    pulled: bool = True
     looked: int = 0  # how often the writer was asked to look again
 
     @property
@@ -48,6 +49,7 @@ def health_of(reach: Reach, clock: ManualClock) -> Health:
         clock,
         clock.now(),
         cast("Store", any_reach),
+        lambda: reach.pulled,
     )
 
 
@@ -59,13 +61,12 @@ def pass_seconds(health: Health, clock: ManualClock, seconds: float) -> None:
 
 def test_a_restart_of_everybody_becomes_ready_without_a_quorum(clock: ManualClock) -> None:
     health = health_of(Reach(), clock)
-    health.pulled_once = True
     assert health.unready() is None
     assert health.refusal() is None
 
 
 def test_a_node_that_cannot_pull_is_ready_after_a_while(clock: ManualClock) -> None:
-    health = health_of(Reach(reached={2}), clock)
+    health = health_of(Reach(reached={2}, pulled=False), clock)
     assert health.status() == "starting"
     pass_seconds(health, clock, FIRST_ROUND_S + 1)
     assert health.status() == "ok"
@@ -74,7 +75,6 @@ def test_a_node_that_cannot_pull_is_ready_after_a_while(clock: ManualClock) -> N
 def test_a_node_without_a_majority_turns_clients_away_in_two_steps(clock: ManualClock) -> None:
     reach = Reach(reached={2})
     health = health_of(reach, clock)
-    health.pulled_once = True
     pass_seconds(health, clock, 100)
     assert health.status() == "ok"
     reach.reached.clear()
@@ -91,7 +91,6 @@ def test_a_node_without_a_majority_turns_clients_away_in_two_steps(clock: Manual
 
 def test_one_of_three_peers_is_a_majority_with_ourselves(clock: ManualClock) -> None:
     health = health_of(Reach(reached={3}), clock)
-    health.pulled_once = True
     pass_seconds(health, clock, 200)
     assert health.unready() is None
 
@@ -104,7 +103,6 @@ def test_a_node_that_no_document_names_is_never_ready(
     clock: ManualClock, membership: MemberStatus, status: str
 ) -> None:
     health = health_of(Reach(status=membership), clock)
-    health.pulled_once = True
     pass_seconds(health, clock, 200)
     assert health.status() == status
     assert health.unready() is not None
@@ -112,7 +110,6 @@ def test_a_node_that_no_document_names_is_never_ready(
 
 def test_a_node_that_stops_serves_whoever_still_comes_until_it_resigns(clock: ManualClock) -> None:
     health = health_of(Reach(reached={2}), clock)
-    health.pulled_once = True
     health.stopping = True
     assert health.unready() is not None
     assert health.refusal() is None
@@ -122,7 +119,7 @@ def test_a_node_that_stops_serves_whoever_still_comes_until_it_resigns(clock: Ma
 
 def test_a_draining_node_serves_nobody(clock: ManualClock) -> None:
     health = health_of(Reach(reached={2}), clock)
-    health.pulled_once = health.draining = True
+    health.draining = True
     assert health.status() == "draining"
     assert health.refusal() is not None
 
@@ -130,7 +127,6 @@ def test_a_draining_node_serves_nobody(clock: ManualClock) -> None:
 def test_a_full_node_says_so_and_stays_ready_or_nobody_could_empty_it(clock: ManualClock) -> None:
     reach = Reach(reached={2}, is_full=True)
     health = health_of(reach, clock)
-    health.pulled_once = True
     assert (health.status(), health.unready(), health.refusal()) == ("full", None, None)
     reach.is_full = False
     assert health.status() == "ok"
@@ -140,5 +136,4 @@ def test_a_full_node_says_so_and_stays_ready_or_nobody_could_empty_it(clock: Man
 
 def test_a_node_whose_disk_has_failed_is_not_ready(clock: ManualClock) -> None:
     health = health_of(Reach(reached={2}, failure=StorageError("Input/output error")), clock)
-    health.pulled_once = True
     assert health.unready() == "this node's disk has failed"
