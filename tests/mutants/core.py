@@ -112,7 +112,7 @@ MUTANTS = [
     # records: bit rot is noticed, in the header too, and expiry is absence
     _core(
         "records/encoding",
-        "if checksum(buffer[: _PREFIX.size] + body) != header.checksum:",
+        "if checksum(buffer[: _PREFIX.size] + body) != expected:",
         "if False:",
         "test_any_flipped_bit_of_a_record_is_noticed",
     ),
