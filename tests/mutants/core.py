@@ -154,7 +154,13 @@ MUTANTS = [
         "self.writes if hlc_of(write[1]) > stable + 1)",
         "test_trimming_drops_only_what_every_replica_has",
     ),
-    # consistency: a request never weakens an override
+    # consistency: a request never weakens an override, and tags that may ask for more are looked at
+    _core(
+        "records/consistency",
+        "ORDER[: max(map(ORDER.index, self._floors.values()), default=0)]",
+        "ORDER[: min(map(ORDER.index, self._floors.values()), default=0)]",
+        "test_tags_are_looked_at_wherever_they_could_ask_for_more",
+    ),
     _core(
         "records/consistency",
         "return stronger(header, override) if override else header",

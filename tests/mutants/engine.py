@@ -163,8 +163,8 @@ MUTANTS = [
     ),
     _engine(
         "cluster/replica_client",
-        "            if view is not self._membership.view:\n"
-        "                raise CallError(store, ReplicaStatus.STALE_EPOCH, EMPTY)\n",
+        "        if view is not self._membership.view:\n"
+        "            raise CallError(view.number, ReplicaStatus.STALE_EPOCH, EMPTY)\n",
         "",
         f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
     ),

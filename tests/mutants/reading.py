@@ -3,6 +3,7 @@
 from mutants.mutant import Mutant
 
 _UNIT = "tests/unit/core/replication"
+_READ = "node_image/spine_node/engine/coordinator/read.py"
 _COORDINATOR = "tests/unit/engine/coordinator/test_read.py"
 
 
@@ -26,7 +27,7 @@ def _write_back(old: str, new: str, killed_by: str) -> Mutant:
 
 def _coordinator(old: str, new: str, killed_by: str) -> Mutant:
     return Mutant(
-        file="node_image/spine_node/engine/coordinator/read.py",
+        file=_READ,
         old=old,
         new=new,
         killed_by=f"{_COORDINATOR}::{killed_by}",
@@ -107,6 +108,29 @@ MUTANTS = [
         "max(self._enough, witnesses)",
         "witnesses",
         "test_an_eventual_read_takes_the_newest_of_as_many_replicas_as_the_cluster_says",
+    ),
+    # our own copy answers alone only where the tally would say so, and where it is asked at all
+    _tally(
+        "return read_quorum == 1 and held != ABSENT and held >= need",
+        "return read_quorum == 1 and held != ABSENT",
+        "test_a_copy_answers_alone_only_where_a_read_of_one_replica_would_end_with_it",
+    ),
+    _tally(
+        "return read_quorum == 1 and held != ABSENT and held >= need",
+        "return held != ABSENT and held >= need",
+        "test_a_copy_answers_alone_only_where_a_read_of_one_replica_would_end_with_it",
+    ),
+    Mutant(
+        file=_READ,
+        old="        if view.number not in view.placement.read_set(target.slot):\n            return None\n",
+        new="",
+        killed_by="tests/simulation/test_reads.py"
+        "::test_a_copy_of_a_slot_that_reads_ask_elsewhere_answers_nothing",
+    ),
+    _coordinator(
+        "if consistency.may_ask_more(model):",
+        "if False:",
+        "test_a_record_whose_tags_ask_for_more_is_read_at_that_model",
     ),
     # what the coordinator hands to the tallies, and to the session
     _coordinator(

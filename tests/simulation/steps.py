@@ -158,6 +158,13 @@ def damage(machine: Machine, key: str) -> None:
             txn.put(place, raw[:-1] + bytes([raw[-1] ^ 1]))
 
 
+def leave_over(machine: Machine, key: str, raw: bytes) -> None:
+    """Put a record on a machine's disk as one that is left of a slot which it has given up."""
+    store = machine.node.store
+    with store._environment.begin(write=True, db=store._rec) as txn:
+        txn.put(place_of(key)[1], raw)
+
+
 def hang(machine: Machine) -> None:
     """Let a machine's disk end no commit any more, and fail none."""
     machine.up.writer.hangs = True

@@ -8,6 +8,7 @@ from simulation.steps import (
     cut_off,
     damage,
     held,
+    leave_over,
     place_of,
     planted,
     read,
@@ -15,11 +16,12 @@ from simulation.steps import (
 )
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import ORDER, Consistency, Model, Override
-from spine_core.records.encoding import FLAG_TOMBSTONE, Record
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
 from spine_core.records.sessions import Session
 from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
-from spine_core.scalars import Hlc, Origin
+from spine_core.scalars import Hlc, Origin, Slot
 from spine_node.engine.cluster.configuration import Configuration
+from spine_node.store import checksum
 from spine_node.store.operations import RaiseFloor
 
 
@@ -89,6 +91,23 @@ async def test_an_eventual_read_may_be_stale_and_no_other_is(cluster: SimulatedC
     own = await read(c, "k", Model.READ_YOUR_WRITES, session=session)
     assert own.record == new
     assert held(c, "k") == old.version  # one replica was enough
+
+
+@pytest.mark.cluster(seats="a b c d")
+@pytest.mark.parametrize("model", [Model.EVENTUAL, Model.CAUSAL])
+async def test_a_copy_of_a_slot_that_reads_ask_elsewhere_answers_nothing(
+    cluster: SimulatedCluster, model: Model
+) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    view = a.node.membership.member_view()
+    names = (f"k{number}" for number in range(1000))
+    key = next(k for k in names if view.number not in view.placement.read_set(Slot(place_of(k)[0])))
+    old = await write(b, key, "old")
+    leave_over(a, key, encode(old.record, checksum))
+    new = await write(b, key, "new", session=old.session)
+    await cluster.sleep(1.0)
+    assert held(a, key) == old.record.version
+    assert (await read(a, key, model)).record == new.record
 
 
 @pytest.mark.parametrize("model", [Model.CAUSAL, Model.READ_YOUR_WRITES])

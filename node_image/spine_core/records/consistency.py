@@ -6,6 +6,7 @@ A tag's override is a floor: a request may strengthen what an override asks, nev
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Model(StrEnum):
@@ -39,7 +40,7 @@ _SEED_OVERRIDES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Consistency:
     """The policy of a cluster or namespace."""
 
@@ -48,8 +49,27 @@ class Consistency:
 
     def for_tags(self, tags: Collection[str]) -> Model | None:
         """Return the strongest override that matches a tag, None without a match."""
-        matching = [over.model for over in self.overrides if not over.tags.isdisjoint(tags)]
+        floors = self._floors
+        matching = [floors[tag] for tag in tags if tag in floors]
         return max(matching, key=ORDER.index) if matching else None
+
+    def may_ask_more(self, model: Model) -> bool:
+        """Whether the tags of some record ask for a stronger model than this one."""
+        return model in self._outdone
+
+    @cached_property
+    def _floors(self) -> dict[str, Model]:
+        """Tag → the strongest model of an override that names it."""
+        floors: dict[str, Model] = {}
+        for over in self.overrides:
+            for tag in over.tags:
+                floors[tag] = stronger(floors.get(tag, over.model), over.model)
+        return floors
+
+    @cached_property
+    def _outdone(self) -> tuple[Model, ...]:
+        """The models that some override is stronger than."""
+        return tuple(ORDER[: max(map(ORDER.index, self._floors.values()), default=0)])
 
     def resolve(self, header: Model | None, tags: Collection[str]) -> Model:
         """Return the model of a request: `header` is what it asks for, None when silent."""

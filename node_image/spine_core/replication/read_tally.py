@@ -147,6 +147,14 @@ class QuorumRead(Generic[C]):
         return WriteBack(copy, holders)
 
 
+def answers_alone(held: Version, need: Version, read_quorum: int) -> bool:
+    """Whether the first copy found is the answer of a read: what `SingleReplicaRead` would say of it.
+
+    Most reads end here, with our own copy, so they ask this before there is a tally.
+    """
+    return read_quorum == 1 and held != ABSENT and held >= need
+
+
 def own_write_need(session: Session, key_hash: int, stable: Hlc) -> Version | None:
     """Return the version below which one replica may not answer a read of this session.
 

@@ -1,9 +1,8 @@
 """The requests of clients: admitted by this node's health, handed to their coordinator."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from spine_core.errors import ClockSkewError, ProblemError
+from spine_core.errors import ProblemError
 from spine_core.records.consistency import Consistency
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.coordinator.read import ReadCoordinator
@@ -41,31 +40,25 @@ class DataPlane:
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Store or delete one record on its write quorum."""
-        with self._admitted():
-            return await self._writes.write(request)
+        self._admit()
+        return await self._writes.write(request)
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
-        """Read one record."""
-        with self._admitted():
-            return await self._reads.read(request)
+        """Read one record; what our own copy answers does not suspend the caller."""
+        self._admit()
+        return await self._reads.read(request)
 
     async def list(self, request: ListRequest) -> ListOutcome:
         """Answer one page of a list."""
-        with self._admitted():
-            return await self._lists.list(request)
+        self._admit()
+        return await self._lists.list(request)
 
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def _admit(self) -> None:
         """Let a request pass, unless this node turns clients away.
 
         Raises:
-            ProblemError: `not-ready`; `clock-skew`, a session is too far ahead of our clock.
+            ProblemError: `not-ready`.
         """
         refusal = self._health.refusal()
         if refusal:
             raise ProblemError("not-ready", refusal)
-        try:
-            yield
-        except ClockSkewError as error:
-            detail = f"the session is {error.ahead_ms} ms ahead of this node's clock"
-            raise ProblemError("clock-skew", detail) from error

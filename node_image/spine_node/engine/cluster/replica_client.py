@@ -114,15 +114,21 @@ class ReplicaClient:
                 damaged, which is no absence: somebody else has to be asked.
         """
         if store == view.number:
-            if view is not self._membership.view:
-                raise CallError(store, ReplicaStatus.STALE_EPOCH, EMPTY)
-            raw, floor = self._store.get(key), self._store.floor(slot)
-        else:
-            began = self._clock.now()
-            reply = await self.ask(view, store, GET, GetCall(slot, key), left_s)
-            raw, floor = reply.record, reply.floor
-            self._note(store, self._clock.now() - began)
-        return self._copy_in(store, key, raw), floor
+            return self.own(view, key), self._store.floor(slot)
+        began = self._clock.now()
+        reply = await self.ask(view, store, GET, GetCall(slot, key), left_s)
+        self._note(store, self._clock.now() - began)
+        return self._copy_in(store, key, reply.record), reply.floor
+
+    def own(self, view: MemberView, key: bytes) -> Copy | None:
+        """Read one key of our own store; no `await` stands between the look at the epoch and it (R1).
+
+        Raises:
+            CallError: the view is not in force any more, or the copy is damaged.
+        """
+        if view is not self._membership.view:
+            raise CallError(view.number, ReplicaStatus.STALE_EPOCH, EMPTY)
+        return self._copy_in(view.number, key, self._store.get(key))
 
     def _copy_in(self, store: StoreNumber, key: bytes, raw: bytes | None) -> Copy | None:
         try:

@@ -35,14 +35,15 @@ class StableTimes:
     def of(self, view: TopologyView, slot: Slot) -> Hlc:
         """Return F of a slot as HLC: every write timestamped up to it is on every replica."""
         write_set = view.placement.write_set(slot)
-        if write_set not in self._known:
+        known = self._known.get(write_set)
+        if known is None:
             pairs = {
                 (reader, source): at
                 for reader in write_set
                 for source, at in self.row(reader, view.epoch).items()
             }
-            self._known[write_set] = stable_time(pairs, write_set)
-        return self._known[write_set]
+            known = self._known[write_set] = stable_time(pairs, write_set)
+        return known
 
     def forget(self) -> None:
         """Drop the stable times that were derived: the epoch has changed."""

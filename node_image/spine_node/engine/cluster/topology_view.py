@@ -100,10 +100,10 @@ class Membership:
         Raises:
             ProblemError: `not-ready`, this node serves no data (R9).
         """
-        view = self.member
-        if view is None:
-            raise ProblemError("not-ready", f"this node is {self.status}: no topology names it")
-        return view
+        view = self.view
+        if isinstance(view, MemberView):
+            return view
+        raise ProblemError("not-ready", f"this node is {self.status}: no topology names it")
 
     async def adopt(self, raw: bytes) -> TopologyView:
         """Adopt a document durably, or keep the same one.

@@ -25,6 +25,7 @@ from spine_core.replication.read_tally import (
     SingleReplicaRead,
     Unanswered,
     WriteBack,
+    answers_alone,
     own_write_need,
 )
 from spine_core.replication.replica_status import ReplicaStatus
@@ -43,6 +44,7 @@ from spine_node.engine.coordinator.attempts import (
     attempts,
     collect,
 )
+from spine_node.engine.coordinator.target import Target
 from spine_node.links.mesh import CallError
 from spine_node.ports import ReadOutcome, ReadRequest
 from spine_node.store import key_of
@@ -58,14 +60,6 @@ class _Tags(msgspec.Struct):
 
 
 _tags = msgspec.json.Decoder(_Tags)
-
-
-class _Target(msgspec.Struct, frozen=True, kw_only=True):
-    """One record to read: where it lies, and until when the answer is wanted."""
-
-    slot: Slot
-    key: bytes
-    deadline: float
 
 
 class ReadCoordinator:
@@ -84,16 +78,17 @@ class ReadCoordinator:
         Raises:
             ProblemError: `quorum-unavailable`, `clock-skew`, `not-ready`.
         """
-        if request.session:
+        if request.session is not None:
             self._hlc.observe_session(request.session.t)
         target = self._target(request.namespace, request.memory_id, request.deadline)
         consistency = self._configuration().consistency
         model = consistency.resolve(request.model, ())
         found = await self._read_at(model, target, request)
-        asked = consistency.resolve(request.model, tags_of(found.copy))
-        if ORDER.index(asked) > ORDER.index(model):
-            model = asked
-            found = await self._read_at(model, target, request)
+        if consistency.may_ask_more(model):
+            asked = consistency.resolve(request.model, tags_of(found.copy))
+            if ORDER.index(asked) > ORDER.index(model):
+                model = asked
+                found = await self._read_at(model, target, request)
         record = found.copy and found.copy.record
         session = request.session or Session()
         return ReadOutcome(
@@ -114,14 +109,18 @@ class ReadCoordinator:
         found = await self._retried(partial(self._from_quorum, target), deadline)
         return found.copy and found.copy.record
 
-    async def _read_at(self, model: Model, target: _Target, request: ReadRequest) -> Found[Copy]:
+    async def _read_at(self, model: Model, target: Target, request: ReadRequest) -> Found[Copy]:
         if model is Model.EVENTUAL:
+            if (here := self._from_here(target, ABSENT)) is not None:
+                return here
             return await self._retried(partial(self._from_one, target, ABSENT), target.deadline)
         if model is Model.READ_YOUR_WRITES and request.session is not None:
             hashed = key_hash(request.namespace, request.memory_id)
             stable = self._stable.of(self._view(), target.slot)
             need = own_write_need(request.session, hashed, stable)
             if need is not None:
+                if (here := self._from_here(target, need)) is not None:
+                    return here
                 try:
                     found = await self._from_one(target, need)
                     return Found(found.copy)
@@ -129,6 +128,20 @@ class ReadCoordinator:
                     pass  # no replica that answered has it: a quorum must
             self._metrics.session_fallbacks.labels("unsatisfied" if need else "forgotten").inc()
         return await self._retried(partial(self._from_quorum, target), target.deadline)
+
+    def _from_here(self, target: Target, need: Version) -> Found[Copy] | None:
+        """Answer from our own copy; None where others have to be asked."""
+        view = self._view()
+        if view.number not in view.placement.read_set(target.slot):
+            return None
+        try:
+            copy = self._replicas.own(view, target.key)
+        except CallError:  # damaged
+            return None
+        read_quorum = self._configuration().read_quorum
+        if copy is None or not answers_alone(copy.version, need, read_quorum):
+            return None
+        return Found(copy)
 
     async def _retried(self, once: Callable[[], Awaitable[T]], deadline: float) -> T:
         """Try under the epoch in force until it works or the deadline passes."""
@@ -138,7 +151,7 @@ class ReadCoordinator:
             self._metrics.quorum_failures.labels("read", "any", "no-quorum").inc()
             raise failed.problem from None
 
-    async def _from_one(self, target: _Target, need: Version) -> Found[Copy]:
+    async def _from_one(self, target: Target, need: Version) -> Found[Copy]:
         """Ask replicas one after the other until one of them, or R, have a good answer."""
         view = self._view()
         replicas = self._replicas.order(view.placement.read_set(target.slot), view.number)
@@ -159,7 +172,7 @@ class ReadCoordinator:
             raise _failed(last)
         return last
 
-    async def _from_quorum(self, target: _Target) -> Found[Copy]:
+    async def _from_quorum(self, target: Target) -> Found[Copy]:
         """Ask the whole read set at once; write the newest copy back where that is needed."""
         view, left_s = self._view(), target.deadline - self._clock.now()
         tally = QuorumRead[Copy](view.placement, target.slot)
@@ -175,7 +188,7 @@ class ReadCoordinator:
                 return verdict
 
     async def _write_back(
-        self, target: _Target, view: MemberView, raw: bytes, holders: frozenset[StoreNumber]
+        self, target: Target, view: MemberView, raw: bytes, holders: frozenset[StoreNumber]
     ) -> None:
         """Bring the newest copy to a write quorum before it is shown."""
         left_s = target.deadline - self._clock.now()
@@ -185,15 +198,15 @@ class ReadCoordinator:
         if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:
             raise AttemptFailedError(_too_few())
 
-    def _target(self, namespace: str, memory_id: str, deadline: float) -> _Target:
+    def _target(self, namespace: str, memory_id: str, deadline: float) -> Target:
         slot = slot_of(namespace, memory_id, self._view().document.slots)
-        return _Target(slot=slot, key=key_of(slot, namespace, memory_id), deadline=deadline)
+        return Target(slot, key_of(slot, namespace, memory_id), deadline)
 
     def _view(self) -> MemberView:
         return self._membership.member_view()
 
     def _staleness(self, model: Model, slot: Slot) -> int | None:
-        if model not in {Model.EVENTUAL, Model.READ_YOUR_WRITES}:
+        if model is Model.CAUSAL or model is Model.STRONG:
             return None
         stable = self._stable.of(self._view(), slot)
         return max(0, self._clock.physical_ms() - ms_of(stable)) if stable else None

@@ -37,6 +37,20 @@ def test_the_seed_policy_resolves_as_published(
 
 
 @given(policies, models, tags)
+def test_tags_are_looked_at_wherever_they_could_ask_for_more(
+    policy: Consistency, model: Model, tagged: frozenset[str]
+) -> None:
+    asked = policy.for_tags(tagged)
+    if asked is not None and ORDER.index(asked) > ORDER.index(model):
+        assert policy.may_ask_more(model)
+
+
+def test_where_no_tag_asks_for_more_tags_need_no_look() -> None:
+    assert [SEED.may_ask_more(model) for model in ORDER] == [True, True, True, False]
+    assert not any(Consistency(overrides=()).may_ask_more(model) for model in ORDER)
+
+
+@given(policies, models, tags)
 def test_a_header_never_weakens_what_an_override_asks(
     policy: Consistency, header: Model, request_tags: frozenset[str]
 ) -> None:

@@ -16,6 +16,7 @@ from spine_core.replication.read_tally import (
     SingleReplicaRead,
     Unanswered,
     WriteBack,
+    answers_alone,
     own_write_need,
 )
 from spine_core.replication.replica_status import ReplicaStatus
@@ -112,6 +113,18 @@ def test_damage_everywhere_leaves_no_hope() -> None:
         assert tally.expire() == Unanswered(frozenset(STORES[: STORES.index(store)]))
         tally.failed(store, DAMAGED)
     assert tally.expire() == Unanswered(frozenset(STORES), hopeless=True)
+
+
+@given(
+    st.sampled_from([ABSENT, OLD, NEW, NEWER]),
+    st.sampled_from([ABSENT, NEW]),
+    st.integers(1, 3),
+)
+def test_a_copy_answers_alone_only_where_a_read_of_one_replica_would_end_with_it(
+    held: Version, need: Version, read_quorum: int
+) -> None:
+    tally = single([(held, 0)], need=need, read_quorum=read_quorum)
+    assert answers_alone(held, need, read_quorum) is (tally.verdict() is not None)
 
 
 # ---- what a session needs

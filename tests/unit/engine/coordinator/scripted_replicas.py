@@ -43,6 +43,13 @@ class ScriptedReplicas(ReplicaClient):
         assert mine in NUMBERS
         return sorted(stores)
 
+    def own(self, view: MemberView, key: bytes) -> Copy | None:
+        _check(view, split_key(key)[0], key, 1.0)
+        held = self.holds[view.number]
+        if isinstance(held, ReplicaStatus):
+            raise CallError(view.number, held, EMPTY)
+        return held
+
     async def get(
         self, view: MemberView, store: StoreNumber, slot: int, key: bytes, left_s: float
     ) -> tuple[Copy | None, Hlc]:

@@ -113,6 +113,20 @@ async def test_an_eventual_read_asks_as_many_replicas_as_the_cluster_says(reads:
     assert (await reads.read(Model.EVENTUAL)).record == copy_of(NEW).record
 
 
+@pytest.mark.parametrize("read_quorum", [1, 2])
+async def test_a_read_that_our_own_copy_answers_suspends_nobody(
+    reads: Reads, read_quorum: int
+) -> None:
+    reads.configuration = Configuration(read_quorum=read_quorum)
+    reads.replicas.hold(copy_of(NEW), LOST, LOST)
+    session = Session(writes=((key_hash("team", "k"), NEW),))
+    for model in (Model.EVENTUAL, Model.READ_YOUR_WRITES):
+        with pytest.raises(StopIteration) as ended:
+            reads.read(model, session=session).send(None)
+        assert ended.value.value.record == copy_of(NEW).record
+    assert bool(reads.replicas.asked) is (read_quorum > 1)
+
+
 async def test_a_miss_of_one_replica_that_answers_alone_is_degraded(reads: Reads) -> None:
     reads.replicas.hold(None, LOST, LOST)
     assert (await reads.read(Model.EVENTUAL)).degraded == "one-replica"
