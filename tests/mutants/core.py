@@ -112,8 +112,8 @@ MUTANTS = [
     # records: bit rot is noticed, in the header too, and expiry is absence
     _core(
         "records/encoding",
-        "if checksum(buffer[: _PREFIX.size] + body) != expected:",
-        "if False:",
+        "return checksum(buffer[: _PREFIX.size] + buffer[HEADER_BYTES:]) == expected",
+        "return True",
         "test_any_flipped_bit_of_a_record_is_noticed",
     ),
     _core(

@@ -170,12 +170,6 @@ MUTANTS = [
     ),
     _engine(
         "cluster/replica_client",
-        "if view is self._membership.view:",
-        "if True:",
-        f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
-    ),
-    _engine(
-        "cluster/replica_client",
         "        except CorruptRecordError as error:\n",
         "        except KeyError as error:\n",
         f"{READS}::test_a_damaged_copy_sends_the_read_elsewhere",

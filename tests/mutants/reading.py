@@ -4,6 +4,8 @@ from mutants.mutant import Mutant
 
 _UNIT = "tests/unit/core/replication"
 _READ = "node_image/spine_node/engine/coordinator/read.py"
+_REPLICA = "node_image/spine_node/engine/cluster/replica.py"
+_READS = "tests/simulation/test_reads.py"
 _COORDINATOR = "tests/unit/engine/coordinator/test_read.py"
 
 
@@ -34,6 +36,15 @@ def _coordinator(old: str, new: str, killed_by: str) -> Mutant:
     )
 
 
+def _quorum(old: str, new: str, killed_by: str) -> Mutant:
+    return Mutant(
+        file="node_image/spine_node/engine/coordinator/quorum_read.py",
+        old=old,
+        new=new,
+        killed_by=killed_by if "::" in killed_by else f"{_COORDINATOR}::{killed_by}",
+    )
+
+
 MUTANTS = [
     # a majority, whose newest copy is on a write quorum before it is shown
     _tally(
@@ -42,12 +53,12 @@ MUTANTS = [
         "test_what_follows_from_the_answers_of_three_replicas",
     ),
     _tally(
-        "newest = max(self._held.values())",
-        "newest = next(iter(self._held.values()))",
+        "if held > self.newest:",
+        "if self.newest == ABSENT:",
         "test_a_quorum_read_that_ends_is_answered_only_by_a_majority_and_with_its_newest",
     ),
     _tally(
-        "if copy is None or write_done(self._placement, self._slot, holders):",
+        "if write_done(self._placement, self._slot, holders):",
         "if True:",
         "test_what_less_than_a_write_quorum_holds_is_written_back",
     ),
@@ -56,14 +67,14 @@ MUTANTS = [
         "        if True:\n",
         "test_what_follows_from_the_answers_of_three_replicas",
     ),
-    _coordinator(
+    _quorum(
         "                await self._write_back(target, view, newest.raw, holders)\n",
         "",
         "test_what_less_than_a_write_quorum_holds_is_written_back_before_it_is_shown",
     ),
-    _coordinator(
+    _quorum(
         "        if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:\n"
-        "            raise AttemptFailedError(_too_few())\n",
+        "            raise AttemptFailedError(too_few())\n",
         "        await collect(tally, send, left_s)\n",
         "test_what_cannot_be_written_back_is_not_shown",
     ),
@@ -76,6 +87,45 @@ MUTANTS = [
         "ReplicaStatus.SUPERSEDED, ReplicaStatus.LATE}",
         "ReplicaStatus.SUPERSEDED}",
         "test_a_replica_that_has_purged_the_tombstone_has_had_it",
+    ),
+    # a majority is asked; another for each that fails, all for one that is late, nobody twice
+    _tally(
+        "majority(len(self._replicas)) + len(self._failed)",
+        "majority(len(self._replicas))",
+        "test_so_many_are_asked_as_a_majority_takes_and_another_for_each_that_fails",
+    ),
+    _tally(
+        "self._asked = max(begin, min(len(self._replicas), wanted))",
+        "self._asked = min(len(self._replicas), wanted)",
+        "test_where_one_is_late_all_others_can_be_asked",
+    ),
+    _quorum(
+        "        if others := self._tally.rest():\n            self._ask(others)\n",
+        "",
+        f"{_READS}::test_where_one_is_late_another_is_asked_and_from_then_on_first",
+    ),
+    _quorum(
+        "            self._replicas.note(store, waited_s)\n",
+        "            pass\n",
+        f"{_READS}::test_where_one_is_late_another_is_asked_and_from_then_on_first",
+    ),
+    _quorum(
+        "        elif more := self._tally.next():  # one has failed\n            self._ask(more)\n",
+        "",
+        f"{_READS}::test_where_one_refuses_another_is_asked_at_once",
+    ),
+    # a version alone vouches only for a whole copy that is not newer than the caller's
+    Mutant(
+        file=_REPLICA,
+        old=" and is_whole(raw, checksum)",
+        new="",
+        killed_by=f"{_READS}::test_a_version_does_not_vouch_for_a_damaged_copy",
+    ),
+    Mutant(
+        file=_REPLICA,
+        old="version_in(raw) <= call.known and ",
+        new="call.known != ABSENT and ",
+        killed_by=f"{_READS}::test_without_a_session_the_latest_write_is_found_by_a_quorum",
     ),
     # damage ends a read only where all other replicas together are too few
     _tally(
@@ -124,8 +174,7 @@ MUTANTS = [
         file=_READ,
         old="        if view.number not in view.placement.read_set(target.slot):\n            return None\n",
         new="",
-        killed_by="tests/simulation/test_reads.py"
-        "::test_a_copy_of_a_slot_that_reads_ask_elsewhere_answers_nothing",
+        killed_by=f"{_READS}::test_a_copy_of_a_slot_that_reads_ask_elsewhere_answers_nothing",
     ),
     _coordinator(
         "if consistency.may_ask_more(model):",

@@ -9,6 +9,7 @@ from simulation.cluster import SimulatedCluster
 from simulation.steps import (
     answer_of,
     cut_off,
+    damage,
     hang,
     held,
     place_of,
@@ -239,3 +240,24 @@ async def test_a_copy_of_a_peer_is_answered_with_the_floor(cluster: SimulatedClu
     assert GET.reply_in(body) == GetReply(encode(done.record, checksum), HLC_ZERO)
     answer, body = await answer_of(a, "get", GetCall(Slot(slot), place[:2] + b"none"), epoch=1)
     assert (answer, GET.reply_in(body)) == ("ok", GetReply(None, HLC_ZERO))
+
+
+async def test_a_caller_that_knows_the_version_is_told_it_without_the_copy(
+    cluster: SimulatedCluster,
+) -> None:
+    a = cluster.machines["a"]
+    old = await write(a, "k", "old")
+    new = await write(a, "k", "new", session=old.session)
+    raw, version = encode(new.record, checksum), new.record.version
+    slot, place = place_of("k")
+    for known, reply in (
+        (old.record.version, GetReply(raw, HLC_ZERO)),
+        (version, GetReply(None, HLC_ZERO, version)),
+    ):
+        answer, body = await answer_of(a, "get", GetCall(Slot(slot), place, known), epoch=1)
+        assert (answer, GET.reply_in(body)) == ("ok", reply)
+    damage(a, "k")
+    _, body = await answer_of(a, "get", GetCall(Slot(slot), place, version), epoch=1)
+    reply = GET.reply_in(body)
+    assert reply.version is None  # the caller finds the damage in the copy
+    assert reply.record is not None

@@ -13,7 +13,6 @@ from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record, encode
 from spine_core.records.versions import make_version
 from spine_core.replication.put_rules import PutKind
-from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase, StoreInfo
 from spine_node.engine.cluster.replica import GetCall, PutCall, document_in
@@ -135,16 +134,8 @@ async def test_our_own_copy_is_not_read_under_an_older_epoch(cluster: SimulatedC
     await a.up.ask(a.node.operations.adopt(next_document(cluster).canonical()))
     with pytest.raises(CallError):
         await a.up.ask(a.node.replicas.get(view, StoreNumber(1), Slot(slot), place, 1.0))
-    statuses: list[ReplicaStatus] = []
-    a.node.replicas.copies(
-        view,
-        [StoreNumber(1)],
-        Slot(slot),
-        place,
-        1.0,
-        lambda _, status, *__: statuses.append(status),
-    )
-    assert statuses == [ReplicaStatus.STALE_EPOCH]
+    with pytest.raises(CallError, match="stale-epoch"):
+        a.node.replicas.own(view, place)
 
 
 def listing() -> QueryCall:

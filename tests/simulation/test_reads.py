@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulation.cluster import SimulatedCluster
+from simulation.cluster import Machine, SimulatedCluster
 from simulation.network import SILENCE_S
 from simulation.steps import (
     cut_off,
@@ -18,9 +18,11 @@ from spine_core.errors import ProblemError
 from spine_core.records.consistency import ORDER, Consistency, Model, Override
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
 from spine_core.records.sessions import Session
-from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
-from spine_core.scalars import Hlc, Origin, Slot
+from spine_core.records.versions import ABSENT, hlc_from_ms, hlc_of, make_version
+from spine_core.scalars import Hlc, Origin, Slot, StoreNumber
 from spine_node.engine.cluster.configuration import Configuration
+from spine_node.engine.cluster.replica import GET
+from spine_node.engine.cluster.replica_client import LATE_MAX_S
 from spine_node.store import checksum
 from spine_node.store.operations import RaiseFloor
 
@@ -181,6 +183,78 @@ async def test_a_damaged_copy_sends_the_read_elsewhere(cluster: SimulatedCluster
         assert (await read(a, "k", model)).record == done.record
     again = await write(a, "k", "mended")
     assert again.record.version > done.record.version
+
+
+async def test_a_quorum_read_asks_one_other_for_its_version(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    done = await write(a, "k", "x")
+    await cluster.until(lambda: all(held(m, "k") for m in cluster.machines.values()), "all hold it")
+    asked = cluster.network.rules.watch("get", by=a.url)
+    assert (await read(a, "k", Model.CAUSAL)).record == done.record
+    (frame,) = asked.requests
+    assert GET.request_in(frame.bodies[0]).known == done.record.version
+
+
+async def test_a_version_does_not_vouch_for_a_damaged_copy(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    done = await write(a, "k", "x")
+    await cluster.until(lambda: all(held(m, "k") for m in cluster.machines.values()), "all hold it")
+    damage(b, "k")
+    prefer(a, 2)
+    assert (await read(a, "k", Model.CAUSAL)).record == done.record  # c has it too
+    cut_off(cluster, "c")
+    with pytest.raises(ProblemError, match="on store 2 is damaged"):
+        await read(a, "k", Model.CAUSAL)
+
+
+def prefer(machine: Machine, store: int, *, seconds: float = 0.001) -> None:
+    """Let a store be the one whose answers to this machine came quickest."""
+    for number in (1, 2, 3):
+        for _ in range(50):  # until nothing is left of what was measured
+            took_s = seconds if number == store else 0.02
+            machine.node.replicas.note(StoreNumber(number), took_s)
+
+
+async def test_where_one_is_late_another_is_asked_and_from_then_on_first(
+    cluster: SimulatedCluster,
+) -> None:
+    a, b, c = (cluster.machines[seat] for seat in "abc")
+    done = await write(a, "k", "x")
+    await cluster.until(lambda: all(held(m, "k") for m in cluster.machines.values()), "all hold it")
+    prefer(a, 2)
+    silent = cluster.network.rules.lose("get", to=b.url, by=a.url)
+    others = cluster.network.rules.watch("get", to=c.url, by=a.url)
+    for _ in range(40):
+        began = cluster.now_s
+        assert (await read(a, "k", Model.CAUSAL)).record == done.record
+        assert cluster.now_s - began < 1.0  # far below the deadline
+    assert len(others.requests) == 40
+    assert len(silent.requests) < 20
+
+
+async def test_where_one_refuses_another_is_asked_at_once(cluster: SimulatedCluster) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    done = await write(a, "k", "x")
+    await cluster.until(lambda: all(held(m, "k") for m in cluster.machines.values()), "all hold it")
+    cluster.network.rules.refuse("get", to=b.url, by=a.url)
+    took: list[float] = []
+    for _ in range(5):
+        prefer(a, 2, seconds=0.019)  # it would be late after the longest time there is
+        began = cluster.now_s
+        assert (await read(a, "k", Model.CAUSAL)).record == done.record
+        took.append(cluster.now_s - began)
+    assert min(took) < LATE_MAX_S
+
+
+async def test_a_read_of_our_damaged_copy_needs_both_others(cluster: SimulatedCluster) -> None:
+    a = cluster.machines["a"]
+    done = await write(a, "k", "x")
+    await cluster.until(lambda: all(held(m, "k") for m in cluster.machines.values()), "all hold it")
+    damage(a, "k")
+    asked = cluster.network.rules.watch("get", by=a.url)
+    assert (await read(a, "k", Model.CAUSAL)).record == done.record
+    assert {GET.request_in(frame.bodies[0]).known for frame in asked.requests} == {ABSENT}
+    assert len(asked.requests) == 2
 
 
 async def test_a_write_back_to_who_has_purged_the_tombstone_is_done(

@@ -77,20 +77,25 @@ def header_of(buffer: bytes) -> Header:
     return Header(Version(version), op, expires_ms, flags, length, checksum)
 
 
+def is_whole(buffer: bytes, checksum: Checksum) -> bool:
+    """Whether a stored record is what `encode` made, of a format that we know."""
+    if len(buffer) < HEADER_BYTES or buffer[0] != _FORMAT:
+        return False
+    expected = int.from_bytes(buffer[_PREFIX.size : HEADER_BYTES], "big")
+    return checksum(buffer[: _PREFIX.size] + buffer[HEADER_BYTES:]) == expected
+
+
 def decode(buffer: bytes, checksum: Checksum) -> Record:
     """Return the record.
 
     Raises:
         CorruptRecordError: the bytes are not what `encode` made.
     """
-    if len(buffer) < HEADER_BYTES or buffer[0] != _FORMAT:
-        raise CorruptRecordError("not a record of a known format")
-    _, flags, version, op, packed, expected = _HEADER.unpack_from(buffer)
-    body = buffer[HEADER_BYTES:]
-    if checksum(buffer[: _PREFIX.size] + body) != expected:
-        raise CorruptRecordError("the checksum does not match")
+    if not is_whole(buffer, checksum):
+        raise CorruptRecordError("no record of a known format, or its checksum does not match")
+    _, flags, version, op, packed, _ = _HEADER.unpack_from(buffer)
     expires_ms = int.from_bytes(packed, "big") >> _LENGTH_BITS
-    return Record(Version(version), op, body, expires_ms, flags)
+    return Record(Version(version), op, buffer[HEADER_BYTES:], expires_ms, flags)
 
 
 def is_absent(record: Header | Record, now_ms: int) -> bool:

@@ -4,13 +4,13 @@ Invariant: what `QuorumRead` finds is held by a write quorum before anybody is t
 quorum read can miss it (protocol.md §6). A missing answer is never a "no such record".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of
-from spine_core.replication.quorums import read_done, read_possible, write_done
+from spine_core.replication.quorums import majority, read_done, read_possible, write_done
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.placement import Placement
@@ -96,27 +96,59 @@ class SingleReplicaRead(Generic[C]):
 
 
 class QuorumRead(Generic[C]):
-    """Read from a majority of the replicas that reads ask, all at once, under one epoch."""
+    """Read from a majority of the replicas that reads ask, under one epoch.
 
-    __slots__ = ("_copies", "_damaged", "_failed", "_held", "_placement", "_slot")
+    `next` names as many as a majority takes, and another one for each that fails; `rest` all others,
+    for when those are late. A copy comes only with a version above `newest` of the moment when its
+    replica was asked, so the newest version of all has come with its copy.
+    """
 
-    def __init__(self, placement: Placement, slot: Slot) -> None:
-        self._placement, self._slot = placement, slot
+    __slots__ = (
+        "_asked",
+        "_copy",
+        "_damaged",
+        "_failed",
+        "_held",
+        "_placement",
+        "_replicas",
+        "_slot",
+        "newest",
+    )
+
+    def __init__(self, placement: Placement, slot: Slot, replicas: Sequence[StoreNumber]) -> None:
+        """`replicas`: the read set of the slot, in the order to ask it."""
+        self._placement, self._slot, self._replicas = placement, slot, replicas
+        self._asked = 0  # of the replicas, from the first
         self._held: dict[StoreNumber, Version] = {}  # store → version of its copy
-        self._copies: dict[StoreNumber, C | None] = {}
+        self._copy: C | None = None  # of `newest`
         self._failed: set[StoreNumber] = set()
         self._damaged: set[StoreNumber] = set()  # of those that failed
+        self.newest: Version = ABSENT  # of the answers so far
 
-    def asked(self) -> Iterable[StoreNumber]:
-        """Return the stores of the read set."""
-        return self._placement.read_set(self._slot)
+    def next(self) -> Sequence[StoreNumber]:
+        """Return whom to ask now, so that a majority answers if none of those asked fails."""
+        begin, wanted = self._asked, majority(len(self._replicas)) + len(self._failed)
+        self._asked = max(begin, min(len(self._replicas), wanted))
+        return self._replicas[begin : self._asked]
+
+    def rest(self) -> Sequence[StoreNumber]:
+        """Return all that have not been asked."""
+        begin, self._asked = self._asked, len(self._replicas)
+        return self._replicas[begin:]
+
+    def silent(self) -> Sequence[StoreNumber]:
+        """Return those that were asked and have not answered."""
+        asked = self._replicas[: self._asked]
+        return [store for store in asked if store not in self._held and store not in self._failed]
 
     def answer(
         self, store: StoreNumber, status: ReplicaStatus, held: Version, copy: C | None
     ) -> None:
-        """Note the answer of a store: its copy with `ok`, and no word on the record without."""
+        """Note the answer of a store: its version with `ok`, and no word on the record without."""
         if status is ReplicaStatus.OK:
-            self._held[store], self._copies[store] = held, copy
+            self._held[store] = held
+            if held > self.newest:
+                self.newest, self._copy = held, copy
         else:
             self._failed.add(store)
         if status is ReplicaStatus.DAMAGED:
@@ -139,12 +171,14 @@ class QuorumRead(Generic[C]):
         return Unanswered(frozenset(self._damaged), hopeless)
 
     def _found(self) -> Found[C] | WriteBack[C]:
-        newest = max(self._held.values())
+        newest = self.newest
+        if newest == ABSENT:
+            return Found(None)
+        assert self._copy is not None, "a version above all others comes with its copy"
         holders = frozenset(store for store, held in self._held.items() if held == newest)
-        copy = self._copies[next(iter(holders))]
-        if copy is None or write_done(self._placement, self._slot, holders):
-            return Found(copy)
-        return WriteBack(copy, holders)
+        if write_done(self._placement, self._slot, holders):
+            return Found(self._copy)
+        return WriteBack(self._copy, holders)
 
 
 def answers_alone(held: Version, need: Version, read_quorum: int) -> bool:

@@ -9,14 +9,15 @@ import asyncio
 
 import msgspec
 
-from spine_core.records.encoding import version_in
+from spine_core.records.encoding import is_whole, version_in
+from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.put_rules import EpochVerdict, PutKind, judge_epoch
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot
 from spine_node.engine.cluster.topology_view import Membership
 from spine_node.links.frames import Body, CallHeader, encoder
 from spine_node.links.methods import Method, RefusedCallError
-from spine_node.store import StorageError, Store
+from spine_node.store import StorageError, Store, checksum
 from spine_node.store.operations import Put, PutReply
 
 
@@ -30,17 +31,22 @@ class PutCall(msgspec.Struct, array_like=True, frozen=True):
 
 
 class GetCall(msgspec.Struct, array_like=True, frozen=True):
-    """One key to read."""
+    """One key to read; the caller wants no copy that is not newer than the version it knows."""
 
     slot: Slot
     key: bytes
+    known: Version = ABSENT
 
 
 class GetReply(msgspec.Struct, array_like=True, frozen=True):
-    """What the store holds under the key, and the floor of its slot."""
+    """What the store holds under the key, and the floor of its slot.
+
+    The version stands alone where the record is left out because the caller knows it, or a newer one.
+    """
 
     record: bytes | None
     floor: Hlc
+    version: Version | None = None
 
 
 PUT = Method("put", request=PutCall, reply=PutReply)
@@ -82,9 +88,16 @@ class Replica:
         return reply
 
     def get(self, call: GetCall, header: CallHeader) -> GetReply:
-        """Serve `get`: no await between the epoch check and the read (R1)."""
+        """Serve `get`: no await between the epoch check and the read (R1).
+
+        A version vouches only for a copy that is whole; a damaged one travels, so that the caller
+        finds the damage as in any other answer.
+        """
         self.check_epoch(header.epoch)
-        return GetReply(self._store.get(call.key), self._store.floor(call.slot))
+        raw, floor = self._store.get(call.key), self._store.floor(call.slot)
+        if raw is not None and version_in(raw) <= call.known and is_whole(raw, checksum):
+            return GetReply(None, floor, version_in(raw))
+        return GetReply(raw, floor)
 
     def check_epoch(self, epoch: int) -> None:
         """Refuse a request of another epoch, or any while no document names us (R1, R9).

@@ -25,6 +25,8 @@ from spine_node.store import DamageLog, StorageError, Store, checksum
 from spine_node.store.operations import PutReply
 
 DOCUMENT_TIMEOUT_S = 1.0
+LATE_FACTOR = 4  # times the mean of a store's answers: a few in a hundred take longer
+LATE_MIN_S, LATE_MAX_S = 0.003, 0.05
 OnPut = Callable[[StoreNumber, ReplicaStatus, Version], None]
 OnCopy = Callable[[StoreNumber, ReplicaStatus, Version, "Copy | None"], None]
 
@@ -117,7 +119,7 @@ class ReplicaClient:
             return self.own(view, key), self._store.floor(slot)
         began = self._clock.now()
         reply = await self.ask(view, store, GET, GetCall(slot, key), left_s)
-        self._note(store, self._clock.now() - began)
+        self.note(store, self._clock.now() - began)
         return self._copy_in(store, key, reply.record), reply.floor
 
     def own(self, view: MemberView, key: bytes) -> Copy | None:
@@ -157,54 +159,43 @@ class ReplicaClient:
             raise
 
     def copies(
-        self, view: MemberView, stores: Iterable[StoreNumber], slot: Slot, key: bytes, left_s: float,
+        self, view: MemberView, peers: Iterable[StoreNumber], call: GetCall, left_s: float,
         on_copy: OnCopy,
     ) -> None:  # fmt: skip
-        """Read one key of all stores at once; `on_copy(store, status, version, copy)` for each.
+        """Read one key of peers at once; `on_copy(store, status, version, copy)` for each.
 
-        Without a record the status is `ok`, the version `ABSENT`.
+        A copy comes only where it is newer than the call knows. Without a record the status is
+        `ok`, the version `ABSENT`.
         """
-        body: Body | None = None
-        for store in stores:
-            if store != view.number:
-                body = body or GET.pack(GetCall(slot, key))
-                self._copy_there(view, store, key, body, left_s, on_copy)
-        if view.number in stores:  # the others work meanwhile
-            if view is self._membership.view:
-                self._tell_copy(view.number, key, self._store.get(key), on_copy)
-            else:
-                on_copy(view.number, ReplicaStatus.STALE_EPOCH, ABSENT, None)
+        body = GET.pack(call)
+        for store in peers:
+            self._copy_there(view, store, call, body, left_s, on_copy)
 
     def _copy_there(
-        self, view: MemberView, store: StoreNumber, key: bytes, body: Body, left_s: float,
+        self, view: MemberView, store: StoreNumber, call: GetCall, body: Body, left_s: float,
         on_copy: OnCopy,
     ) -> None:  # fmt: skip
         began = self._clock.now()
 
-        def on_reply(status: ReplicaStatus, reply: Body) -> None:
+        def on_reply(status: ReplicaStatus, body: Body) -> None:
             if status is not ReplicaStatus.OK:
-                self._exchange_documents(store, status, reply)
+                self._exchange_documents(store, status, body)
                 on_copy(store, status, ABSENT, None)
                 return
+            self.note(store, self._clock.now() - began)
             try:
-                raw = GET.reply_in(reply).record
+                reply = GET.reply_in(body)
+                copy = self._copy_in(store, call.key, reply.record)
             except msgspec.DecodeError:
                 on_copy(store, ReplicaStatus.ERROR, ABSENT, None)
-                return
-            self._note(store, self._clock.now() - began)
-            self._tell_copy(store, key, raw, on_copy)
+            except CallError as error:
+                on_copy(store, ReplicaStatus(error.status), ABSENT, None)
+            else:
+                held = copy.version if copy else reply.version or ABSENT
+                bare = copy is None and held > call.known  # not what was asked for
+                on_copy(store, ReplicaStatus.ERROR if bare else ReplicaStatus.OK, held, copy)
 
         self._mesh.call(store, GET, view.epoch, body, left_s, on_reply)
-
-    def _tell_copy(
-        self, store: StoreNumber, key: bytes, raw: bytes | None, on_copy: OnCopy
-    ) -> None:
-        try:
-            copy = self._copy_in(store, key, raw)
-        except CallError as error:
-            on_copy(store, ReplicaStatus(error.status), ABSENT, None)
-            return
-        on_copy(store, ReplicaStatus.OK, ABSENT if copy is None else copy.version, copy)
 
     def _exchange_documents(self, store: StoreNumber, status: str, body: Body) -> None:
         """Take the newer document that came with a refusal, or send ours to who lacks it."""
@@ -246,5 +237,13 @@ class ReplicaClient:
         """Return the peers with an open link."""
         return self._mesh.up()
 
-    def _note(self, store: StoreNumber, seconds: float) -> None:
+    def late_after_s(self, store: StoreNumber) -> float:
+        """Return after how many seconds an answer of a store to `get` is late: few are."""
+        usual_s = self._latency_s.get(store)
+        if usual_s is None:
+            return LATE_MAX_S
+        return min(LATE_MAX_S, max(LATE_MIN_S, LATE_FACTOR * usual_s))
+
+    def note(self, store: StoreNumber, seconds: float) -> None:
+        """Take into account how long a store took to answer, or has not answered for."""
         self._latency_s[store] = 0.8 * self._latency_s.get(store, seconds) + 0.2 * seconds

@@ -1,9 +1,8 @@
 """Coordinator of single reads (protocol.md §6).
 
 Eventual: one replica, a miss confirmed by a second. Read-your-writes: one replica whose copy reaches
-the session's own write, else the next, else a quorum. Causal and strong: a majority of the read set,
-and the newest copy is written back where it is missing before anybody is told of it. When an answer
-is good, `spine_core.replication.read_tally` decides; here replicas are asked and verdicts obeyed.
+the session's own write, else the next, else a quorum. Causal and strong: a quorum (`quorum_read`).
+When an answer is good, `spine_core.replication.read_tally` decides; here verdicts are obeyed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,29 +11,22 @@ from typing import TypeVar
 
 import msgspec
 
-from spine_core.errors import ProblemError
 from spine_core.records.consistency import ORDER, Model
 from spine_core.records.encoding import Record, split_body
 from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
-from spine_core.replication.put_rules import PutKind
 from spine_core.replication.read_tally import (
     Found,
-    QuorumRead,
     SingleReplicaRead,
     Unanswered,
-    WriteBack,
     answers_alone,
     own_write_need,
 )
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.replication.write_back_tally import WriteBackTally
-from spine_core.replication.write_tally import WriteVerdict
-from spine_core.scalars import Slot, StoreNumber
+from spine_core.scalars import Slot
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.replica_client import Copy
 from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.topology_view import MemberView
@@ -42,8 +34,8 @@ from spine_node.engine.coordinator.attempts import (
     AttemptFailedError,
     Backoff,
     attempts,
-    collect,
 )
+from spine_node.engine.coordinator.quorum_read import QuorumReads, failure_of
 from spine_node.engine.coordinator.target import Target
 from spine_node.links.mesh import CallError
 from spine_node.ports import ReadOutcome, ReadRequest
@@ -70,6 +62,7 @@ class ReadCoordinator:
     ) -> None:
         self._stable, self._configuration = stable, configuration
         self._membership, self._replicas = context.membership, context.replicas
+        self._quorum = QuorumReads(context)
         self._hlc, self._clock, self._metrics = context.hlc, context.clock, context.metrics
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
@@ -106,7 +99,7 @@ class ReadCoordinator:
             ProblemError: `quorum-unavailable`, `not-ready`.
         """
         target = self._target(namespace, memory_id, deadline)
-        found = await self._retried(partial(self._from_quorum, target), deadline)
+        found = await self._retried(partial(self._quorum.read, target), deadline)
         return found.copy and found.copy.record
 
     async def _read_at(self, model: Model, target: Target, request: ReadRequest) -> Found[Copy]:
@@ -127,7 +120,7 @@ class ReadCoordinator:
                 except AttemptFailedError:
                     pass  # no replica that answered has it: a quorum must
             self._metrics.session_fallbacks.labels("unsatisfied" if need else "forgotten").inc()
-        return await self._retried(partial(self._from_quorum, target), target.deadline)
+        return await self._retried(partial(self._quorum.read, target), target.deadline)
 
     def _from_here(self, target: Target, need: Version) -> Found[Copy] | None:
         """Answer from our own copy; None where others have to be asked."""
@@ -169,34 +162,8 @@ class ReadCoordinator:
                 return found
         last = tally.expire()
         if isinstance(last, Unanswered):
-            raise _failed(last)
+            raise failure_of(last)
         return last
-
-    async def _from_quorum(self, target: Target) -> Found[Copy]:
-        """Ask the whole read set at once; write the newest copy back where that is needed."""
-        view, left_s = self._view(), target.deadline - self._clock.now()
-        tally = QuorumRead[Copy](view.placement, target.slot)
-        ask = partial(self._replicas.copies, view, tally.asked(), target.slot, target.key, left_s)
-        verdict = await collect(tally, ask, left_s)
-        match verdict:
-            case Unanswered():
-                raise _failed(verdict)
-            case WriteBack(newest, holders):
-                await self._write_back(target, view, newest.raw, holders)
-                return Found(newest)
-            case Found():
-                return verdict
-
-    async def _write_back(
-        self, target: Target, view: MemberView, raw: bytes, holders: frozenset[StoreNumber]
-    ) -> None:
-        """Bring the newest copy to a write quorum before it is shown."""
-        left_s = target.deadline - self._clock.now()
-        tally = WriteBackTally(view.placement, target.slot, holders)
-        put = PutCall(target.key, target.slot, raw, PutKind.WRITE_BACK)
-        send = partial(self._replicas.put, view, tally.asked(), put, left_s)
-        if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:
-            raise AttemptFailedError(_too_few())
 
     def _target(self, namespace: str, memory_id: str, deadline: float) -> Target:
         slot = slot_of(namespace, memory_id, self._view().document.slots)
@@ -216,21 +183,3 @@ def tags_of(copy: Copy | None) -> list[str]:
     """Return the tags of a record; a tombstone has none."""
     client_json = split_body(copy.record.body)[1] if copy else b""
     return _tags.decode(client_json).tags if client_json else []
-
-
-def _failed(unanswered: Unanswered) -> AttemptFailedError:
-    """Say why an attempt has no answer; where damage leaves too few replicas, none will have one."""
-    if not unanswered.damaged:
-        return AttemptFailedError(_too_few())
-    where = ", ".join(map(str, sorted(unanswered.damaged)))
-    others = "no others are enough" if unanswered.hopeless else "too few others answered in time"
-    detail = (
-        f"the copy of this record on store {where} is damaged, and {others}; "
-        "writing or deleting the record mends it"
-    )
-    problem = ProblemError("quorum-unavailable", detail)
-    return AttemptFailedError(problem, final=unanswered.hopeless)
-
-
-def _too_few() -> ProblemError:
-    return ProblemError("quorum-unavailable", "too few replicas answered in time")

@@ -136,13 +136,15 @@ class GossipLoop:
         own = known.states[view.number]
         partners = known.partners(view.document.members(), self._now_ms(), self._random)
         for store in partners:
-            call = GossipCall(own, known.ages())
+            call, began = GossipCall(own, known.ages()), self._clock.now()
             try:
                 reply = await self._replicas.ask(view, store, GOSSIP, call, GOSSIP_TIMEOUT_S)
             except CallError as error:
                 if error.status == ReplicaStatus.MISDIRECTED:  # it waits for its first document
                     self._replicas.push_document(store)
                 continue
+            # what reads know of a peer that was slow once would never change: they ask others
+            self._replicas.note(store, self._clock.now() - began)
             self._merge(reply.states, said_by=store)
 
     def _merge(self, states: Iterable[NodeState], *, said_by: int) -> None:

@@ -47,8 +47,10 @@ def quorum(
     slot: Slot = FIRST,
 ) -> QuorumRead[str]:
     """Return a read whose read set has answered so, in its order; None has not answered."""
-    tally = QuorumRead[str](placement or Placement(document()), slot)
-    for store, answer in zip(tally.asked(), held, strict=True):
+    placement = placement or Placement(document())
+    replicas = placement.read_set(slot)
+    tally = QuorumRead[str](placement, slot, replicas)
+    for store, answer in zip(replicas, held, strict=True):
         if isinstance(answer, ReplicaStatus):
             tally.answer(store, answer, ABSENT, None)
         elif answer is not None:
@@ -169,9 +171,41 @@ def test_what_follows_from_the_answers_of_three_replicas(
     assert quorum(held).verdict() == verdict
 
 
+def test_so_many_are_asked_as_a_majority_takes_and_another_for_each_that_fails() -> None:
+    tally = QuorumRead[str](Placement(document()), FIRST, STORES)
+    assert tally.next() == STORES[:2]
+    assert tally.next() == ()
+    tally.answer(STORES[0], OK, NEW, "copy")
+    assert (tally.next(), tally.silent()) == ((), [STORES[1]])
+    tally.answer(STORES[1], LOST, ABSENT, None)
+    assert (tally.next(), tally.silent()) == (STORES[2:], [STORES[2]])
+    assert tally.rest() == ()
+
+
+def test_where_one_is_late_all_others_can_be_asked() -> None:
+    tally = QuorumRead[str](Placement(document()), FIRST, STORES)
+    tally.next()
+    tally.answer(STORES[0], OK, NEW, "copy")
+    assert tally.rest() == STORES[2:]
+    assert (tally.next(), tally.rest()) == ((), ())
+    assert tally.silent() == list(STORES[1:])
+
+
+def test_a_version_without_its_copy_vouches_for_the_copy_that_is_here() -> None:
+    tally = QuorumRead[str](Placement(document()), FIRST, STORES)
+    tally.answer(STORES[0], OK, NEW, "ours")
+    assert tally.newest == NEW
+    tally.answer(STORES[1], OK, NEW, None)
+    assert tally.verdict() == Found("ours")
+    tally = QuorumRead[str](Placement(document()), FIRST, STORES)
+    tally.answer(STORES[0], OK, NEW, "ours")
+    tally.answer(STORES[1], OK, OLD, None)
+    assert tally.verdict() == WriteBack("ours", frozenset(STORES[:1]))
+
+
 def test_damage_is_without_hope_only_where_all_others_are_too_few() -> None:
+    first, second, _ = Placement(document()).read_set(FIRST)
     tally = quorum([DAMAGED, LOST, NEW])
-    first, second, _ = tally.asked()
     assert tally.verdict() == Unanswered(frozenset({first}))
     tally = quorum([DAMAGED, DAMAGED, NEW])
     assert tally.verdict() == Unanswered(frozenset({first, second}), hopeless=True)
@@ -180,7 +214,7 @@ def test_damage_is_without_hope_only_where_all_others_are_too_few() -> None:
 @pytest.mark.parametrize("other", [ABSENT, OLD])
 def test_what_less_than_a_write_quorum_holds_is_written_back(other: Version) -> None:
     tally = quorum([other, NEW, None])
-    (_, holder, _) = tally.asked()
+    (_, holder, _) = Placement(document()).read_set(FIRST)
     assert tally.verdict() == WriteBack("copy 9", frozenset({holder}))
 
 

@@ -8,10 +8,10 @@ from spine_core.records.encoding import Record, decode, encode, join_body
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import HLC_ZERO, Hlc, Slot, StoreNumber
+from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
 from spine_node.clock import Clock
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.replica import PutCall
+from spine_node.engine.cluster.replica import GetCall, PutCall
 from spine_node.engine.cluster.replica_client import Copy, OnCopy, OnPut, ReplicaClient
 from spine_node.engine.cluster.timestamps import HlcAllocator
 from spine_node.engine.cluster.topology_view import Membership, MemberView
@@ -33,6 +33,7 @@ class ScriptedReplicas(ReplicaClient):
         self.floors: dict[StoreNumber, Hlc] = {}
         self.put_status = ReplicaStatus.OK
         self.asked: list[StoreNumber] = []
+        self._latency_s = {}
         self.written_back: list[StoreNumber] = []
 
     def hold(self, *copies: Copy | ReplicaStatus | None) -> None:
@@ -61,17 +62,18 @@ class ScriptedReplicas(ReplicaClient):
         return held, self.floors.get(store, HLC_ZERO)
 
     def copies(
-        self, view: MemberView, stores: Iterable[StoreNumber], slot: Slot, key: bytes,
-        left_s: float, on_copy: OnCopy,
+        self, view: MemberView, peers: Iterable[StoreNumber], call: GetCall, left_s: float,
+        on_copy: OnCopy,
     ) -> None:  # fmt: skip
-        _check(view, slot, key, left_s)
-        for store in stores:
+        _check(view, call.slot, call.key, left_s)
+        for store in peers:
             self.asked.append(store)
             held = self.holds[store]
             if isinstance(held, ReplicaStatus):
                 on_copy(store, held, ABSENT, None)
-            else:
-                on_copy(store, ReplicaStatus.OK, held.version if held else ABSENT, held)
+                continue
+            version = held.version if held else ABSENT
+            on_copy(store, ReplicaStatus.OK, version, held if version > call.known else None)
 
     def put(
         self, view: MemberView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,
