@@ -40,6 +40,47 @@ MUTANTS = [
         '        self._connection.execute("BEGIN IMMEDIATE")\n',
         killed_by=f"{_INDEXER}::test_rows_and_position_change_together_or_not_at_all",
     ),
+    # Tables of another layout are no index.
+    Mutant(
+        file="node_image/spine_node/search/schema.py",
+        old='        if connection.execute("PRAGMA user_version").fetchone() != (FORMAT,):\n'
+        "            return None\n",
+        new="",
+        killed_by=f"{_INDEXER}::test_a_file_that_is_no_sound_index_is_made_anew[older]",
+    ),
+    # A changed record leaves the lists of its old terms, and no row takes the number of another.
+    Mutant(
+        file="node_image/spine_node/search/applier.py",
+        old='        changes += [(number, "delete", terms) for number, terms in old.items() - same]\n',
+        new="",
+        killed_by=f"{_INDEXER}::test_a_rebuilt_index_equals_one_that_followed_the_feed",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/applier.py",
+        old="        return {ms: number + 1 for ms, number in taken if number is not None}\n",
+        new="        return {}\n",
+        killed_by=f"{_INDEXER}::test_a_rebuilt_index_equals_one_that_followed_the_feed",
+    ),
+    # Numbers do not order what was created in one millisecond.
+    Mutant(
+        file="node_image/spine_node/search/walks.py",
+        old="        yield from sorted(tied, key=_id, reverse=reverse)\n",
+        new="        yield from tied\n",
+        killed_by=f"{_INDEX}::test_ties_are_ordered_by_namespace_and_id",
+    ),
+    # A term says where to look, the row what it holds.
+    Mutant(
+        file="node_image/spine_node/search/plan.py",
+        old='fits=_joined(" AND ", [alive, *known])',
+        new="fits=alive",
+        killed_by=f"{_INDEX}::test_texts_that_share_a_term_are_told_apart",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/plan.py",
+        old='    if SEPARATOR in str(tag):\n        return Sql("0")  # it would be found across two tags\n',
+        new="",
+        killed_by=f"{_INDEX}::test_two_tags_are_not_one_with_a_line_end",
+    ),
     # A rebuild has no position before its last page.
     Mutant(
         file="node_image/spine_node/search/indexer.py",

@@ -6,18 +6,39 @@ batch is one transaction together with the feed position it reaches.
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Collection, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Final, NamedTuple
 
-from spine_node.search.entries import Client, Entry
+from spine_node.search.entries import Entry
+from spine_node.search.schema import SERIAL_BITS
+from spine_node.search.terms import join_tags, split_tags, terms_of
 
-TERMS_KEPT_MAX: Final = 100_000  # numbers of strings remembered in memory, some 10 MB
+NAMESPACES_KEPT_MAX: Final = 50_000  # numbers of names remembered in memory, some 10 MB
+ROWS_AT_ONCE: Final = (
+    64  # of one statement: each gives the interpreter's lock away and waits for it
+)
 
-_ROWS_OF: Final = """
-SELECT row.number, row.namespace, row.created, row.id, row.tags
+_OLD_ROWS: Final = """
+SELECT row.namespace, row.id, row.number, row.agent, row.user, row.thread, row.tags
 FROM json_each(?) AS asked CROSS JOIN row INDEXED BY row_id
 ON row.namespace = json_extract(asked.value, '$[0]') AND row.id = json_extract(asked.value, '$[1]')
 """
+_TAKEN: Final = f"""
+SELECT value, (SELECT max(number) FROM row
+               WHERE number >= value << {SERIAL_BITS} AND number < value + 1 << {SERIAL_BITS})
+FROM json_each(?)
+"""  # noqa: S608 - our own numbers
+
+Address = tuple[int, str]  # number of the namespace, id
+
+
+class OldRow(NamedTuple):
+    """A row that a batch replaces or removes."""
+
+    number: int
+    terms: str
 
 
 class Applier:
@@ -26,7 +47,6 @@ class Applier:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._namespaces: dict[str, int] = {}
-        self._terms: dict[str, int] = {}
         self.damaged: frozenset[bytes] = frozenset()  # keys; replaced with every change
 
     def load(self) -> None:
@@ -44,8 +64,7 @@ class Applier:
         """
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._remove([entry for entry in entries if not entry.damaged])
-            self._insert([entry for entry in entries if entry.client is not None])
+            self._replace([entry for entry in entries if not entry.damaged])
             damaged = self._note_damage(entries)
             if position is not None:
                 self._connection.execute("UPDATE meta SET position = ?", (position,))
@@ -54,7 +73,6 @@ class Applier:
             if self._connection.in_transaction:  # a full disk has ended it already
                 self._connection.execute("ROLLBACK")
             self._namespaces.clear()  # numbers given in this transaction are void
-            self._terms.clear()
             raise
         self.damaged = damaged
 
@@ -69,71 +87,87 @@ class Applier:
         run("INSERT INTO damaged VALUES (?)", [(key,) for key in damaged])
         return (self.damaged - whole) | damaged
 
-    def _remove(self, entries: Sequence[Entry]) -> None:
-        listed = json.dumps([(self._namespace(each), each.memory_id) for each in entries])
-        old = self._connection.execute(_ROWS_OF, (listed,)).fetchall()
+    def _replace(self, entries: Sequence[Entry]) -> None:
+        old = self._old_rows(entries)
+        rows, terms = self._new_rows([each for each in entries if each.client is not None], old)
         self._connection.executemany(
-            "DELETE FROM tag WHERE namespace = ? AND term = ? AND created = ? AND id = ?",
-            [
-                (namespace, int(term), created, memory_id)
-                for _, namespace, created, memory_id, tags in old
-                for term in tags.split(",")[1:-1]
-            ],
+            "DELETE FROM row WHERE number = ?", [(row.number,) for row in old.values()]
         )
-        self._connection.executemany("DELETE FROM row WHERE number = ?", [row[:1] for row in old])
+        self._insert("INSERT INTO row VALUES ", "(?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self._post({row.number: row.terms for row in old.values()}, terms)
 
-    def _insert(self, entries: Sequence[Entry]) -> None:
-        (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM row").fetchone()
-        rows: list[tuple[object, ...]] = []
-        tags: list[tuple[object, ...]] = []
-        for number, entry in enumerate(entries, last + 1):
-            assert entry.client is not None, "a deleted record has no row"
-            terms = [self._term(text) for text in dict.fromkeys(entry.client.tags)]
-            rows.append(self._row(number, entry, entry.client, terms))
-            tags.extend(
-                (self._namespace(entry), term, entry.created_ms, entry.memory_id, number)
-                for term in terms
+    def _old_rows(self, entries: Sequence[Entry]) -> dict[Address, OldRow]:
+        listed = json.dumps([(self._namespace(each.namespace), each.memory_id) for each in entries])
+        return {
+            (namespace, memory_id): OldRow(number, terms_of(namespace, names, split_tags(tags)))
+            for namespace, memory_id, number, *names, tags in self._connection.execute(
+                _OLD_ROWS, (listed,)
             )
-        insert = self._connection.executemany
-        insert("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
-        insert("INSERT INTO tag VALUES (?,?,?,?,?)", tags)
+        }
 
-    def _row(
-        self, number: int, entry: Entry, client: Client, terms: Sequence[int]
-    ) -> tuple[object, ...]:
-        names = (client.agent_id, client.user_id, client.thread_id)
-        return (
-            number, entry.slot, entry.version, self._namespace(entry), entry.memory_id,
-            entry.created_ms, entry.updated_ms, entry.expires_ms, client.importance, client.pinned,
-            *(None if name is None else self._term(name) for name in names),
-            f",{','.join(map(str, terms))}," if terms else ",",
-        )  # fmt: skip
+    def _new_rows(
+        self, entries: Sequence[Entry], old: dict[Address, OldRow]
+    ) -> tuple[list[tuple[object, ...]], dict[int, str]]:
+        """Return the rows of live records, and the terms of each by its number."""
+        following = self._following({entry.created_ms for entry in entries})
+        rows: list[tuple[object, ...]] = []
+        terms: dict[int, str] = {}
+        for entry in entries:
+            client, created = entry.client, entry.created_ms
+            assert client is not None, "a deleted record has no row"
+            namespace = self._namespace(entry.namespace)
+            before = old.get((namespace, entry.memory_id))
+            if before is not None and before.number >> SERIAL_BITS == created:
+                number = before.number
+            else:
+                number = following.get(created, created << SERIAL_BITS)
+                following[created] = number + 1
+                assert number >> SERIAL_BITS == created, "too many rows of one ms"
+            names = (client.agent_id, client.user_id, client.thread_id)
+            terms[number] = terms_of(namespace, names, client.tags)
+            rows.append(
+                (
+                    number, entry.slot, entry.version, namespace, entry.memory_id,
+                    entry.updated_ms, entry.expires_ms, client.importance, client.pinned,
+                    *names, join_tags(client.tags),
+                )
+            )  # fmt: skip
+        return rows, terms
 
-    def _namespace(self, entry: Entry) -> int:
-        return self._number(self._namespaces, "namespace", "name", entry.namespace)
+    def _following(self, times: Collection[int]) -> dict[int, int]:
+        """Return, of those milliseconds that rows have, the number behind the last of them."""
+        (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM row").fetchone()
+        known = json.dumps([ms for ms in times if ms <= last >> SERIAL_BITS])
+        taken = self._connection.execute(_TAKEN, (known,))
+        return {ms: number + 1 for ms, number in taken if number is not None}
 
-    def _term(self, text: str) -> int:
-        return self._number(self._terms, "term", "text", text)
+    def _post(self, old: dict[int, str], new: dict[int, str]) -> None:
+        """Take rows out of the lists of their old terms and into those of the new ones.
 
-    def _number(self, known: dict[str, int], table: str, column: str, text: str) -> int:
-        """Return the number that stands for a string, a new one for a new string."""
-        number = known.get(text)
-        if number is not None:
-            return number
-        found = self._connection.execute(
-            f"SELECT number FROM {table} WHERE {column} = ?",  # noqa: S608 - names from this file
-            (text,),
-        ).fetchone()
-        number = found[0] if found else self._new_number(table, column, text)
-        if len(known) >= TERMS_KEPT_MAX:
-            known.clear()
-        known[text] = number
-        return number
+        In the order of the rows: the table writes what it has gathered when a number falls.
+        """
+        same = old.items() & new.items()
+        changes: list[tuple[int, str | None, str]] = []
+        changes += [(number, "delete", terms) for number, terms in old.items() - same]
+        changes += [(number, None, terms) for number, terms in new.items() - same]
+        changes.sort(key=itemgetter(0))
+        self._insert("INSERT INTO term (rowid, term, terms) VALUES ", "(?,?,?)", changes)
 
-    def _new_number(self, table: str, column: str, text: str) -> int:
-        number = self._connection.execute(
-            f"INSERT INTO {table} ({column}) VALUES (?)",  # noqa: S608 - names from this file
-            (text,),
-        ).lastrowid
-        assert number is not None
+    def _insert(self, into: str, row: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows, many with one statement."""
+        whole = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, whole, ROWS_AT_ONCE):
+            values = chain.from_iterable(rows[start : start + ROWS_AT_ONCE])
+            self._connection.execute(into + ",".join([row] * ROWS_AT_ONCE), list(values))
+        self._connection.executemany(into + row, rows[whole:])
+
+    def _namespace(self, name: str) -> int:
+        number = self._namespaces.get(name)
+        if number is None:
+            run = self._connection.execute
+            run("INSERT OR IGNORE INTO namespace (name) VALUES (?)", (name,))
+            (number,) = run("SELECT number FROM namespace WHERE name = ?", (name,)).fetchone()
+            if len(self._namespaces) >= NAMESPACES_KEPT_MAX:
+                self._namespaces.clear()
+            self._namespaces[name] = number
         return number

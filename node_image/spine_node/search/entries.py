@@ -6,6 +6,7 @@ from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, decode
 from spine_core.records.ids import key_hash
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
+from spine_node.search.schema import CREATED_MS_MAX
 from spine_node.server_fields import read_body
 from spine_node.store import checksum, split_key
 
@@ -64,6 +65,8 @@ def entry_of(key: bytes, raw: bytes | None) -> Entry:
         )
     try:
         server, client_json = read_body(record.body)
+        if server.created_at > CREATED_MS_MAX:
+            raise CorruptRecordError("created in a time that no row can have")
         return Entry(
             key=key,
             slot=slot,

@@ -4,23 +4,27 @@ SQL decides only what it decides exactly as `matches` does; the rest of the filt
 `matches` on the record itself (`complete` false). All strings and numbers are bound, never pasted.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from spine_core.records.filters import Ago, Filter, Instant, Test, conjuncts, point_in_time
 from spine_node.ports import ListOrder
+from spine_node.search.schema import SERIAL_BITS
+from spine_node.search.terms import SEPARATOR, Column
 
-_TERM: Final = "coalesce((SELECT number FROM term WHERE text = ?), 0)"  # numbers begin at 1
-_LISTED: Final = "SELECT value FROM json_each(?)"
-_TERMS: Final = f"SELECT number FROM term WHERE text IN ({_LISTED})"  # noqa: S608 - our own names
-_NAMES: Final = {
-    "thread_id": "thread",
-    "user_id": "user",
+ALTERNATIVES_MAX: Final = 32  # texts of one test that are looked up; rows are examined for more
+
+_NAMES: Final[Mapping[str, Column]] = {
     "agent_id": "agent",
-}  # most telling first
-_TIMES: Final = {"created_at": "created", "updated_at": "updated", "expires_at": "expires"}
+    "user_id": "user",
+    "thread_id": "thread",
+}
+_TIMES: Final = {
+    "created_at": f"(row.number >> {SERIAL_BITS})",
+    "updated_at": "row.updated",
+    "expires_at": "row.expires",
+}
 _SIGNS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", "$eq": "IS", "$ne": "IS NOT"}
 AFTER_ANY_ID: Final = "\x7f"  # sorts behind every id: they are printable ASCII
 
@@ -33,14 +37,17 @@ class Sql:
     values: tuple[object, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+Term = tuple[Column, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
     """Rows of one namespace that one index gives, in the order of that index."""
 
-    index: str
-    table: Literal["row", "tag"]
-    where: Sql
-    sorted_by: Literal["created", "id"]
+    index: Literal["row_id", "row_created", "term"]
+    where: Sql = Sql("1")
+    terms: tuple[tuple[Term, ...], ...] = ()  # of the index `term`: one of each group
+    sorted_by: Literal["created", "id"] = "created"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +69,14 @@ def plan_of(where: Filter, order: ListOrder, now_ms: int) -> QueryPlan:
     tests = [part for part in parts if isinstance(part, Test)]
     known = [sql for sql in (_fits(test, now_ms) for test in tests) if sql is not None]
     alive = Sql("coalesce(row.expires > ?, 1)", (now_ms,))
-    sort: Literal["created", "id"] = "id" if order == "id" else "created"
-    plain = Pick(f"row_{sort}", "row", Sql("1"), sort)
+    by_id = Pick(index="row_id", sorted_by="id")
+    plain = by_id if order == "id" else Pick(index="row_created")
     low_ms, high_ms = _created_bounds(tests, now_ms)
     return QueryPlan(
         order=order,
         best=next(_picks(tests), plain),
         plain=plain,
-        fits=_all_of([alive, *known]),
+        fits=_joined(" AND ", [alive, *known]),
         complete=len(known) == len(parts),
         low_ms=low_ms,
         high_ms=high_ms,
@@ -80,20 +87,28 @@ def _picks(tests: list[Test]) -> Iterator[Pick]:
     """Yield the indexes that serve, the most selective first."""
     for test in tests:
         if test.field == "id" and test.op in ("$eq", "$in", "$prefix"):
-            yield Pick("row_id", "row", _fits_id(test), "id")
-    for name, column in _NAMES.items():
-        for test in tests:
-            if test.field == name and test.op == "$eq":
-                where = Sql(f"row.{column} = {_TERM}", (test.operand,))
-                yield Pick(f"row_{column}", "row", where, "created")
-    for test in tests:
-        if test.field == "tags" and test.op in ("$eq", "$all") and test.operand:
-            first = test.operand[0] if isinstance(test.operand, tuple) else test.operand
-            yield Pick("tag", "tag", Sql(f"tag.term = {_TERM}", (first,)), "created")
+            yield Pick(index="row_id", where=_fits_id(test), sorted_by="id")
+    groups = [group for test in tests for group in _groups(test)]
+    if groups:
+        yield Pick(index="term", terms=tuple(groups))
 
 
-def _all_of(parts: list[Sql]) -> Sql:
-    texts = " AND ".join(part.text for part in parts)
+def _groups(test: Test) -> Iterator[tuple[Term, ...]]:
+    """Yield groups of terms: a row that passes the test has at least one of each."""
+    column = "tags" if test.field == "tags" else _NAMES.get(test.field)
+    if column is None:
+        return
+    match test.op, test.operand:
+        case "$eq", str(text):
+            yield ((column, text),)
+        case "$all", tuple(texts):
+            yield from (((column, text),) for text in texts[:ALTERNATIVES_MAX])
+        case (("$in" | "$any"), tuple(texts)) if 0 < len(texts) <= ALTERNATIVES_MAX:
+            yield tuple((column, text) for text in texts)
+
+
+def _joined(by: str, parts: list[Sql]) -> Sql:
+    texts = by.join(part.text for part in parts)
     return Sql(f"({texts})", tuple(value for part in parts for value in part.values))
 
 
@@ -116,7 +131,7 @@ def _fits(test: Test, now_ms: int) -> Sql | None:
     if test.field in _NAMES:
         return _fits_name(f"row.{_NAMES[test.field]}", test)
     if test.field in _TIMES:
-        return _fits_time(f"row.{_TIMES[test.field]}", test, now_ms)
+        return _fits_time(_TIMES[test.field], test, now_ms)
     translate = _BY_FIELD.get(test.field)
     return translate(test) if translate else None
 
@@ -126,11 +141,15 @@ def _fits_name(column: str, test: Test) -> Sql:
         case "$exists", bool(wanted):
             return Sql(f"{column} IS {'NOT ' if wanted else ''}NULL")
         case "$in", tuple(texts):
-            return Sql(f"coalesce({column} IN ({_TERMS}), 0)", (json.dumps(texts),))
+            return Sql(f"coalesce({column} IN ({_marks(texts)}), 0)", texts)
         case "$nin", tuple(texts):
-            return Sql(f"NOT coalesce({column} IN ({_TERMS}), 0)", (json.dumps(texts),))
+            return Sql(f"NOT coalesce({column} IN ({_marks(texts)}), 0)", texts)
         case op, text:
-            return Sql(f"{column} {_SIGNS[op]} {_TERM}", (text,))
+            return Sql(f"{column} {_SIGNS[op]} ?", (text,))
+
+
+def _marks(values: tuple[object, ...]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _fits_time(column: str, test: Test, now_ms: int) -> Sql:
@@ -149,24 +168,31 @@ def _fits_id(test: Test) -> Sql:
             return Sql("(row.id >= ? AND row.id < ?)", (prefix, prefix + AFTER_ANY_ID))
         case ("$in" | "$nin") as op, tuple(texts):
             sign = "IN" if op == "$in" else "NOT IN"
-            return Sql(f"row.id {sign} ({_LISTED})", (json.dumps(texts),))
+            return Sql(f"row.id {sign} ({_marks(texts)})", texts)
         case op, text:
             return Sql(f"row.id {_SIGNS[op]} ?", (text,))
 
 
 def _fits_tags(test: Test) -> Sql:
-    held = f"(SELECT count(*) FROM ({_TERMS}) WHERE instr(row.tags, ',' || number || ',') > 0)"  # noqa: S608 - our own names
     match test.op, test.operand:
         case "$exists", wanted:
-            return Sql(f"row.tags {'<>' if wanted else '='} ','")
+            return Sql(f"row.tags {'<>' if wanted else '='} ?", (SEPARATOR,))
         case "$any", tuple(texts):
-            return Sql(f"{held} > 0", (json.dumps(texts),))
+            held = [_holds(text) for text in texts]
+            return _joined(" OR ", [Sql("0"), *held])
         case "$all", tuple(texts):
             # A memory without tags matches not even an empty list.
-            return Sql(f"(row.tags <> ',' AND {held} = ?)", (json.dumps(texts), len(set(texts))))
+            held = [_holds(text) for text in texts]
+            return _joined(" AND ", [Sql("row.tags <> ?", (SEPARATOR,)), *held])
         case op, text:
-            sign = "=" if op == "$ne" else ">"
-            return Sql(f"instr(row.tags, ',' || {_TERM} || ',') {sign} 0", (text,))
+            held_one = _holds(text)
+            return Sql(f"{'NOT ' if op == '$ne' else ''}{held_one.text}", held_one.values)
+
+
+def _holds(tag: object) -> Sql:
+    if SEPARATOR in str(tag):
+        return Sql("0")  # it would be found across two tags
+    return Sql("(instr(row.tags, ?) > 0)", (f"{SEPARATOR}{tag}{SEPARATOR}",))
 
 
 def _fits_value(test: Test) -> Sql:

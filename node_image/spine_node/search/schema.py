@@ -1,7 +1,8 @@
 """The tables of the query index, and how its file is opened.
 
-row    one live record; strings that repeat are replaced by the numbers of `namespace` and `term`
-tag    one tag of one row, in the order of lists
+row    one live record; its number is created_at in milliseconds and a serial number, so the order
+       of numbers is the order of lists, but for ties
+term   full-text table without texts: which rows an agent, a user, a thread or a tag has (terms.py)
 damaged  key of a record that is held and cannot be read: its row, if any, is older
 meta   one line: whose records these are, and the feed position that all of the above shows
 
@@ -14,10 +15,13 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-FORMAT: Final = 2  # of these tables; another one is rebuilt
+FORMAT: Final = 3  # of these tables; another one is rebuilt
 WAL_PAGES: Final = 8000  # 32 MB, gathered before pages move to the file: each moves once, not often
 PAGE_BYTES: Final = 4096  # SQLite's own choice
 CACHE_KIB: Final = 16 * 1024  # pages kept per connection: the inner nodes of a million rows
+
+SERIAL_BITS: Final = 20  # of a row's number: a million rows of one millisecond
+CREATED_MS_MAX: Final = (1 << 63 - SERIAL_BITS) - 1  # in the year 2248
 
 WAL_PART: Final = 64  # of the file system is the most for it: of a small disk 32 MB are much
 _PASSING: Final = frozenset(
@@ -39,26 +43,20 @@ _UNREADABLE: Final = frozenset(
 _TABLES: Final = """
 CREATE TABLE meta (store_id TEXT NOT NULL, position INTEGER);
 CREATE TABLE namespace (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE term (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE row (
     number INTEGER PRIMARY KEY,
     slot INTEGER NOT NULL, version BLOB NOT NULL,
     namespace INTEGER NOT NULL, id TEXT NOT NULL,
-    created INTEGER NOT NULL, updated INTEGER NOT NULL, expires INTEGER,
-    importance REAL, pinned INTEGER, agent INTEGER, user INTEGER, thread INTEGER,
+    updated INTEGER NOT NULL, expires INTEGER,
+    importance REAL, pinned INTEGER, agent TEXT, user TEXT, thread TEXT,
     tags TEXT NOT NULL
 );
-CREATE INDEX row_id ON row (namespace, id);
-CREATE INDEX row_created ON row (namespace, created, id);
-CREATE INDEX row_agent ON row (namespace, agent, created, id) WHERE agent IS NOT NULL;
-CREATE INDEX row_user ON row (namespace, user, created, id) WHERE user IS NOT NULL;
-CREATE INDEX row_thread ON row (namespace, thread, created, id) WHERE thread IS NOT NULL;
+CREATE UNIQUE INDEX row_id ON row (namespace, id);
+CREATE INDEX row_created ON row (namespace);  -- an index of SQLite ends with the row's number
 CREATE TABLE damaged (key BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE tag (
-    namespace INTEGER NOT NULL, term INTEGER NOT NULL, created INTEGER NOT NULL, id TEXT NOT NULL,
-    row INTEGER NOT NULL,
-    PRIMARY KEY (namespace, term, created, id)
-) WITHOUT ROWID;
+CREATE VIRTUAL TABLE term USING fts5(
+    terms, content='', columnsize=0, detail=none, tokenize='ascii'
+);
 """
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.search.index import IndexPorts
 from spine_node.search.indexer import IndexUnreadableError
 from spine_node.search.limits import IndexLimits
-from spine_node.search.messages import Position
+from spine_node.search.messages import Position, slots_of_bytes
 from spine_node.search.plan import QueryPlan
 from spine_node.search.readers import Address, Readers
+from spine_node.search.schema import CREATED_MS_MAX
+from spine_node.search.terms import term_of
 from spine_node.search.walks import Row
 from spine_node.store.operations import Adopt, DropSlot
 from unit.search.harness import (
@@ -36,6 +39,7 @@ async def test_a_memory_is_listed_as_soon_as_its_write_is_acknowledged(
 
 
 async def test_ties_are_ordered_by_namespace_and_id(harness: IndexHarness) -> None:
+    await harness.ids(asking())  # what is written from here on comes by the feed, in order
     for namespace, name in [("team.b", "a"), ("team.a", "b"), ("team.a", "a"), ("team", "z")]:
         await harness.write(name, {}, namespace=namespace)
     await harness.write("first", {}, created_ms=NOW_MS - 1)
@@ -63,6 +67,42 @@ async def test_a_deleted_memory_is_never_shown_however_old_the_index_is(
     await harness.write("a", None)
     assert await harness.ids(asking({"tags": "task"}, fresh=False)) == ["b"]
     assert await harness.ids(asking({"tags": "task"})) == ["b"]
+
+
+def texts_of_one_term() -> tuple[str, str]:
+    """Return two tags of namespace 1, the first that the index meets, that have the same term."""
+    met: dict[str, str] = {}
+    for number in range(1_000_000):
+        text = sha256(number.to_bytes(3)).hexdigest()[:12]
+        other = met.setdefault(term_of.__wrapped__(1, "tags", text), text)
+        if other != text:
+            return other, text
+    raise AssertionError("no two texts of one term")
+
+
+async def test_texts_that_share_a_term_are_told_apart(harness: IndexHarness) -> None:
+    mine, other = texts_of_one_term()
+    await harness.write("a", {"tags": [mine]})
+    await harness.write("b", {"tags": [other]})
+    await harness.write("c", {"tags": [mine, other]})
+    assert await harness.ids(asking({"tags": mine})) == ["a", "c"]
+    assert await harness.ids(asking({"tags": {"$all": [mine, other]}})) == ["c"]
+    await harness.write("c", {"tags": [other]})
+    assert await harness.ids(asking({"tags": mine})) == ["a"]
+    assert await harness.ids(asking({"tags": {"$any": [mine, other]}})) == ["a", "b", "c"]
+
+
+async def test_two_tags_are_not_one_with_a_line_end(harness: IndexHarness) -> None:
+    await harness.write("it", {"tags": ["a", "b"]})
+    assert await harness.ids(asking({"tags": {"$ne": "a\nb"}})) == ["it"]
+
+
+async def test_a_memory_of_a_time_that_no_row_can_have_is_damage(harness: IndexHarness) -> None:
+    await harness.write("a", {}, created_ms=CREATED_MS_MAX)
+    assert await harness.ids(asking()) == ["a"]
+    await harness.write("b", {}, created_ms=CREATED_MS_MAX + 1)
+    page = await harness.ask(asking())
+    assert slots_of_bytes(page.damaged) == 1 << slot_of("team", "b", SLOTS)
 
 
 async def test_an_expired_memory_is_not_shown(harness: IndexHarness) -> None:
