@@ -9,7 +9,7 @@ records the 16 newest, and `o` no lower than any write that was left out.
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spine_core.errors import ProblemError
 from spine_core.records.tokens import SESSION_CHARS_MAX, open_token, seal_token
@@ -25,8 +25,7 @@ _HEAD = struct.Struct(">BQQ")
 _WRITE = struct.Struct(">Q14s")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """What one client has written and seen, as far as later reads depend on it."""
 
     t: Hlc = HLC_ZERO  # highest HLC seen
@@ -35,6 +34,8 @@ class Session:
 
     def wrote(self, key_hash: int, version: Version) -> "Session":
         """Return the session after an acknowledged write."""
+        if not self.writes:  # as of most answers: nothing to merge
+            return Session(max(self.t, hlc_of(version)), self.o, ((key_hash, version),))
         return merge((self, Session(hlc_of(version), HLC_ZERO, ((key_hash, version),))))
 
     def saw(self, hlc: Hlc) -> "Session":

@@ -18,7 +18,10 @@ from spine_core.scalars import Hlc, Origin
 
 KEY = derive_key(b"secret", "session")
 NEW_KEY = derive_key(b"next secret", "session")
-TOKEN = "AQAAAAAABwAAAAAAAAADAAAAAAAAAAAACQAAAAAAAAUAAAAAAAEAch8drWXwnIk"
+TOKEN = "AQAAAAAABwAAAAAAAAADAAAAAAAAAAAACQAAAAAAAAUAAAAAAAEAXPzzpY8brxw"
+TOKEN_WITH_HMAC = (
+    "AQAAAAAABwAAAAAAAAADAAAAAAAAAAAACQAAAAAAAAUAAAAAAAEAch8drWXwnIk"  # of the same session
+)
 
 versions = st.builds(
     make_version, st.integers(1, 60), st.integers(1, 2), kind=st.sampled_from([0, STRONG])
@@ -54,6 +57,14 @@ def test_a_session_survives_its_token(session: Session) -> None:
     assert open_session(token, [KEY]) == session
 
 
+@given(sessions, st.integers(1, 40), versions)
+def test_a_write_is_a_merge_with_the_session_of_that_write(
+    session: Session, key: int, version: Version
+) -> None:
+    alone = Session(hlc_of(version), Hlc(0), ((key, version),))
+    assert session.wrote(key, version) == merge((session, alone))
+
+
 @given(sessions, st.data())
 def test_a_changed_token_is_refused(session: Session, data: st.DataObject) -> None:
     token = seal_session(session, KEY)
@@ -63,7 +74,9 @@ def test_a_changed_token_is_refused(session: Session, data: st.DataObject) -> No
         open_session(token[:at] + other + token[at + 1 :], [KEY])
 
 
-@pytest.mark.parametrize("text", ["", "A", "AAAA", "=", TOKEN[:-1], TOKEN * 12, "ä" * 40])
+@pytest.mark.parametrize(
+    "text", ["", "A", "AAAA", "=", TOKEN[:-1], TOKEN * 12, "ä" * 40, TOKEN_WITH_HMAC]
+)
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(ProblemError) as refusal:
         open_session(text, [KEY])

@@ -8,7 +8,7 @@ from spine_core.records.tokens import KeyKind, derive_key, open_token, seal_toke
 
 KEY = derive_key(b"secret", "page")
 NEW_KEY = derive_key(b"next secret", "page")
-TOKEN = "Y3Vyc29yyjzv6Xx41hc"
+TOKEN = "Y3Vyc29yhmAgQR92wjY"
 
 
 def opened(text: str, *keys: bytes, chars_max: int = 600) -> bytes | None:
