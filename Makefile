@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-root tools demo check test test-quick mutants images kube-up kube-down clean
+.PHONY: help setup setup-root tools demo check test test-quick mutants bench bench-quick images kube-up kube-down clean
 
 PY := .venv/bin/python
 LAB ?= $(CURDIR)/build/lab
@@ -46,6 +46,12 @@ test-quick: setup ## The pure layers only: a developer's loop
 
 mutants: setup ## Remove every safety rule in turn; each time its test must fail
 	@SPINE_MUTANTS=all $(PY) -m pytest -q tests/mutants
+
+bench: setup ## Measure the gates beside etcd, PostgreSQL and Redis, where they are installed (12 minutes)
+	@$(PY) -m bench closed
+
+bench-quick: setup ## The same with shorter rounds, compared with the committed baseline (5 minutes)
+	@$(PY) -m bench closed --mode quick
 
 images: setup ## Build both images, without Docker, into build/images
 	@$(LOCALKUBE) images $(CURDIR)/build/images

@@ -19,7 +19,7 @@ from spine_operator.status.stalled import REASONS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-CODE = ("node_image", "operator", "client", "tests")
+CODE = ("node_image", "operator", "client", "tests", "bench")
 PRODUCT = ("node_image", "operator", "client", "charts")
 FOLDERS = (*CODE, "charts", "crds", "docs", "examples", ".ci")
 # Inside one of these a name means one thing.

@@ -1,0 +1,27 @@
+"""`python -m bench COMMAND`: each command is a module with `arguments` and `run`."""
+
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "closed": ("bench.closed.command", "the gates: ours and peers side by side, closed loops"),
+}
+
+
+def main() -> int:
+    """Run one command."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (path, what) in COMMANDS.items():
+        module = import_module(path)
+        one = commands.add_parser(name, help=what, description=module.__doc__)
+        module.arguments(one)
+        one.set_defaults(run=module.run)
+    options = parser.parse_args()
+    code: int = options.run(options)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

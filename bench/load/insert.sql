@@ -1,0 +1,1 @@
+insert into memory (body) values (:value);
