@@ -4,6 +4,8 @@ from mutants.mutant import Mutant
 
 NODE = "node_image/spine_node"
 TALLY = "tests/unit/core/replication/test_write_tally.py"
+GROUP = "tests/unit/core/replication/test_put_group_tally.py"
+GROUPS = "tests/unit/engine/coordinator/test_put_groups.py"
 STAMPS = "tests/unit/engine/cluster/test_timestamps.py"
 MEMBERS = "tests/unit/engine/cluster/test_topology_view.py"
 HEALTH = "tests/unit/engine/upkeep/test_health.py"
@@ -67,6 +69,31 @@ MUTANTS = [
         "max(self.superseded_by, held)",
         "held",
         "test_the_next_stamp_has_to_pass_the_newest_version_that_is_held",
+    ),
+    # groups of puts: each put is decided as if it were alone
+    Mutant(
+        file="node_image/spine_core/replication/put_group_tally.py",
+        old="            self._apart[index] = self._together.copy()\n",
+        new="            pass\n",
+        killed_by=f"{GROUP}::test_each_put_is_decided_as_if_it_had_been_sent_alone",
+    ),
+    Mutant(
+        file="node_image/spine_core/replication/put_group_tally.py",
+        old="            if together if own is None else own.verdict() is not None:\n",
+        new="            if together or own is not None:\n",
+        killed_by=f"{GROUP}::test_each_put_is_decided_as_if_it_had_been_sent_alone",
+    ),
+    Mutant(
+        file="node_image/spine_core/replication/put_group_tally.py",
+        old="self._apart[index] = self.of(index).copy()",
+        new="self._apart[index] = self.of(index)",
+        killed_by=f"{GROUP}::test_a_put_whose_time_is_up_may_have_been_applied_and_the_others_go_on",
+    ),
+    _engine(
+        "coordinator/put_groups",
+        "        timer = loop.call_later(left_s, group.expire, index)\n",
+        "        timer = loop.call_later(9e9, group.expire, index)\n",
+        f"{GROUPS}::test_each_put_ends_at_its_own_deadline",
     ),
     # timestamps: each version below a durable high-water mark, and not carried away by restarts
     _engine(

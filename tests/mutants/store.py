@@ -34,6 +34,13 @@ MUTANTS = [
         new="    verdict = EpochVerdict.OK\n",
         killed_by=f"{_TESTS}/test_puts.py::test_a_put_of_another_epoch_is_refused",
     ),
+    Mutant(  # one record of a group that is refused is acknowledged with the others
+        file=f"{_STORE}/execution.py",
+        old="            refused.append(RefusedPut(position, *why))\n",
+        new="            pass\n",
+        killed_by=f"{_TESTS}/test_puts.py"
+        "::test_one_put_of_a_group_that_is_refused_leaves_the_others_alone",
+    ),
     Mutant(  # R2: the epoch switches when it is seen, not where it stands in the queue
         file=f"{_STORE}/draft.py",
         old="state.epoch, state.document, state.owned = adopt.epoch, adopt.document, adopt.owned\n",
@@ -55,8 +62,8 @@ MUTANTS = [
     ),
     Mutant(  # a store serves the slots that its document gives it
         file=f"{_STORE}/execution.py",
-        old='    return None if slot in draft.state.owned else "misdirected"\n',
-        new="    return None\n",
+        old="    return slot in draft.state.owned\n",
+        new="    return True\n",
         killed_by=f"{_TESTS}/test_puts.py::test_a_slot_of_somebody_else_is_misdirected",
     ),
     Mutant(  # an owned slot is never dropped
@@ -111,14 +118,14 @@ MUTANTS = [
     ),
     Mutant(  # the late rule
         file=f"{_STORE}/execution.py",
-        old="        kind=operation.kind,\n",
+        old="        kind=kind,\n",
         new="        kind=PutKind.WRITE_BACK,\n",
         killed_by=f"{_TESTS}/test_puts.py"
         "::test_a_put_past_its_deadline_is_late_but_a_write_back_is_not",
     ),
     Mutant(  # G1 in puts
         file=f"{_STORE}/execution.py",
-        old="        floor=draft.floor(operation.slot),\n",
+        old="        floor=draft.floor(record.slot),\n",
         new="        floor=0,\n",
         killed_by=f"{_TESTS}/test_puts.py::test_a_record_not_held_at_or_below_the_floor_is_late",
     ),

@@ -14,13 +14,13 @@ from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, hlc_from_ms, make_version
 from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc, Origin
+from spine_core.scalars import Hlc, Origin, Slot
 from spine_core.topology.document import Phase
 from spine_node.links.frames import Body, CallFrame, CallHeader, encoder
 from spine_node.links.server import Calls
 from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
 from spine_node.store import checksum, key_of
-from spine_node.store.operations import Put
+from spine_node.store.operations import Put, PutRecord
 
 
 async def write(
@@ -129,7 +129,7 @@ def planted(key: str, version: Version) -> Put:
     """Return a put as one replica may have got it and the others not."""
     slot, place = place_of(key)
     raw = encode(Record(version=version, op=1, body=b"\x00\x00{}", flags=FLAG_TOMBSTONE), checksum)
-    return Put(place, slot, raw, version, 1, kind=PutKind.WRITE_BACK)
+    return Put([PutRecord(place, Slot(slot), raw)], 1, kind=PutKind.WRITE_BACK)
 
 
 async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: int = 1) -> None:
@@ -140,7 +140,7 @@ async def plant(machine: Machine, count: int, *, age_ms: int = 60_000, epoch: in
         version = make_version(Hlc(stamp + number), Origin(9))
         raw = encode(Record(version=version, op=1, body=b"\x00\x00" + bytes(200)), checksum)
         await machine.node.store.submit(
-            Put(place, slot, raw, version, epoch, kind=PutKind.WRITE_BACK)
+            Put([PutRecord(place, Slot(slot), raw)], epoch, kind=PutKind.WRITE_BACK)
         )
 
 

@@ -119,7 +119,9 @@ async def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(
     done = await write(a, "k", "x")
     await cluster.sleep(1.0)
     for rule in (*refused, *repeated):
-        versions = {version_in(PUT.request_in(frame.bodies[0]).record) for frame in rule.requests}
+        versions = {
+            version_in(PUT.request_in(frame.bodies[0]).records[0].raw) for frame in rule.requests
+        }
         assert versions == {done.record.version}
 
 
@@ -144,7 +146,7 @@ async def test_a_create_that_comes_too_late_is_stamped_anew(cluster: SimulatedCl
     slow = cluster.network.rules.delay("put", late_s, by=a.url)
     writing = a.up.create_task(write(a, None, "created", timeout_s=3 * late_s))
     await cluster.sleep(late_s - 0.5)
-    late = {version_in(PUT.request_in(frame.bodies[0]).record) for frame in slow.requests}
+    late = {version_in(PUT.request_in(frame.bodies[0]).records[0].raw) for frame in slow.requests}
     slow.end()
     await cluster.sleep(1.0)
     a.up.writer.resume()
@@ -219,16 +221,16 @@ async def test_a_source_restarted_with_its_clock_set_back_takes_no_write_that_is
 ) -> None:
     a, b = cluster.machines["a"], cluster.machines["b"]
     stamped = make_version(b.node.hlc.now(), Origin(2))
-    slot, place = place_of("late")
+    slot, _ = place_of("late")
     await cluster.sleep(30.0)  # rounds of pulls: stable time has passed the stamp
     assert b.node.stable.of(b.node.membership.member_view(), Slot(slot)) > hlc_of(stamped)
     await a.crash()
     a.clock.offset_ms = -3_600_000
     a.start()
     put = planted("late", stamped)
-    call = PutCall(place, Slot(slot), put.raw, PutKind.WRITE)
+    call = PutCall(list(put.records), PutKind.WRITE)
     answer, body = await answer_of(a, "put", call, epoch=1)
-    assert (answer, PUT.reply_in(body).status) == ("ok", "late")
+    assert (answer, PUT.reply_in(body).of(0)) == ("ok", "late")
 
 
 async def test_a_copy_of_a_peer_is_answered_with_the_floor(cluster: SimulatedCluster) -> None:

@@ -15,7 +15,7 @@ from spine_core.records.versions import make_version
 from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import Origin, Slot, StoreNumber
 from spine_core.topology.document import Document, Phase, StoreInfo
-from spine_node.engine.cluster.replica import GetCall, PutCall, document_in
+from spine_node.engine.cluster.replica import PUT, GetCall, PutCall, document_in
 from spine_node.engine.replication.pull_server import (
     FetchCall,
     KeysCall,
@@ -27,6 +27,7 @@ from spine_node.links.frames import EMPTY
 from spine_node.links.mesh import CallError
 from spine_node.search.messages import QueryCall, slots_to_bytes
 from spine_node.store import checksum
+from spine_node.store.operations import PutRecord
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
 
@@ -42,7 +43,7 @@ def put_body(cluster: SimulatedCluster, key: str) -> PutCall:
     slot, place = place_of(key)
     version = make_version(cluster.machines["a"].node.hlc.now(), Origin(9))
     raw = encode(Record(version=version, op=1, body=b"\x00\x00{}"), checksum)
-    return PutCall(place, Slot(slot), raw, PutKind.WRITE)
+    return PutCall([PutRecord(place, Slot(slot), raw)], PutKind.WRITE)
 
 
 BODIES: dict[str, Callable[[SimulatedCluster], object]] = {
@@ -114,8 +115,8 @@ async def test_a_node_that_its_document_no_longer_names_gives_no_data(
     await cluster.until(lambda: at_epoch(cluster, 7), "d has heard of it")
     answer, body = await answer_of(d, "get", BODIES["get"](cluster), epoch=7)
     assert (answer, body) == ("misdirected", EMPTY)
-    answer, _ = await answer_of(d, "put", put_body(cluster, "k"), epoch=7)
-    assert answer == "misdirected"
+    answer, body = await answer_of(d, "put", put_body(cluster, "k"), epoch=7)
+    assert (answer, PUT.reply_in(body).of(0)) == ("ok", "misdirected")
 
 
 def at_epoch(cluster: SimulatedCluster, epoch: int) -> bool:

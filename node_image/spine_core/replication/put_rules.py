@@ -5,9 +5,11 @@ waits before it applies loses acknowledged writes in a topology change.
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG, Version, hlc_from_ms, hlc_of, kind_of
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc
 
 _MAX_WRITE = hlc_from_ms(MAX_WRITE_MS)
@@ -19,6 +21,14 @@ class PutKind(StrEnum):
     WRITE = "write"  # a client's write: refused when it comes late, or when the disk runs full
     WRITE_BACK = "write-back"  # a read completes an older write, whenever that was made
     REGION = "region"  # a copy of what another region has acknowledged
+
+
+class RefusedPut(NamedTuple):
+    """One put of a group that a replica did not apply, and why not."""
+
+    position: int  # in the group
+    status: ReplicaStatus
+    held: Version | None = None  # the newer version, where it is `superseded`
 
 
 class PutVerdict(StrEnum):

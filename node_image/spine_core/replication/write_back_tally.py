@@ -4,10 +4,10 @@ A read that found its newest copy on less than a write quorum puts it where it i
 shows it. A write-back changes no record: it completes a write that began earlier.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from spine_core.records.versions import ABSENT, Version
+from spine_core.replication.put_rules import RefusedPut
 from spine_core.replication.quorums import write_done, write_possible
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import WriteVerdict
@@ -34,8 +34,12 @@ class WriteBackTally:
         write_set = self._placement.write_set(self._slot)
         return tuple(store for store in write_set if store not in self._holders)
 
-    def answer(self, store: StoreNumber, status: ReplicaStatus, _held: Version = ABSENT) -> None:
-        """Note the answer of a store."""
+    def answer(
+        self, store: StoreNumber, status: ReplicaStatus, refused: Sequence[RefusedPut] = ()
+    ) -> None:
+        """Note the answer of a store to the one put."""
+        if refused:
+            status = refused[0].status
         (self._holders if status in _HAS_IT else self._failed).add(store)
 
     def verdict(self) -> WriteVerdict | None:

@@ -36,6 +36,14 @@ class WriteTally:
         self.acks: set[StoreNumber] = set()
         self.superseded_by: Version = ABSENT
 
+    def copy(self) -> "WriteTally":
+        """Return a tally with the same answers, which goes on by itself."""
+        other = WriteTally(self._placement, self._slot)
+        other._answers = dict(self._answers)
+        other.acks = set(self.acks)
+        other.superseded_by = self.superseded_by
+        return other
+
     def answer(self, store: StoreNumber, answer: ReplicaStatus, held: Version = ABSENT) -> None:
         """Note the answer of a store; `held` is the newer version of a `superseded`."""
         self._answers[store] = answer

@@ -54,6 +54,10 @@ class Placement:
         """Return where reads ask: the old replicas, from switch on the new ones."""
         return (self._target if self.phase is Phase.SWITCH else self._current)[slot]
 
+    def replicas_of(self, slot: Slot) -> tuple[frozenset[StoreNumber], frozenset[StoreNumber]]:
+        """Return (old, new replicas) as sets: the same object for all slots that have the same."""
+        return self._pairs[slot]
+
     def slots_of(self, store: StoreNumber) -> frozenset[Slot]:
         """Return the slots whose writes the store takes."""
         return self._slots_by_store.get(store, frozenset())
@@ -73,6 +77,16 @@ class Placement:
         for slot, old, new in zip(self.slots, self._current, self._target, strict=True):
             groups.setdefault((old, new), []).append(slot)
         return {pair: tuple(slots) for pair, slots in groups.items()}
+
+    @cached_property
+    def _pairs(self) -> tuple[tuple[frozenset[StoreNumber], frozenset[StoreNumber]], ...]:
+        pairs: dict[object, tuple[frozenset[StoreNumber], frozenset[StoreNumber]]] = {}
+        return tuple(
+            pairs.setdefault(pair, pair)
+            for pair in zip(
+                map(frozenset, self._current), map(frozenset, self._target), strict=True
+            )
+        )
 
     @cached_property
     def _slots_by_store(self) -> dict[StoreNumber, frozenset[Slot]]:

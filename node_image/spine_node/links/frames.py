@@ -13,7 +13,7 @@ import msgspec
 
 from spine_core.scalars import HLC_ZERO, Hlc
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a larger one ends the link; a single body stays far below
 MESSAGE_BYTES_FULL = 1024 * 1024  # nothing is added to a message that holds so much
 

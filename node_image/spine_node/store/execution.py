@@ -10,11 +10,12 @@ from typing import Any, Literal, assert_never
 
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import FLAG_TOMBSTONE, decode, header_of, version_in
-from spine_core.records.versions import WEAK, hlc_of, kind_of
+from spine_core.records.versions import WEAK, Version, hlc_of, kind_of
 from spine_core.replication.put_rules import (
     EpochVerdict,
     PutKind,
     PutVerdict,
+    RefusedPut,
     judge_epoch,
     judge_put,
 )
@@ -35,6 +36,7 @@ from spine_node.store.operations import (
     MergeReply,
     Operation,
     Put,
+    PutRecord,
     PutReply,
     RaiseFloor,
     Reserve,
@@ -50,10 +52,7 @@ _EPOCH_STATUS: Mapping[EpochVerdict, Literal["stale-epoch", "need-document"]] = 
     EpochVerdict.STALE_EPOCH: "stale-epoch",
     EpochVerdict.NEED_DOCUMENT: "need-document",
 }
-_OK = PutReply(ReplicaStatus.OK)
-_LATE = PutReply(ReplicaStatus.LATE)
-_STRONG = PutReply(ReplicaStatus.STRONG)
-_FULL = PutReply(ReplicaStatus.FULL)
+_OK = PutReply()
 
 
 def execute(draft: Draft, operation: Operation) -> object:
@@ -62,35 +61,48 @@ def execute(draft: Draft, operation: Operation) -> object:
 
 
 def put(draft: Draft, operation: Put) -> PutReply:
-    """Decide a weak put and apply it (protocol.md §5, the table of answers)."""
-    refused = _refusal(draft, operation.slot, operation.epoch)
-    if refused is not None:
-        return PutReply(ReplicaStatus(refused))
-    key, version = operation.key, operation.version
+    """Decide weak puts and apply them, each by itself (protocol.md §5, the table of answers)."""
+    other_epoch = _epoch_refusal(draft, operation.epoch)
+    if other_epoch is not None:
+        return PutReply(ReplicaStatus(other_epoch))
+    refused: list[RefusedPut] = []
+    for position, record in enumerate(operation.records):
+        if not _owns(draft, record.slot):
+            refused.append(RefusedPut(position, ReplicaStatus.MISDIRECTED))
+        elif (why := _put_one(draft, record, operation.kind)) is not None:
+            refused.append(RefusedPut(position, *why))
+    return PutReply(ReplicaStatus.OK, tuple(refused)) if refused else _OK
+
+
+def _put_one(
+    draft: Draft, record: PutRecord, kind: PutKind
+) -> tuple[ReplicaStatus, Version | None] | None:
+    """Apply one put and return None, or why it is refused and the newer version that is held."""
+    key, raw = record.key, record.raw
     before = draft.held(key)
     held = None if before is None else version_in(before)
     verdict = judge_put(
-        version=version,
+        version=version_in(raw),
         held=held,
         has_register=draft.has_register(key),
-        floor=draft.floor(operation.slot),
+        floor=draft.floor(record.slot),
         now_hlc=draft.now_hlc,
-        kind=operation.kind,
+        kind=kind,
     )
     match verdict:
         case PutVerdict.APPLY:
-            if not _has_space(draft, operation.raw, client=operation.kind is PutKind.WRITE):
-                return _FULL
-            draft.write(operation.slot, key, operation.raw, before)
-            return _OK
+            if not _has_space(draft, raw, client=kind is PutKind.WRITE):
+                return ReplicaStatus.FULL, None
+            draft.write(record.slot, key, raw, before)
+            return None
         case PutVerdict.ALREADY:
-            return _OK
+            return None
         case PutVerdict.SUPERSEDED:
-            return PutReply(ReplicaStatus.SUPERSEDED, held)
+            return ReplicaStatus.SUPERSEDED, held
         case PutVerdict.STRONG:
-            return _STRONG
+            return ReplicaStatus.STRONG, None
         case PutVerdict.LATE:
-            return _LATE
+            return ReplicaStatus.LATE, None
         case _:
             assert_never(verdict)
 
@@ -185,10 +197,16 @@ def barrier(_draft: Draft, _operation: Barrier) -> None:
 
 def _refusal(draft: Draft, slot: int, epoch: int) -> EpochStatus | None:
     """R1 and ownership: None when a request of `epoch` may touch the slot here and now."""
+    return _epoch_refusal(draft, epoch) or (None if _owns(draft, slot) else "misdirected")
+
+
+def _epoch_refusal(draft: Draft, epoch: int) -> Literal["stale-epoch", "need-document"] | None:
     verdict = judge_epoch(epoch, draft.state.epoch)
-    if verdict is not EpochVerdict.OK:
-        return _EPOCH_STATUS[verdict]
-    return None if slot in draft.state.owned else "misdirected"
+    return None if verdict is EpochVerdict.OK else _EPOCH_STATUS[verdict]
+
+
+def _owns(draft: Draft, slot: int) -> bool:
+    return slot in draft.state.owned
 
 
 def _has_space(draft: Draft, raw: bytes, *, client: bool) -> bool:

@@ -9,10 +9,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from spine_core.records.versions import Version
-from spine_core.replication.put_rules import PutKind
+from spine_core.replication.put_rules import PutKind, RefusedPut
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import HLC_ZERO, Hlc, StoreNumber
+from spine_core.scalars import HLC_ZERO, Hlc, Slot, StoreNumber
 
 EpochStatus = Literal["stale-epoch", "need-document", "misdirected"]
 
@@ -24,10 +23,14 @@ class Asked(msgspec.Struct, Generic[ReplyT], frozen=True):
 
 
 class PutReply(msgspec.Struct, frozen=True, array_like=True):
-    """What a replica says to a put; `version` is the newer one it holds when `superseded`."""
+    """What a replica says to a group of puts: one status for all but those that are `refused`."""
 
-    status: ReplicaStatus
-    version: Version | None = None
+    status: ReplicaStatus = ReplicaStatus.OK
+    refused: tuple[RefusedPut, ...] = ()
+
+    def of(self, position: int) -> ReplicaStatus:
+        """Return what became of one put of the group."""
+        return next((put.status for put in self.refused if put.position == position), self.status)
 
 
 class MergeReply(msgspec.Struct, frozen=True):
@@ -48,13 +51,18 @@ class DropReply(msgspec.Struct, frozen=True):
     more: bool = False
 
 
-class Put(Asked[PutReply], frozen=True):
-    """Write one record weakly (protocol.md §5)."""
+class PutRecord(msgspec.Struct, array_like=True, frozen=True):
+    """One record to be put; its version is inside."""
 
     key: bytes
-    slot: int
+    slot: Slot
     raw: bytes
-    version: Version
+
+
+class Put(Asked[PutReply], frozen=True):
+    """Write a group of records weakly, each by itself (protocol.md §5): one refused leaves the others."""
+
+    records: Sequence[PutRecord]
     epoch: int
     kind: PutKind = PutKind.WRITE
 

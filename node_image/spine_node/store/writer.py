@@ -111,7 +111,7 @@ class Writer(Generic[Effect]):
         """
         if self._closed or self._ended.is_set():
             raise StoreClosedError("the store takes no more writes") from self._failure
-        size = len(operation.raw) if isinstance(operation, Put) else 0
+        size = _bytes_of(operation)
         if (
             len(self._waiting) >= self._waiting_max
             or self._waiting_bytes + size > self._waiting_bytes_max
@@ -194,6 +194,13 @@ class Writer(Generic[Effect]):
                 error = StoreClosedError("the writer ended; the outcome is not known")
                 error.__cause__ = failure
                 future.set_exception(error)
+
+
+def _bytes_of(operation: Operation) -> int:
+    """Return the bytes of the records that an operation puts."""
+    if isinstance(operation, Put):
+        return sum(len(record.raw) for record in operation.records)
+    return 0
 
 
 def _full(operation: Operation, error: StorageFullError) -> object:

@@ -132,7 +132,7 @@ class IndexedStores:
         raw = record_of(memory, version, created_ms=created_ms)
         for number in self.now.write_set(slot_of(namespace, memory_id, SLOTS)):
             if number not in missing:
-                await self.harnesses[number].put(namespace, memory_id, raw, version)
+                await self.harnesses[number].put(namespace, memory_id, raw)
         return version
 
     async def list(

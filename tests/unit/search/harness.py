@@ -21,7 +21,7 @@ from spine_node.search.index import PORTS, IndexPorts, QueryIndex
 from spine_node.search.limits import LIMITS, IndexLimits
 from spine_node.search.messages import Position, QueryCall, QueryPage, slots_to_bytes
 from spine_node.store import Store, checksum, key_of, open_store
-from spine_node.store.operations import Adopt, Put
+from spine_node.store.operations import Adopt, Put, PutRecord
 
 NOW_MS = 1_700_000_000_000
 SLOTS = 16
@@ -59,14 +59,14 @@ class IndexHarness:
         self.stamps += 1
         return make_version(Hlc(hlc_from_ms(NOW_MS) + self.stamps), Origin(self.number))
 
-    async def put(self, namespace: str, memory_id: str, raw: bytes, version: Version) -> None:
+    async def put(self, namespace: str, memory_id: str, raw: bytes) -> None:
         """Store a record durably."""
         slot = slot_of(namespace, memory_id, SLOTS)
         key = key_of(slot, namespace, memory_id)
         reply = await self.store.submit(
-            Put(key, slot, raw, version, EPOCH, kind=PutKind.WRITE_BACK)
+            Put([PutRecord(key, slot, raw)], EPOCH, kind=PutKind.WRITE_BACK)
         )
-        assert reply.status in {"ok", "superseded"}
+        assert reply.of(0) in {"ok", "superseded"}
 
     async def write(
         self,
@@ -80,7 +80,7 @@ class IndexHarness:
         """Store a memory, or a tombstone, under a new version."""
         version = self.stamp()
         raw = record_of(memory, version, created_ms=created_ms, expires_ms=expires_ms)
-        await self.put(namespace, memory_id, raw, version)
+        await self.put(namespace, memory_id, raw)
         return version
 
     def damage(self, namespace: str, memory_id: str) -> None:

@@ -191,7 +191,7 @@ async def test_an_own_write_that_comes_behind_the_walk_does_not_count(tmp_path: 
             self, plan: QueryPlan, namespaces: Sequence[str], after: Position | None, rows: int
         ) -> list[Row]:
             found = await super().window(plan, namespaces, after, rows)
-            await harness.put("team", "a", record_of({}, own), own)
+            await harness.put("team", "a", record_of({}, own))
             await harness.index._indexer.reach(harness.store.feed_head())
             return found
 

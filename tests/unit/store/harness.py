@@ -12,12 +12,21 @@ from typing import Any
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version, hlc_from_ms, make_version
-from spine_core.replication.put_rules import PutKind
-from spine_core.scalars import Hlc, Origin, StoreNumber
+from spine_core.replication.put_rules import PutKind, RefusedPut
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc, Origin, Slot, StoreNumber
 from spine_node.store import Store, StorePorts, checksum, key_of, open_store
 from spine_node.store.draft import Effects
 from spine_node.store.layout import MAP_BYTES
-from spine_node.store.operations import Adopt, Barrier, Operation, Put, StoredEntry
+from spine_node.store.operations import (
+    Adopt,
+    Barrier,
+    Operation,
+    Put,
+    PutRecord,
+    PutReply,
+    StoredEntry,
+)
 from spine_node.store.space import Disk, FileSystem
 from spine_node.store.writer import Writer
 
@@ -64,7 +73,12 @@ def put(
     kind: PutKind = PutKind.WRITE,
 ) -> Put:
     raw = record(version, name.encode()) if raw is None else raw
-    return Put(key(slot, name), slot, raw, version, epoch, kind)
+    return Put([PutRecord(key(slot, name), Slot(slot), raw)], epoch, kind)
+
+
+def refused(status: ReplicaStatus, held: Version | None = None) -> PutReply:
+    """Return what a store says to a single put that it does not apply."""
+    return PutReply(refused=(RefusedPut(0, status, held),))
 
 
 @contextmanager

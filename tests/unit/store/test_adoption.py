@@ -1,7 +1,6 @@
 import pytest
 from msgspec.structs import replace
 
-from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import StoreNumber
 from spine_node.store import Store
 from spine_node.store.operations import Adopt, DropReply, DropSlot, PutReply
@@ -13,8 +12,8 @@ NEXT = Adopt(b'{"epoch":4}', EPOCH + 1, StoreNumber(1), "cluster", frozenset({1,
 async def test_a_new_store_knows_no_epoch_and_owns_nothing(harness: StoreHarness) -> None:
     store = harness.open()
     assert (store.epoch, store.document, store.owned) == (0, None, frozenset())
-    assert (await store.submit(put(1, at(0)))).status == "need-document"
-    assert (await store.submit(put(1, at(0), epoch=0))).status == "misdirected"
+    assert (await store.submit(put(1, at(0)))).of(0) == "need-document"
+    assert (await store.submit(put(1, at(0), epoch=0))).of(0) == "misdirected"
     await store.close()
 
 
@@ -32,7 +31,7 @@ async def test_slots_and_epoch_switch_exactly_where_the_adoption_stands_in_the_q
         ],
     )
     assert replies[1] == "ok"
-    assert [reply.status for reply in (replies[0], *replies[2:])] == [
+    assert [reply.of(0) for reply in (replies[0], *replies[2:])] == [
         "ok",
         "stale-epoch",
         "misdirected",
@@ -48,7 +47,7 @@ async def test_an_adoption_is_durable_before_it_is_answered(harness: StoreHarnes
     again = harness.open()
     assert (again.epoch, again.document, again.owned) == (EPOCH + 1, NEXT.document, NEXT.owned)
     assert (again.identity.number, again.identity.cluster_id) == (1, "cluster")
-    assert (await again.submit(put(1, at(0)))).status == "stale-epoch"
+    assert (await again.submit(put(1, at(0)))).of(0) == "stale-epoch"
     await again.close()
 
 
@@ -80,14 +79,14 @@ async def test_epochs_only_grow_and_never_fork(store: Store, document: Adopt, an
         DOCUMENT.document,
         DOCUMENT.owned,
     )
-    assert await store.submit(put(3, at(0))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(3, at(0))) == PutReply()
 
 
 async def test_a_document_that_does_not_name_the_store_keeps_its_number(store: Store) -> None:
     assert store.identity.number == 1
     assert await store.submit(replace(NEXT, number=None, owned=frozenset())) == "ok"
     assert store.identity.number == 1
-    assert (await store.submit(put(1, at(0), epoch=EPOCH + 1))).status == "misdirected"
+    assert (await store.submit(put(1, at(0), epoch=EPOCH + 1))).of(0) == "misdirected"
 
 
 async def test_only_a_slot_that_is_not_owned_can_be_dropped(store: Store) -> None:

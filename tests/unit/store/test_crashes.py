@@ -46,7 +46,7 @@ async def test_everything_acknowledged_survives_a_kill(
 
 
 def is_held(found: dict[bytes, bytes], number: int) -> bool:
-    written = put(number % 4, at(number), f"n{number}")
+    written = put(number % 4, at(number), f"n{number}").records[0]
     raw = found.get(written.key)
     assert raw in (None, written.raw), "a torn record"
     return raw is not None
@@ -68,6 +68,6 @@ async def test_a_store_whose_process_was_killed_can_be_opened_and_written_again(
 ) -> None:
     await killed(harness, "after-commit", 3)
     store = harness.open()
-    assert (await store.submit(put(1, at(999), "again"))).status == "ok"
+    assert (await store.submit(put(1, at(999), "again"))).of(0) == "ok"
     assert store.get(key(1, "again")) is not None
     await store.close()

@@ -31,7 +31,10 @@ async def test_a_reader_may_stop_and_go_on_anywhere(harness: StoreHarness, store
 
 async def test_one_commit_of_more_than_a_row_holds_stays_in_order(store: Store) -> None:
     count = 2 * ROW_ENTRIES + 1
-    page = [(put(1, at(0), f"n{i:05}").key, put(1, at(0), f"n{i:05}").raw) for i in range(count)]
+    page = [
+        (put(1, at(0), f"n{i:05}").records[0].key, put(1, at(0), f"n{i:05}").records[0].raw)
+        for i in range(count)
+    ]
     await store.submit(MergePage(1, 3, stored(page)))
     entries = store.feed_since(0, 10_000)
     assert [entry.seq for entry in entries] == list(range(1, count + 1))
@@ -84,7 +87,7 @@ async def test_a_feed_beyond_its_share_of_the_quota_is_trimmed_whatever_its_age(
     harness.quota_bytes = 10 * 40_000  # forty kilobytes for the feed
     store = await harness.adopted()
     for i in range(20):
-        page = [(p.key, p.raw) for p in (put(1, at(i), f"{j:0100}") for j in range(50))]
+        page = [(p.key, p.raw) for j in range(50) for p in put(1, at(i), f"{j:0100}").records]
         await store.submit(MergePage(1, 3, stored(page)))
     assert oldest(store) == 1
     assert await store.submit(TrimFeed(Hlc(0))) > 0

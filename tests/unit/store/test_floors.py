@@ -47,7 +47,7 @@ async def test_a_floor_never_falls_and_is_durable(harness: StoreHarness) -> None
     await store.close(clean=False)
     store = harness.open()
     assert store.floor(1) == hlc(10)
-    assert (await store.submit(put(1, at(10)))).status == "late"
+    assert (await store.submit(put(1, at(10)))).of(0) == "late"
     await store.close()
 
 

@@ -74,12 +74,8 @@ async def test_a_batch_that_does_not_fit_is_refused_whole_and_the_next_is_not(
     assert replies[:2] == [PutReply(ReplicaStatus.FULL), MergeReply("full")]
     assert [type(reply) for reply in replies[2:]] == [StorageFullError, StorageFullError]
     assert (rows(store), picture(store), store.feed_head(), store.epoch, store.floor(2)) == before
-    assert await store.submit(put(1, at(1), "one")) == PutReply(
-        ReplicaStatus.OK
-    )  # still the old epoch
-    assert await store.submit(put(2, at(1), "two")) == PutReply(
-        ReplicaStatus.OK
-    )  # and the old floor
+    assert await store.submit(put(1, at(1), "one")) == PutReply()  # still the old epoch
+    assert await store.submit(put(2, at(1), "two")) == PutReply()  # and the old floor
     assert store.feed_head() == 3
 
 
@@ -88,7 +84,7 @@ async def test_a_full_map_refuses_writes_and_goes_on_answering_reads(harness: St
     store = await harness.adopted()
     acknowledged = set()
     for number in range(1000):
-        if (await store.submit(large(1, number))).status == "full":
+        if (await store.submit(large(1, number))).of(0) == "full":
             break
         acknowledged.add(key(1, f"n{number:04}"))
     assert 100 < len(acknowledged) < 1000
@@ -105,23 +101,21 @@ async def test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_neve
 ) -> None:
     harness.quota_bytes = 1 << 20
     store = await harness.adopted()
-    statuses = [(await store.submit(large(1, number))).status for number in range(600)]
+    statuses = [(await store.submit(large(1, number))).of(0) for number in range(600)]
     client = statuses.index(ReplicaStatus.FULL)
     assert set(statuses[client:]) == {"full"}
-    assert await store.submit(large(1, client, kind=PutKind.WRITE_BACK)) == PutReply(
-        ReplicaStatus.OK
-    )
+    assert await store.submit(large(1, client, kind=PutKind.WRITE_BACK)) == PutReply()
     number = client + 1
-    while (await store.submit(large(1, number, kind=PutKind.WRITE_BACK))).status == "ok":
+    while (await store.submit(large(1, number, kind=PutKind.WRITE_BACK))).of(0) == "ok":
         number += 1
     assert number < 600
     page = [(key(1, f"n{number:04}"), record(at(number), BODY))]
     assert await store.submit(MergePage(1, EPOCH, stored(page))) == MergeReply("full")
     assert store.get(page[0][0]) is None
     grave = tombstone(at(999))
-    assert await store.submit(put(1, at(999), "n0000", raw=grave)) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(999), "n0000", raw=grave)) == PutReply()
     assert store.get(key(1, "n0000")) == grave
-    assert await store.submit(put(1, at(1), "n0001")) == PutReply(ReplicaStatus.OK)  # held already
+    assert await store.submit(put(1, at(1), "n0001")) == PutReply()  # held already
     await store.close()
 
 
@@ -129,11 +123,11 @@ async def test_a_dropped_slot_makes_room(harness: StoreHarness) -> None:
     harness.quota_bytes = 1 << 20
     store = await harness.adopted()
     number = 0
-    while (await store.submit(large(1, number))).status == "ok":
+    while (await store.submit(large(1, number))).of(0) == "ok":
         number += 1
     assert await store.submit(NEXT) == "ok"
     assert not (await store.submit(DropSlot(1, EPOCH + 1))).more
-    assert await store.submit(put(2, at(1), epoch=EPOCH + 1)) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(2, at(1), epoch=EPOCH + 1)) == PutReply()
     await store.close()
 
 
@@ -155,7 +149,7 @@ async def test_a_disk_that_hangs_fills_no_memory_without_end(
             store.submit(large(1, 99))
         harness.gate.release()
         await busy
-        assert await asyncio.gather(*puts) == [PutReply(ReplicaStatus.OK)] * waiting
+        assert await asyncio.gather(*puts) == [PutReply()] * waiting
     await store.close()
 
 

@@ -29,6 +29,7 @@ from unit.store.harness import (
     picture,
     put,
     record,
+    refused,
     rows,
     stored,
     tombstone,
@@ -53,12 +54,12 @@ class Model:
     def put(self, slot: int, where: bytes, version: Version, raw: bytes) -> PutReply:
         held = self.held.get(where)
         if held is None and hlc_of(version) <= self.floors.get(slot, 0):
-            return PutReply(ReplicaStatus.LATE)
+            return refused(ReplicaStatus.LATE)
         if held is not None and header_of(held).version > version:
-            return PutReply(ReplicaStatus.SUPERSEDED, header_of(held).version)
+            return refused(ReplicaStatus.SUPERSEDED, header_of(held).version)
         if held is None or header_of(held).version < version:
             self.write(where, version, raw)
-        return PutReply(ReplicaStatus.OK)
+        return PutReply()
 
     def merge(self, slot: int, where: bytes, version: Version, raw: bytes) -> None:
         held = self.held.get(where)

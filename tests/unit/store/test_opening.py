@@ -62,7 +62,7 @@ async def test_a_second_opener_is_told_who_has_the_store(harness: StoreHarness) 
     store = await harness.adopted()
     with pytest.raises(StoreLockedError, match=f"process {os.getpid()}"):
         harness.open()
-    assert (await store.submit(put(1, at(0)))).status == "ok"
+    assert (await store.submit(put(1, at(0)))).of(0) == "ok"
     await store.close()
     await harness.open().close()
 

@@ -4,7 +4,7 @@ import pytest
 
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG
-from spine_core.replication.put_rules import PutKind
+from spine_core.replication.put_rules import PutKind, RefusedPut
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_node.store import Store, StoreClosedError
 from spine_node.store.operations import Barrier, MergePage, Put, PutReply, RaiseFloor
@@ -17,6 +17,7 @@ from unit.store.harness import (
     key,
     put,
     record,
+    refused,
     rows,
     stored,
     tombstone,
@@ -24,20 +25,20 @@ from unit.store.harness import (
 
 
 async def test_a_put_that_was_acknowledged_can_be_read_at_once(store: Store) -> None:
-    assert await store.submit(put(1, at(0))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(0))) == PutReply()
     assert store.get(key(1)) == record(at(0), b"a")
     assert store.get(key(1, "b")) is None
 
 
 async def test_the_newer_version_wins_and_the_older_learns_which(store: Store) -> None:
-    assert await store.submit(put(1, at(5))) == PutReply(ReplicaStatus.OK)
-    assert await store.submit(put(1, at(4))) == PutReply(ReplicaStatus.SUPERSEDED, at(5))
-    assert await store.submit(put(1, at(6))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(5))) == PutReply()
+    assert await store.submit(put(1, at(4))) == refused(ReplicaStatus.SUPERSEDED, at(5))
+    assert await store.submit(put(1, at(6))) == PutReply()
     assert store.get(key(1)) == record(at(6), b"a")
 
 
 async def test_the_very_version_is_acknowledged_again_without_a_write(store: Store) -> None:
-    assert await store.submit(put(1, at(5))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(5))) == PutReply()
     before = store.feed_head()
     assert await store.submit(put(1, at(5), raw=record(at(5), b"other"))) == PutReply(
         ReplicaStatus.OK
@@ -50,30 +51,30 @@ async def test_a_put_past_its_deadline_is_late_but_a_write_back_is_not(
     harness: StoreHarness, store: Store
 ) -> None:
     harness.physical_ms += MAX_WRITE_MS + 1
-    assert await store.submit(put(1, at(0))) == PutReply(ReplicaStatus.LATE)
+    assert await store.submit(put(1, at(0))) == refused(ReplicaStatus.LATE)
     assert store.get(key(1)) is None
-    assert await store.submit(put(1, at(0), kind=PutKind.WRITE_BACK)) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(0), kind=PutKind.WRITE_BACK)) == PutReply()
 
 
 async def test_a_record_not_held_at_or_below_the_floor_is_late(store: Store) -> None:
     await store.submit(RaiseFloor(1, hlc(10)))
-    assert await store.submit(put(1, at(10))) == PutReply(ReplicaStatus.LATE)
-    assert await store.submit(put(1, at(10, count=1))) == PutReply(ReplicaStatus.OK)
-    assert await store.submit(put(2, at(10))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(10))) == refused(ReplicaStatus.LATE)
+    assert await store.submit(put(1, at(10, count=1))) == PutReply()
+    assert await store.submit(put(2, at(10))) == PutReply()
 
 
 async def test_a_strong_record_refuses_weak_puts_and_keeps_its_value(store: Store) -> None:
     strong = record(at(0, kind=STRONG))
     assert (await store.submit(MergePage(1, EPOCH, stored([(key(1), strong)])))).applied == 1
-    assert await store.submit(put(1, at(9))) == PutReply(ReplicaStatus.STRONG)
+    assert await store.submit(put(1, at(9))) == refused(ReplicaStatus.STRONG)
     assert store.get(key(1)) == strong
 
 
 async def test_acceptor_state_alone_refuses_weak_puts(store: Store) -> None:
     promise_register(store, key(1))
-    assert await store.submit(put(1, at(9))) == PutReply(ReplicaStatus.STRONG)
+    assert await store.submit(put(1, at(9))) == refused(ReplicaStatus.STRONG)
     assert store.get(key(1)) is None
-    assert await store.submit(put(1, at(9), "b")) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(9), "b")) == PutReply()
 
 
 def promise_register(store: Store, of: bytes) -> None:
@@ -86,12 +87,12 @@ def promise_register(store: Store, of: bytes) -> None:
     ("epoch", "status"), [(EPOCH - 1, "stale-epoch"), (EPOCH + 1, "need-document")]
 )
 async def test_a_put_of_another_epoch_is_refused(store: Store, epoch: int, status: str) -> None:
-    assert (await store.submit(put(1, at(0), epoch=epoch))).status == status
+    assert (await store.submit(put(1, at(0), epoch=epoch))).of(0) == status
     assert store.get(key(1)) is None
 
 
 async def test_a_slot_of_somebody_else_is_misdirected(store: Store) -> None:
-    assert (await store.submit(put(SLOTS, at(0)))).status == "misdirected"
+    assert (await store.submit(put(SLOTS, at(0)))).of(0) == "misdirected"
     assert store.get(key(SLOTS)) is None
 
 
@@ -102,12 +103,41 @@ async def test_a_batch_sees_its_own_writes_in_queue_order(
         store, [put(1, at(5)), put(1, at(4)), put(1, at(6)), put(1, at(6))]
     )
     assert replies == [
-        PutReply(ReplicaStatus.OK),
-        PutReply(ReplicaStatus.SUPERSEDED, at(5)),
-        PutReply(ReplicaStatus.OK),
-        PutReply(ReplicaStatus.OK),
+        PutReply(),
+        refused(ReplicaStatus.SUPERSEDED, at(5)),
+        PutReply(),
+        PutReply(),
     ]
     assert [entry.version for entry in store.feed_since(0, 10)] == [at(5), at(6)]
+
+
+async def test_one_put_of_a_group_that_is_refused_leaves_the_others_alone(store: Store) -> None:
+    await store.submit(put(1, at(5)))
+    records = [
+        *put(1, at(6), "b").records,
+        *put(1, at(4)).records,
+        *put(SLOTS, at(6)).records,
+        *put(2, at(6)).records,
+    ]
+    reply = await store.submit(Put(records, EPOCH))
+    assert reply == PutReply(
+        ReplicaStatus.OK,
+        (
+            RefusedPut(1, ReplicaStatus.SUPERSEDED, at(5)),
+            RefusedPut(2, ReplicaStatus.MISDIRECTED),
+        ),
+    )
+    assert [reply.of(position) for position in range(4)] == [
+        "ok", "superseded", "misdirected", "ok",
+    ]  # fmt: skip
+    assert set(rows(store)) == {key(1), key(1, "b"), key(2)}
+    assert store.get(key(1)) == record(at(5), b"a")
+
+
+async def test_a_group_of_another_epoch_is_refused_whole(store: Store) -> None:
+    records = [*put(1, at(0)).records, *put(2, at(0)).records]
+    assert await store.submit(Put(records, EPOCH + 1)) == PutReply(ReplicaStatus.NEED_DOCUMENT)
+    assert rows(store) == {}
 
 
 async def test_what_waits_becomes_one_commit(harness: StoreHarness, store: Store) -> None:
@@ -128,7 +158,7 @@ async def test_nothing_is_acknowledged_or_seen_before_its_commit(
     assert store.get(key(1)) is None
     assert store.feed_head() == 0
     harness.gate.release()
-    assert await waiting == PutReply(ReplicaStatus.OK)
+    assert await waiting == PutReply()
 
 
 async def test_digest_and_feed_are_there_before_the_acknowledgement(store: Store) -> None:
@@ -151,7 +181,7 @@ async def test_a_caller_that_gave_up_disturbs_nobody(harness: StoreHarness, stor
     await harness.gate.arrived()
     lost.cancel()
     harness.gate.release()
-    assert await kept == PutReply(ReplicaStatus.OK)
+    assert await kept == PutReply()
     assert set(rows(store)) == {key(1), key(1, "b")}  # giving up takes nothing back
 
 
@@ -165,7 +195,7 @@ async def test_a_closed_store_finishes_its_queue_and_takes_no_more(harness: Stor
     store = await harness.adopted()
     puts = [store.submit(put(1, at(0), f"n{i}")) for i in range(600)]
     await store.close()
-    assert [await reply for reply in puts] == [PutReply(ReplicaStatus.OK)] * 600
+    assert [await reply for reply in puts] == [PutReply()] * 600
     with pytest.raises(StoreClosedError):
         store.submit(Barrier())
 
@@ -173,5 +203,5 @@ async def test_a_closed_store_finishes_its_queue_and_takes_no_more(harness: Stor
 async def test_a_deletion_is_a_record_too(store: Store) -> None:
     await store.submit(put(1, at(0)))
     grave = tombstone(at(1))
-    assert await store.submit(Put(key(1), 1, grave, at(1), EPOCH)) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(1), raw=grave)) == PutReply()
     assert store.get(key(1)) == grave

@@ -26,7 +26,7 @@ from spine_node.store.space import (
     FileSystem,
     Space,
 )
-from unit.store.harness import StoreHarness, at, limited_to, put, record, rows, tombstone
+from unit.store.harness import StoreHarness, at, limited_to, put, record, refused, rows, tombstone
 
 LIMIT = 3 * 1024 * 1024 + 1000  # inside a page: the last write of it is short
 BODY = b"x" * 3000
@@ -42,10 +42,10 @@ async def fill(store: Store) -> set[bytes]:
     for number in range(2000):
         operation = large(number)
         reply = await store.submit(operation)
-        if reply == PutReply(ReplicaStatus.FULL):
+        if reply.of(0) is ReplicaStatus.FULL:
             return held
-        assert reply == PutReply(ReplicaStatus.OK)
-        held.add(operation.key)
+        assert reply == PutReply()
+        held.add(operation.records[0].key)
     raise AssertionError("never full")
 
 
@@ -71,11 +71,11 @@ async def test_writes_refused_by_a_full_disk_are_taken_again_when_it_has_space(
         assert is_full(store)
     await looked_again(store)
     assert not is_full(store)
-    assert await store.submit(large(1999)) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(large(1999)) == PutReply()
     await store.close()
     again = harness.open()
     assert again.identity.was_clean
-    assert set(rows(again)) == held | {large(1999).key}
+    assert set(rows(again)) == held | {large(1999).records[0].key}
     await again.close()
 
 
@@ -154,7 +154,7 @@ async def test_a_short_write_is_written_again_at_once_if_space_has_come_back(
     replies = await harness.in_one_batch(
         store, [put(1, at(1)), put(2, at(1))], disk=failure(errno.EIO)
     )
-    assert replies == [PutReply(ReplicaStatus.OK), PutReply(ReplicaStatus.OK)]
+    assert replies == [PutReply(), PutReply()]
     assert (disk.asked, store.feed_head()) == ([(errno.EIO, GROWTH_BYTES)], 2)
     await store.close()
 
@@ -180,17 +180,15 @@ async def test_a_disk_filled_by_others_turns_clients_away_and_takes_them_again(
     disk.left = Space.LOW
     await looked_again(store)
     assert is_full(store)
-    assert await store.submit(put(1, at(1))) == PutReply(ReplicaStatus.FULL)
-    assert await store.submit(put(1, at(1), kind=PutKind.WRITE_BACK)) == PutReply(ReplicaStatus.OK)
-    assert await store.submit(put(1, at(2), raw=tombstone(at(2)))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(1))) == refused(ReplicaStatus.FULL)
+    assert await store.submit(put(1, at(1), kind=PutKind.WRITE_BACK)) == PutReply()
+    assert await store.submit(put(1, at(2), raw=tombstone(at(2)))) == PutReply()
     disk.left = Space.OUT
-    assert await store.submit(put(2, at(1), kind=PutKind.WRITE_BACK)) == PutReply(
-        ReplicaStatus.FULL
-    )
+    assert await store.submit(put(2, at(1), kind=PutKind.WRITE_BACK)) == refused(ReplicaStatus.FULL)
     disk.left = Space.FREE
     await looked_again(store)
     assert not is_full(store)
-    assert await store.submit(put(1, at(3))) == PutReply(ReplicaStatus.OK)
+    assert await store.submit(put(1, at(3))) == PutReply()
     await store.close()
 
 

@@ -46,7 +46,7 @@ async def main(path: Path, instant: str, commit: int) -> None:
 
     async def write(number: int) -> None:
         name = f"n{number}"
-        assert (await store.submit(put(number % 4, at(number), name))).status == "ok"
+        assert (await store.submit(put(number % 4, at(number), name))).of(0) == "ok"
         os.write(1, f"{number}\n".encode())
 
     for first in range(0, WRITES, TOGETHER):

@@ -18,15 +18,13 @@ from spine_node.engine.cluster.topology_view import Membership
 from spine_node.links.frames import Body, CallHeader, encoder
 from spine_node.links.methods import Method, RefusedCallError
 from spine_node.store import StorageError, Store, checksum
-from spine_node.store.operations import Put, PutReply
+from spine_node.store.operations import Put, PutRecord, PutReply
 
 
 class PutCall(msgspec.Struct, array_like=True, frozen=True):
-    """One record for one replica."""
+    """Records for one replica, each put by itself."""
 
-    key: bytes  # of the store
-    slot: Slot
-    record: bytes  # encoded
+    records: list[PutRecord]
     kind: PutKind
 
 
@@ -60,7 +58,6 @@ class StaleEpoch(msgspec.Struct, array_like=True, frozen=True):
 
 
 _stale = msgspec.msgpack.Decoder(StaleEpoch)
-_REFUSED_FOR_EPOCH = {ReplicaStatus.NEED_DOCUMENT, ReplicaStatus.MISDIRECTED}
 
 
 class Replica:
@@ -70,9 +67,8 @@ class Replica:
         self._store, self._membership = store, membership
 
     def put_local(self, call: PutCall, epoch: int) -> asyncio.Future[PutReply]:
-        """Queue a put of ours; the future ends when it is durable or refused."""
-        version = version_in(call.record)
-        return self._store.submit(Put(call.key, call.slot, call.record, version, epoch, call.kind))
+        """Queue puts of ours; the future ends when they are durable or refused."""
+        return self._store.submit(Put(call.records, epoch, call.kind))
 
     async def put(self, call: PutCall, header: CallHeader) -> PutReply:
         """Serve `put`."""
@@ -83,7 +79,7 @@ class Replica:
         reply = await waiting
         if reply.status is ReplicaStatus.STALE_EPOCH:
             raise self._stale()
-        if reply.status in _REFUSED_FOR_EPOCH:
+        if reply.status is ReplicaStatus.NEED_DOCUMENT:
             raise RefusedCallError(reply.status)
         return reply
 

@@ -3,7 +3,7 @@
 Also where epochs meet: a peer that is behind gets our document, one that is ahead gives us its own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import msgspec
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import Record, decode
 from spine_core.records.versions import ABSENT, Version
+from spine_core.replication.put_rules import RefusedPut
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.clock import Clock
@@ -27,7 +28,7 @@ from spine_node.store.operations import PutReply
 DOCUMENT_TIMEOUT_S = 1.0
 LATE_FACTOR = 4  # times the mean of a store's answers: a few in a hundred take longer
 LATE_MIN_S, LATE_MAX_S = 0.003, 0.05
-OnPut = Callable[[StoreNumber, ReplicaStatus, Version], None]
+OnPut = Callable[[StoreNumber, ReplicaStatus, Sequence[RefusedPut]], None]
 OnCopy = Callable[[StoreNumber, ReplicaStatus, Version, "Copy | None"], None]
 
 
@@ -64,7 +65,10 @@ class ReplicaClient:
         left_s: float,
         on_put: OnPut,
     ) -> None:
-        """Send one put to all stores at once; `on_put(store, answer, newer)` runs once for each."""
+        """Send puts to all stores at once; `on_put(store, status, refused)` runs once for each.
+
+        The status is that of every put but those that are `refused`.
+        """
         body: Body | None = None
         for store in stores:
             if store == view.number:
@@ -77,15 +81,15 @@ class ReplicaClient:
         try:
             future = self._replica.put_local(put, view.epoch)
         except StorageError:  # too many wait, or the disk failed: nothing was queued
-            on_put(store, ReplicaStatus.BUSY, ABSENT)
+            on_put(store, ReplicaStatus.BUSY, ())
             return
 
         def done(_: object) -> None:
             if future.cancelled() or future.exception():
-                on_put(store, ReplicaStatus.ERROR, ABSENT)
+                on_put(store, ReplicaStatus.ERROR, ())
                 return
             reply: PutReply = future.result()
-            on_put(store, reply.status, reply.version or ABSENT)
+            on_put(store, reply.status, reply.refused)
 
         future.add_done_callback(done)
 
@@ -95,14 +99,14 @@ class ReplicaClient:
         def on_reply(status: ReplicaStatus, body: Body) -> None:
             if status is not ReplicaStatus.OK:
                 self._exchange_documents(store, status, body)
-                on_put(store, status, ABSENT)
+                on_put(store, status, ())
                 return
             try:
                 reply = PUT.reply_in(body)
             except msgspec.DecodeError:
-                on_put(store, ReplicaStatus.ERROR, ABSENT)
+                on_put(store, ReplicaStatus.ERROR, ())
                 return
-            on_put(store, reply.status, reply.version or ABSENT)
+            on_put(store, reply.status, reply.refused)
 
         self._mesh.call(store, PUT, view.epoch, body, left_s, on_reply)
 

@@ -24,6 +24,7 @@ from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.attempts import AttemptFailedError, collect
 from spine_node.engine.coordinator.target import Target
 from spine_node.links.mesh import CallError
+from spine_node.store.operations import PutRecord
 
 Verdict = Found[Copy] | WriteBack[Copy] | Unanswered
 
@@ -58,7 +59,7 @@ class QuorumReads:
         """Bring the newest copy to a write quorum before it is shown."""
         left_s = target.deadline - self._clock.now()
         tally = WriteBackTally(view.placement, target.slot, holders)
-        put = PutCall(target.key, target.slot, raw, PutKind.WRITE_BACK)
+        put = PutCall([PutRecord(target.key, target.slot, raw)], PutKind.WRITE_BACK)
         send = partial(self._replicas.put, view, tally.asked(), put, left_s)
         if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:
             raise AttemptFailedError(too_few())

@@ -5,25 +5,23 @@ write quorum. Whatever else ends it says truly whether some replica may have app
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from spine_core.errors import ClockSkewError, ProblemError
 from spine_core.records.encoding import Record, encode
 from spine_core.records.versions import ABSENT, Version, hlc_of
-from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import WriteTally, WriteVerdict
 from spine_node.engine.cluster.context import Context
-from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.attempts import (
     AttemptFailedError,
     Backoff,
     attempts,
-    collect,
 )
 from spine_node.engine.coordinator.pending_write import PendingWrite
+from spine_node.engine.coordinator.put_groups import PutGroups
 from spine_node.store import StorageError, StorageFullError, checksum
+from spine_node.store.operations import PutRecord
 
 RESTAMPS_MAX = 5
 BACKOFF = Backoff(first_s=0.025, max_s=0.2, jitter=True)  # after an attempt without a quorum
@@ -36,6 +34,7 @@ class WeakPut:
 
     __slots__ = (
         "_context",
+        "_groups",
         "_may_have_applied",
         "_pending",
         "_read_before",
@@ -44,10 +43,15 @@ class WeakPut:
     )
 
     def __init__(
-        self, context: Context, pending: PendingWrite, read_before: ReadBefore | None
+        self,
+        context: Context,
+        groups: PutGroups,
+        pending: PendingWrite,
+        read_before: ReadBefore | None,
     ) -> None:
         """`read_before`: of a create, reads what an earlier attempt of it may have made."""
-        self._context, self._pending, self._read_before = context, pending, read_before
+        self._context, self._groups = context, groups
+        self._pending, self._read_before = pending, read_before
         self._version: Version = ABSENT  # of the next attempt; absent: take a new one
         self._restamps = 0
         self._may_have_applied = False
@@ -70,8 +74,8 @@ class WeakPut:
             raise self._problem("quorum-unavailable", "this node has left the cluster")
         await self._stamp(view)
         record = self._pending.record(self._version)
-        tally = WriteTally(view.placement, self._pending.slot)
-        verdict = await self._send(view, encode(record, checksum), tally)
+        tally = await self._send(view, encode(record, checksum))
+        verdict = tally.verdict() or WriteVerdict.UNAVAILABLE
         if verdict is WriteVerdict.ACKNOWLEDGED:
             return record, tally
         self._may_have_applied = self._may_have_applied or tally.may_have_applied
@@ -100,17 +104,17 @@ class WeakPut:
             detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
             raise self._problem("quorum-unavailable", detail) from error
 
-    async def _send(self, view: MemberView, raw: bytes, tally: WriteTally) -> WriteVerdict:
-        """Send one put to the whole write set; return as soon as its fate is known."""
+    async def _send(self, view: MemberView, raw: bytes) -> WriteTally:
+        """Send one put to the whole write set; return its tally as soon as its fate is known."""
         pending = self._pending
         left_s = pending.deadline - self._context.clock.now()
         if left_s > 0:
-            put = PutCall(pending.key, pending.slot, raw, PutKind.WRITE)
-            send = partial(self._context.replicas.put, view, tally.asked(), put, left_s)
-            return await collect(tally, send, left_s)
+            record = PutRecord(pending.key, pending.slot, raw)
+            return await self._groups.put(view, record, left_s)
+        tally = WriteTally(view.placement, pending.slot)
         for store in tally.asked():
             tally.answer(store, ReplicaStatus.UNREACHABLE)
-        return tally.expire()
+        return tally
 
     async def _made_before(self) -> Record | None:
         """Return what an earlier attempt of this create has made, None if nobody can have seen it."""

@@ -32,6 +32,7 @@ from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.pending_write import PendingWrite
+from spine_node.engine.coordinator.put_groups import PutGroups
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.weak_put import WeakPut
 from spine_node.links.mesh import CallError
@@ -56,6 +57,7 @@ class WriteCoordinator:
         self._context, self._reads = context, reads
         self._configuration, self._strategy = configuration, strategy
         self._replicas, self._clock = context.replicas, context.clock
+        self._groups = PutGroups(context.replicas)
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Execute one write.
@@ -78,7 +80,7 @@ class WriteCoordinator:
         if request.memory_id is None and previous is not None:
             return self._replay(request, pending, previous, model, session)
         read_before = partial(self._read_before, pending) if request.memory_id is None else None
-        record, tally = await WeakPut(self._context, pending, read_before).run()
+        record, tally = await WeakPut(self._context, self._groups, pending, read_before).run()
         now_ms = self._clock.physical_ms()
         return WriteOutcome(
             memory_id=pending.memory_id,

@@ -79,11 +79,12 @@ class ScriptedReplicas(ReplicaClient):
         self, view: MemberView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,
         on_put: OnPut,
     ) -> None:  # fmt: skip
-        _check(view, put.slot, put.key, left_s)
+        for record in put.records:
+            _check(view, record.slot, record.key, left_s)
         for store in stores:
             if self.put_status is ReplicaStatus.OK:
                 self.written_back.append(store)
-            on_put(store, self.put_status, ABSENT)
+            on_put(store, self.put_status, ())
 
 
 def _check(view: MemberView, slot: int, key: bytes, left_s: float) -> None:

@@ -80,7 +80,7 @@ async def test_only_buckets_that_differ_are_listed_and_only_newer_records_fetche
     puller.mesh.called.clear()
     assert await pull(puller) == 0
     assert puller.mesh.called == ["buckets", "keys"]
-    assert store.get(newer_here.key) == newer_here.raw
+    assert store.get(newer_here.records[0].key) == newer_here.records[0].raw
 
 
 async def test_records_younger_than_asked_for_are_skipped(
@@ -90,7 +90,7 @@ async def test_records_younger_than_asked_for_are_skipped(
     young = put(SLOTS[0], at(-1), "young", epoch=1, kind=PutKind.WRITE_BACK)
     await source.submit(young)
     assert await pull(puller, hlc(-1)) == len(SLOTS) * len(NAMES)
-    assert store.get(young.key) is None
+    assert store.get(young.records[0].key) is None
     assert await pull(puller, hlc(0)) == 1
 
 
@@ -104,7 +104,7 @@ async def test_a_damaged_record_of_the_source_is_not_taken_and_named(
     await source.submit(bad)
     with pytest.raises(DamagedSourceError):
         await pull(puller)
-    assert store.get(bad.key) is None
+    assert store.get(bad.records[0].key) is None
 
 
 async def test_a_pull_of_an_older_epoch_ends_with_the_refusal(

@@ -153,4 +153,4 @@ async def test_two_others_stand_in_for_a_source_whose_copy_is_damaged(
     assert sorted(checkpoint.sources) == others
     for number in others:
         assert store.get(key(slot, f"only-{number}")) is not None
-    assert store.get(bad.key) is None
+    assert store.get(bad.records[0].key) is None
