@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-root tools demo check test test-quick mutants bench bench-quick images kube-up kube-down clean
+.PHONY: help setup setup-root tools demo check test test-quick mutants bench bench-quick bench-plot images kube-up kube-down clean
 
 PY := .venv/bin/python
 LAB ?= $(CURDIR)/build/lab
@@ -52,6 +52,14 @@ bench: setup ## Measure the gates beside etcd, PostgreSQL and Redis, where they 
 
 bench-quick: setup ## The same with shorter rounds, compared with the committed baseline (5 minutes)
 	@$(PY) -m bench closed --mode quick
+
+bench-plot: build/bench-venv/.done ## Draw the newest report: build/bench.png and .svg
+	@PYTHONPATH=$(CURDIR) build/bench-venv/bin/python -m bench.report.plot && echo "bench-plot: build/bench.png, build/bench.svg"
+
+build/bench-venv/.done: bench/requirements.lock
+	@python3 -m venv build/bench-venv
+	@build/bench-venv/bin/pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	@touch $@
 
 images: setup ## Build both images, without Docker, into build/images
 	@$(LOCALKUBE) images $(CURDIR)/build/images

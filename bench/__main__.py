@@ -6,6 +6,8 @@ from importlib import import_module
 
 COMMANDS = {
     "closed": ("bench.closed.command", "the gates: ours and peers side by side, closed loops"),
+    "openloop": ("bench.openloop.command", "latency at rising rates; the highest below 12 ms"),
+    "publish": ("bench.report.publish", "make a report the baseline: its page and its picture"),
 }
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.closed.report import BASELINE, REPORT, load, save, show
 from bench.closed.rounds import Plan
 from bench.closed.session import PEERS, Session, data_folder
+from bench.report.report import BASELINE, REPORT, load, save, show
 
 PLANS = {
     "full": (Plan(rounds=5, seconds=8, warm_up_s=2), 10_000),
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, print and save; 1 when a system lost what it had acknowledged."""
+    """Measure, print and save; 1 when we lost what we had acknowledged."""
     console = Console(width=200, soft_wrap=False)
     plan, records = PLANS[options.mode]
     plan = Plan(options.rounds or plan.rounds, options.seconds or plan.seconds, plan.warm_up_s)
@@ -42,4 +42,4 @@ def run(options: argparse.Namespace) -> int:
     save(report, options.out)
     show(report, console, load(options.baseline))
     console.print(f"{options.out} has every round")
-    return 1 if report.wrong else 0
+    return 1 if "spine" in report.wrong else 0

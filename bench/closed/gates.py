@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from bench.closed.samples import Sample
+from bench.report.verdict import Verdict
 
 Quantity = Literal["rate", "cpu_us"]
 
@@ -26,33 +27,6 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None = None
     goal: float | None = None
     at_most: bool = False  # whether less is better
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a gate."""
-
-    number: str
-    what: str
-    value: float | None  # None: not measured
-    bound: float | None = None
-    goal: float | None = None
-    at_most: bool = False
-    why: str = ""  # it was not measured
-
-    @property
-    def word(self) -> str:
-        """Return the verdict as one word."""
-        if self.value is None:
-            return "not measured"
-        if self.bound is None:
-            return "report"
-        if self._reaches(self.bound):
-            return "goal" if self.goal is not None and self._reaches(self.goal) else "met"
-        return "MISSED"
-
-    def _reaches(self, limit: float) -> bool:
-        assert self.value is not None
-        return self.value <= limit if self.at_most else self.value >= limit
 
 
 def _rate(number: str, what: str, ours: str, theirs: str, *limits: float) -> Gate:

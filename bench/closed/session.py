@@ -10,7 +10,6 @@ from rich.console import Console
 
 from bench import machine
 from bench.closed.gates import GATES, judge
-from bench.closed.report import Report, RowFacts
 from bench.closed.rounds import Plan, Rounds, verify
 from bench.closed.rows import (
     Row,
@@ -25,6 +24,7 @@ from bench.closed.samples import Sample
 from bench.load import wrk
 from bench.load.spine_link import missing as link_missing
 from bench.memory import VALUE_BYTES
+from bench.report.report import Report, RowFacts
 from bench.systems.bare import BareServers
 from bench.systems.etcd import Etcd
 from bench.systems.filling import fill, request_files

@@ -2,7 +2,7 @@
 
 import base64
 import json
-import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -95,8 +95,9 @@ class SpineCluster:
 
     def version(self) -> str:
         """Return the version, and the commit where there is one."""
-        head = os.environ.get("GIT_COMMIT", "")
-        return f"{version('memory-spine')} {head}".strip()
+        command = ("git", "rev-parse", "--short", "HEAD")
+        head = subprocess.run(command, capture_output=True, text=True, check=False)  # or no clone
+        return f"{version('memory-spine')} {head.stdout.strip()}".strip()
 
     def request(self, method: str, url: str, **given: Any) -> urllib3.BaseHTTPResponse:
         """Make a request as a client without a session."""

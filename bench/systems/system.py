@@ -32,10 +32,11 @@ class Tally:
     runs: list[Written] = field(default_factory=list)
 
     def note(self, prefixes: Sequence[str], result: LoadResult) -> None:
-        """Take the result of one run."""
+        """Take the result of one run; without prefixes it is counted, and its bodies are not looked at."""
         self.acknowledged += result.acknowledged
         self.sent += result.sent
-        self.runs.append(Written(tuple(prefixes), result))
+        if prefixes:
+            self.runs.append(Written(tuple(prefixes), result))
 
     def sample(self, count: int) -> list[str]:
         """Return random ids that were certainly acknowledged: of the first half of each writer.

@@ -1,6 +1,6 @@
 """The report: tables for people, JSON for machines, and the comparison with the baseline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.closed.gates import Verdict
 from bench.closed.samples import Sample, median_of
+from bench.report.gate_table import gate_table
+from bench.report.verdict import Verdict
 
 BASELINE = Path(__file__).parents[1] / "baseline.json"
 REPORT = Path("build") / "bench.json"
-STYLES = {"MISSED": "bold red", "not measured": "yellow", "goal": "bold green", "met": "green"}
 
 
 class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +40,7 @@ class Report(msgspec.Struct, kw_only=True):
     missing: dict[str, str]  # row → why
     wrong: dict[str, list[str]]  # system → what its replicas lack
     verdicts: list[Verdict]
+    sections: dict[str, dict[str, Any]] = {}  # command → what else it found
 
 
 def load(path: Path) -> Report | None:
@@ -56,7 +57,7 @@ def save(report: Report, path: Path) -> None:
 def show(report: Report, console: Console, baseline: Report | None = None) -> None:
     """Print rows and gates."""
     console.print(_rows(report))
-    console.print(gate_table(report.verdicts, baseline))
+    console.print(gate_table(report.verdicts, baseline.verdicts if baseline else ()))
     for system, findings in report.wrong.items():
         for finding in findings[:5]:
             console.print(f"[bold red]{system} lost or changed what it acknowledged:[/] {finding}")
@@ -90,35 +91,3 @@ def _numbers(sample: Sample) -> Sequence[str]:
         f"{sample.p50_ms:.1f}",
         f"{sample.p99_ms:.1f}" if sample.p99_ms else "-",
     )
-
-
-def gate_table(verdicts: Sequence[Verdict], baseline: Report | None = None) -> Table:
-    """Return the table of gates; with a baseline, how much of it the values are."""
-    table = Table(title="gates", title_justify="left")
-    for name in ("#", "ratio"):
-        table.add_column(name)
-    for name in ("value", "bound", "goal"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    before: Mapping[str, float | None] = {}
-    if baseline is not None:
-        table.add_column("÷ baseline", justify="right")
-        before = {one.what: one.value for one in baseline.verdicts}
-    for verdict in verdicts:
-        style = STYLES.get(verdict.word, "")
-        then = before.get(verdict.what)
-        change = f"{verdict.value / then:.2f}" if verdict.value is not None and then else ""
-        cells = [verdict.number, verdict.what, *cells_of(verdict)]
-        if verdict.why:
-            cells[-1] += f": {verdict.why}"
-        table.add_row(*cells, *([change] if baseline else []), style=style)
-    return table
-
-
-def cells_of(verdict: Verdict) -> list[str]:
-    """Return value, bound, goal and verdict as text, for a terminal or a page."""
-    sign = "≤" if verdict.at_most else "≥"
-    limits = [
-        f"{sign} {limit:g}" if limit is not None else "" for limit in (verdict.bound, verdict.goal)
-    ]
-    return ["" if verdict.value is None else f"{verdict.value:.2f}", *limits, verdict.word]

@@ -1,0 +1,64 @@
+"""The process that runs one schedule: `python -m bench.openloop.generator`."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import msgspec
+import uvloop
+
+from bench.openloop.http_sender import HttpSender
+from bench.openloop.link_sender import LinkSender
+from bench.openloop.schedule import Paced, Schedule
+
+TICK_S = 0.001
+PATIENCE_S = 5.0  # for the last answers
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process is to do."""
+
+    transport: str  # http or link
+    addresses: Sequence[str]
+    rate: float
+    seconds: float
+    prefix: str
+    keys: int  # memories of prefix "fill" that may be read
+
+    def run(self) -> Paced:
+        """Run it in its process."""
+        command = (
+            sys.executable,
+            "-m",
+            "bench.openloop.generator",
+            msgspec.json.encode(self).decode(),
+        )
+        done = subprocess.run(command, capture_output=True, check=True)
+        return msgspec.json.decode(done.stdout, type=Paced)
+
+
+async def _run(pace: Pace) -> Paced:
+    sender = (LinkSender if pace.transport == "link" else HttpSender)(pace.prefix, pace.keys)
+    await sender.connect(pace.addresses)
+    loop = asyncio.get_running_loop()
+    began = time.perf_counter()
+    schedule = Schedule(pace.rate, pace.seconds, lambda: time.perf_counter() - began)
+    end, over = began + pace.seconds + PATIENCE_S, asyncio.Event()
+
+    def tick() -> None:
+        schedule.send_due(sender)
+        if schedule.over or time.perf_counter() > end:
+            over.set()
+        else:
+            loop.call_later(TICK_S, tick)
+
+    tick()
+    await over.wait()
+    return schedule.result()
+
+
+if __name__ == "__main__":
+    paced = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=Pace)))
+    sys.stdout.write(msgspec.json.encode(paced).decode())

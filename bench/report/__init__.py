@@ -1,0 +1,1 @@
+"""What a run leaves: verdicts, tables, JSON, a picture, a page."""
