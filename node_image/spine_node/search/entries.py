@@ -11,7 +11,7 @@ from spine_node.server_fields import read_body
 from spine_node.store import checksum, split_key
 
 
-class Client(msgspec.Struct, frozen=True):
+class Client(msgspec.Struct, frozen=True, gc=False):
     """The indexed fields of the client's JSON; the rest is skipped, not decoded."""
 
     tags: list[str] = []
@@ -22,7 +22,7 @@ class Client(msgspec.Struct, frozen=True):
     pinned: bool | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as the index is to show it. `client` None: deleted, or purged (version ABSENT)."""
 
     key: bytes

@@ -170,7 +170,7 @@ class Indexer:
         entries: list[Entry] = []
         size = self._limits.slice
         for start in range(0, len(keys), size):
-            found = [(key, self._store.get(key)) for key in keys[start : start + size]]
+            found = self._store.get_many(keys[start : start + size])
             entries += await self._on_thread(partial(entries_of, found))
         return entries
 

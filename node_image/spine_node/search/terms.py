@@ -11,14 +11,39 @@ from zlib import crc32
 
 Column = Literal["agent", "user", "thread", "tags"]
 
-TERMS_KEPT_MAX: Final = 20_000  # remembered in memory, some 5 MB
+TERMS_KEPT_MAX: Final = 1000  # of a column remembered in memory, some 150 KB
+NAMESPACES_KEPT_MAX: Final = 64  # of which terms are remembered
 SEPARATOR: Final = "\n"  # stands around each tag of a row; no tag holds white space
 
 
-@lru_cache(TERMS_KEPT_MAX)
+class Terms(dict[str, str]):
+    """Text → its term, of one column of one namespace; each is made when it is first looked up."""
+
+    def __init__(self, namespace: int, column: Column) -> None:
+        super().__init__()
+        self._where = f"{namespace} {column} "
+
+    def __missing__(self, text: str) -> str:
+        if len(self) >= TERMS_KEPT_MAX:
+            self.clear()
+        self[text] = term = f"{crc32((self._where + text).encode()):x}"
+        return term
+
+
+@lru_cache(NAMESPACES_KEPT_MAX)
+def terms_in(namespace: int) -> tuple[Terms, Terms, Terms, Terms]:
+    """Return the terms of agents, users, threads and tags of a namespace."""
+    return (
+        Terms(namespace, "agent"),
+        Terms(namespace, "user"),
+        Terms(namespace, "thread"),
+        Terms(namespace, "tags"),
+    )
+
+
 def term_of(namespace: int, column: Column, text: str) -> str:
-    """Return the word for a text in a column of a namespace."""
-    return f"{crc32(f'{namespace} {column} {text}'.encode()):x}"
+    """Return the word for a text in a column of a namespace, and remember nothing."""
+    return Terms(namespace, column)[text]
 
 
 def terms_of(
@@ -26,13 +51,14 @@ def terms_of(
 ) -> str:
     """Return the words of one row: of its agent, user and thread, and of its tags."""
     agent, user, thread = names
-    terms = [term_of(namespace, "tags", text) for text in tags]
+    of_agents, of_users, of_threads, of_tags = terms_in(namespace)
+    terms = [of_tags[text] for text in tags]
     if agent is not None:
-        terms.append(term_of(namespace, "agent", agent))
+        terms.append(of_agents[agent])
     if user is not None:
-        terms.append(term_of(namespace, "user", user))
+        terms.append(of_users[user])
     if thread is not None:
-        terms.append(term_of(namespace, "thread", thread))
+        terms.append(of_threads[thread])
     return " ".join(terms)
 
 

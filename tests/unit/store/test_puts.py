@@ -28,6 +28,10 @@ async def test_a_put_that_was_acknowledged_can_be_read_at_once(store: Store) -> 
     assert await store.submit(put(1, at(0))) == PutReply()
     assert store.get(key(1)) == record(at(0), b"a")
     assert store.get(key(1, "b")) is None
+    assert store.get_many([key(1, "b"), key(1)]) == [
+        (key(1, "b"), None),
+        (key(1), record(at(0), b"a")),
+    ]
 
 
 async def test_the_newer_version_wins_and_the_older_learns_which(store: Store) -> None:
