@@ -298,8 +298,8 @@ MUTANTS = [
     ),
     _http(
         "app",
-        "        admission.note_failure(problem)\n",
-        "",
+        "if progress.writes or progress.refused(problem):",
+        "if progress.refused(problem):",
         "test_audit.py::test_a_failed_write_is_noted_with_its_outcome",
     ),
     # what a node says of itself: this machine is no name that begins like it, ready is not "soon"

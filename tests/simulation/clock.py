@@ -1,5 +1,6 @@
 """The clock of one machine of the simulation: its wall clock may jump, its chance is seeded."""
 
+import asyncio
 from random import Random
 
 from spine_node.clock import Clock
@@ -13,6 +14,9 @@ class MachineClock(Clock):
     def __init__(self, random: Random) -> None:
         self._random = random
         self.offset_ms = 0
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def physical_ms(self) -> int:
         return BEGIN_MS + int(self.now() * 1000) + self.offset_ms

@@ -5,6 +5,7 @@ whoever writes the same partition before `~` shares it, whatever the partition s
 """
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -37,6 +38,7 @@ _DIGIT = {digit: value for value, digit in enumerate(_CROCKFORD)}
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]  # ten bits at a time
 
 
+@lru_cache(maxsize=4096)  # few namespaces, named over and over
 def check_namespace(text: str, *, allow_server: bool = False) -> str:
     """Return the namespace if it is one.
 

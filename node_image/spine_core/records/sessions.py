@@ -96,7 +96,7 @@ def open_session(text: str, keys: Sequence[bytes]) -> Session:
         ProblemError: `invalid-session`.
     """
     payload = open_token(text, keys, chars_max=SESSION_CHARS_MAX)
-    if payload is None or payload[:1] != bytes((_FORMAT,)):
+    if payload is None or len(payload) < _HEAD.size or payload[0] != _FORMAT:
         raise ProblemError("invalid-session", "the session token was not made by this cluster")
     _, t, o = _HEAD.unpack_from(payload)
     writes = _WRITE.iter_unpack(payload[_HEAD.size :])

@@ -22,7 +22,7 @@ KeyKind = Literal["session", "page", "cursor", "link", "admin"]
 
 _MAC_BYTES = 8
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = str.maketrans("-_", "+/")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
 def derive_key(secret: bytes, kind: KeyKind) -> bytes:
@@ -44,9 +44,9 @@ def open_token(text: str, keys: Sequence[bytes], *, chars_max: int) -> bytes | N
     """
     if len(text) > chars_max:
         return None
-    padded = text.translate(_FROM_URL) + "=" * (-len(text) % 4)
     try:
-        signed = binascii.a2b_base64(padded, strict_mode=True)
+        digits = text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4)
+        signed = binascii.a2b_base64(digits, strict_mode=True)
     except ValueError:  # binascii.Error is one, and so is text beyond ASCII
         return None
     payload, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]

@@ -6,9 +6,11 @@ write is noted in the audit.
 """
 
 import logging
+from collections.abc import Mapping
 from itertools import count
 from secrets import token_hex
 
+import msgspec
 from multidict import MultiMapping
 
 from spine_core.errors import InvalidInputError, ProblemError
@@ -38,8 +40,23 @@ class App:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request. Only a client that went away raises (`ClientGoneError`)."""
+        began_s = self._app.clock.now()
         request_id = headers.request_id(request.headers) or next(self._ids)
-        return self._signed(await self._answer(request, request_id), request_id)
+        progress = _Progress(request, request_id)
+        try:
+            response = await self._answer(progress, began_s)
+        except (ProblemError, InvalidInputError) as error:
+            response = self._failed(progress, as_problem(error))
+        except ClientGoneError:
+            raise
+        except Exception:  # a bug must be answered too, and must not end the other requests
+            logger.exception("request_failed", extra={"request_id": request_id})
+            problem = ProblemError("internal", "the node failed; its log knows the request id")
+            response = self._failed(progress, problem)
+        finally:
+            if progress.route is not None:
+                self._app.measure(progress.route.name, self._app.clock.now() - began_s)
+        return self._signed(response, request_id)
 
     def refusal(self, problem: ProblemError) -> Response:
         """Return the answer to what never became a request; its id is in the log too."""
@@ -55,97 +72,50 @@ class App:
         response.headers["Spine-Epoch"] = str(self._app.epoch())
         return response
 
-    async def _answer(self, request: Request, request_id: str) -> Response:
-        admission = _Admission(self._app, request, request_id)
-        began = self._app.clock.now()
-        try:
-            route, context = admission.admit(self._router)
-            if route.access != "key":
-                return await _answered(route, context)
+    async def _answer(self, progress: "_Progress", now_s: float) -> Response:
+        """Run the handler of a request that may pass."""
+        route, context = self._admit(progress, now_s)
+        if route.access != "key":
+            response = await route.handler(context)
+        else:
             with self.in_flight:
-                return await _answered(route, context)
-        except (ProblemError, InvalidInputError) as error:
-            problem = as_problem(error)
-        except ClientGoneError:
-            raise
-        except Exception:  # a bug must be answered too, and must not end the other requests
-            logger.exception("request_failed", extra={"request_id": request_id})
-            problem = ProblemError("internal", "the node failed; its log knows the request id")
-        finally:
-            if admission.route is not None:
-                self._app.measure(admission.route.name, self._app.clock.now() - began)
-        admission.note_failure(problem)
-        return problem_response(problem, request_id, writes=admission.writes)
+                response = await route.handler(context)
+        assert isinstance(response.body, bytes) is not route.streams, (
+            f"{route.name} answers otherwise"
+        )
+        return response
 
-
-class _Admission:
-    """The checks that a request passes before its handler runs, and how far it got."""
-
-    def __init__(self, app: AppContext, request: Request, request_id: str) -> None:
-        self._app = app
-        self._request = request
-        self._request_id = request_id
-        self._principal: Principal | None = None
-        self._path: dict[str, str] = {}
-        self.route: Route | None = None
-        self._admitted = False
-
-    @property
-    def writes(self) -> bool:
-        """Whether the caller tried to change something."""
-        return self.route is not None and self.route.writes
-
-    def admit(self, router: Router) -> tuple[Route, RequestContext]:
+    def _admit(self, progress: "_Progress", now_s: float) -> tuple[Route, RequestContext]:
         """Return the route and what its handler gets.
 
         Raises:
             ProblemError, InvalidInputError: the request may not pass.
         """
-        app, request = self._app, self._request
-        now_s = app.clock.now()
+        app, request = self._app, progress.request
         if app.local_only:
             check_origin(request.headers)
-        route, path = self.route, self._path = router.match(request.method, request.path)
+        route, path = self._router.match(request.method, request.path)
+        progress.route, progress.path = route, path
         if app.in_flight.count >= IN_FLIGHT_MAX and route.access == "key":
             raise ProblemError("overloaded", "too many requests at once")
-        principal = self._principal = self._identify(route, now_s)
+        principal = progress.principal = self._identify(route, request.headers, now_s)
         if route.access == "key":
             _check_path(path)
             authorise(principal, route.scope, path.get("ns"))
         context = RequestContext(
             app=app,
             request=request,
-            request_id=self._request_id,
+            request_id=progress.request_id,
             action=route.name,
             principal=principal,
             path=path,
             query=parse_query(request.query, route.query_names),
             deadline=now_s + headers.timeout_s(request.headers),
         )
-        self._admitted = True
+        progress.admitted = True
         return route, context
 
-    def note_failure(self, problem: ProblemError) -> None:
-        """Write the audit line of a failed write or a refused request; a read that finds nothing is neither."""
-        if not self.writes and not self._refused(problem):
-            return
-        attempt = audit.Attempt(
-            node=self._app.node,
-            request_id=self._request_id,
-            remote=self._request.remote,
-            action=self.route.name if self.route else self._request.method,
-            principal=self._principal,
-            namespace=self._path.get("ns"),
-            memory_id=self._path.get("id"),
-        )
-        audit.note(attempt, problem.status, problem)
-
-    def _refused(self, problem: ProblemError) -> bool:
-        scanning = self.route is None and problem.status == 404
-        return not self._admitted and problem.status in audit.REFUSED and not scanning
-
-    def _identify(self, route: Route, now_s: float) -> Principal:
-        given: MultiMapping[str] = self._request.headers
+    def _identify(self, route: Route, given: MultiMapping[str], now_s: float) -> Principal:
         match route.access:
             case "open":
                 return ANONYMOUS
@@ -154,14 +124,47 @@ class _Admission:
             case "key":
                 return self._app.credentials.identify(given, self._app.clock.physical_ms(), now_s)
 
+    def _failed(self, progress: "_Progress", problem: ProblemError) -> Response:
+        """Answer a failure, and note it: a failed write or a refused request, no read that finds nothing."""
+        if progress.writes or progress.refused(problem):
+            audit.note(progress.attempt(self._app.node), problem.status, problem)
+        return problem_response(problem, progress.request_id, writes=progress.writes)
 
-async def _answered(route: Route, context: RequestContext) -> Response:
-    response = await route.handler(context)
-    assert isinstance(response.body, bytes) is not route.streams, f"{route.name} answers otherwise"
-    return response
+
+class _Progress(msgspec.Struct):
+    """How far a request got, for the audit and the metrics."""
+
+    request: Request
+    request_id: str
+    route: Route | None = None
+    path: Mapping[str, str] = {}
+    principal: Principal | None = None  # None: the credential was not found good
+    admitted: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether the caller tried to change something."""
+        return self.route is not None and self.route.writes
+
+    def refused(self, problem: ProblemError) -> bool:
+        """Whether the caller was turned away; a look for paths that do not exist is no attempt."""
+        scanning = self.route is None and problem.status == 404
+        return not self.admitted and problem.status in audit.REFUSED and not scanning
+
+    def attempt(self, node: str) -> audit.Attempt:
+        """Return what the audit says about it."""
+        return audit.Attempt(
+            node=node,
+            request_id=self.request_id,
+            remote=self.request.remote,
+            action=self.route.name if self.route else self.request.method,
+            principal=self.principal,
+            namespace=self.path.get("ns"),
+            memory_id=self.path.get("id"),
+        )
 
 
-def _check_path(path: dict[str, str]) -> None:
+def _check_path(path: Mapping[str, str]) -> None:
     """Check the syntax of the names in a path.
 
     Raises:

@@ -20,7 +20,7 @@ from multidict import MultiMapping
 from spine_core.api_keys import ALL_NAMESPACES, Scope
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.ids import check_namespace
-from spine_node.http.headers import single
+from spine_node.http.headers import AUTHORIZATION, single
 from spine_node.http.identity import ANONYMOUS, OPERATOR, Principal
 from spine_node.http.rate import TokenBucket
 
@@ -130,7 +130,7 @@ def bearer(headers: MultiMapping[str]) -> str:
     Raises:
         ProblemError: `unauthenticated`, there is none.
     """
-    text = single(headers, "Authorization") or ""
+    text = single(headers, AUTHORIZATION) or ""
     if text[: len(_BEARER)].lower() != _BEARER:
         raise ProblemError("unauthenticated", "send Authorization: Bearer and a key")
     return text[len(_BEARER) :].strip()

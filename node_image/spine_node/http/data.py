@@ -68,7 +68,7 @@ async def delete_memory(context: RequestContext) -> Response:
 async def get_memory(context: RequestContext) -> Response:
     """`GET {m}/{id}`: the record, or 304 when the caller has this version."""
     embedding = includes(context.query, "embedding")
-    known = headers.condition(context.request.headers, "If-None-Match")
+    known = headers.condition(context.request.headers, headers.IF_NONE_MATCH)
     outcome = await read(context, options_of(context), context.path["id"])
     seen = _read_headers(context, outcome)
     absence = absence_of(context, outcome)
@@ -251,8 +251,8 @@ def _refuse_conditions(context: RequestContext) -> None:
     """
     given = context.request.headers
     asked = (
-        headers.condition(given, "If-Match"),
-        headers.condition(given, "If-None-Match"),
+        headers.condition(given, headers.IF_MATCH),
+        headers.condition(given, headers.IF_NONE_MATCH),
         headers.fence(given),
         flag(context.query, "unguard") or None,
     )

@@ -5,9 +5,9 @@ Source: api.md §3.1.
 
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from multidict import MultiMapping
+from multidict import MultiMapping, istr
 
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
@@ -22,11 +22,28 @@ from spine_node.http.limits import (
 
 Headers = MultiMapping[str]
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}")
 _CONDITION = re.compile(r'"[!#-~]{1,32}"|\*')
 _FENCE = re.compile(r"[A-Za-z0-9._:@~-]{1,200}=[0-9]{1,18}")
 _TIMEOUT = re.compile(r"[0-9]{1,5}")
+
+# Names of headers: an `istr` is folded to lower case once, a `str` with every look-up.
+AUTHORIZATION: Final = istr("Authorization")
+CONSISTENCY: Final = istr("Spine-Consistency")
+CONTENT_ENCODING: Final = istr("Content-Encoding")
+CONTENT_TYPE: Final = istr("Content-Type")
+FENCE: Final = istr("Spine-Fence")
+HOST: Final = istr("Host")
+IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
+IF_MATCH: Final = istr("If-Match")
+IF_NONE_MATCH: Final = istr("If-None-Match")
+ORIGIN: Final = istr("Origin")
+REQUEST_ID: Final = istr("Spine-Request-Id")
+SESSION: Final = istr("Spine-Session")
+TIMEOUT: Final = istr("Spine-Timeout-Ms")
+
+_MODELS: Final = {model.value: model for model in Model}
 
 
 def single(headers: Headers, name: str) -> str | None:
@@ -45,23 +62,23 @@ def single(headers: Headers, name: str) -> str | None:
 
 def timeout_s(headers: Headers) -> float:
     """Return the seconds this request may take."""
-    text = single(headers, "Spine-Timeout-Ms")
+    text = single(headers, TIMEOUT)
     if text is None:
         return TIMEOUT_MS / 1000
     if not _TIMEOUT.fullmatch(text) or not TIMEOUT_MS_MIN <= int(text) <= TIMEOUT_MS_MAX:
-        _reject_unsupported("Spine-Timeout-Ms", f"must be {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
+        _reject_unsupported(TIMEOUT, f"must be {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
     return int(text) / 1000
 
 
 def wanted_model(headers: Headers) -> Model | None:
     """Return the consistency model that the request asks for."""
-    text = single(headers, "Spine-Consistency")
+    text = single(headers, CONSISTENCY)
     if text is None:
         return None
-    try:
-        return Model(text)
-    except ValueError:
-        _reject_unsupported("Spine-Consistency", f"must be one of {', '.join(Model)}")
+    model = _MODELS.get(text)
+    if model is None:
+        _reject_unsupported(CONSISTENCY, f"must be one of {', '.join(Model)}")
+    return model
 
 
 def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
@@ -70,13 +87,13 @@ def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
     Raises:
         ProblemError: `invalid-session`, `invalid-request` (more tokens than allowed).
     """
-    values = headers.getall("Spine-Session", None)
+    values = headers.getall(SESSION, None)
     if values is None:
         return None
     tokens = [token.strip() for value in values for token in value.split(",")]
     if len(tokens) > SESSION_TOKENS_MAX:
         _reject_unsupported(
-            "Spine-Session",
+            SESSION,
             f"may hold {SESSION_TOKENS_MAX} tokens; POST /v1/session:merge makes one of several",
         )
     return merge_tokens(tokens, keys)
@@ -92,7 +109,7 @@ def merge_tokens(tokens: Sequence[str], keys: Sequence[bytes]) -> Session:
 
 def idempotency_key(headers: Headers) -> str | None:
     """Return the caller's name for this operation."""
-    return _matching(headers, "Idempotency-Key", _IDEMPOTENCY_KEY, "1 to 128 visible ASCII")
+    return _matching(headers, IDEMPOTENCY_KEY, _IDEMPOTENCY_KEY, "1 to 128 visible ASCII")
 
 
 def condition(headers: Headers, name: str) -> str | None:
@@ -107,7 +124,7 @@ def check_unconditional(headers: Headers) -> None:
     Raises:
         ProblemError: `invalid-request`.
     """
-    for name in ("If-Match", "If-None-Match", "Spine-Fence"):
+    for name in (IF_MATCH, IF_NONE_MATCH, FENCE):
         if name in headers:
             _reject_unsupported(
                 name, "is for one memory by its id; in a batch it stands in the operation"
@@ -116,13 +133,13 @@ def check_unconditional(headers: Headers) -> None:
 
 def fence(headers: Headers) -> str | None:
     """Return `key=number` of the lease that protects this write."""
-    return _matching(headers, "Spine-Fence", _FENCE, "KEY=NUMBER of one lease")
+    return _matching(headers, FENCE, _FENCE, "KEY=NUMBER of one lease")
 
 
 def request_id(headers: Headers) -> str | None:
     """Return the caller's name for this request if it is usable."""
-    text = headers.get("Spine-Request-Id")
-    return text if text is not None and REQUEST_ID.fullmatch(text) else None
+    text = headers.get(REQUEST_ID)
+    return text if text is not None and _REQUEST_ID.fullmatch(text) else None
 
 
 def check_media_type(headers: Headers) -> None:
@@ -133,12 +150,12 @@ def check_media_type(headers: Headers) -> None:
     Raises:
         ProblemError: `unsupported-media-type`.
     """
-    media_type, _, options = (single(headers, "Content-Type") or "").partition(";")
+    media_type, _, options = (single(headers, CONTENT_TYPE) or "").partition(";")
     if media_type.strip().lower() != "application/json":
         raise ProblemError("unsupported-media-type", "the body must be application/json")
     if options and options.strip().lower().replace('"', "") != "charset=utf-8":
         raise ProblemError("unsupported-media-type", "JSON takes no option but charset=utf-8")
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
+    if headers.get(CONTENT_ENCODING, "identity").lower() != "identity":
         raise ProblemError("unsupported-media-type", "the body must not be compressed")
 
 

@@ -24,10 +24,10 @@ class Principal:
 
     def covers(self, namespace: str) -> bool:
         """Return whether a granted name is the namespace or, by whole labels, above it."""
-        return any(
-            granted in (namespace, ALL_NAMESPACES) or namespace.startswith(granted + ".")
-            for granted in self.namespaces
-        )
+        for granted in self.namespaces:
+            if granted in (namespace, ALL_NAMESPACES) or namespace.startswith(granted + "."):
+                return True
+        return False
 
 
 ANONYMOUS = Principal(

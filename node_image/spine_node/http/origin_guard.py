@@ -10,6 +10,7 @@ from multidict import MultiMapping
 
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_node.addresses import is_loopback
+from spine_node.http.headers import HOST, ORIGIN
 
 
 def guard_needed(host: str, *, keys: bool, open_to_all: bool) -> bool:
@@ -39,10 +40,10 @@ def check_origin(headers: MultiMapping[str]) -> None:
     Raises:
         ProblemError: `forbidden`.
     """
-    host = headers.get("Host")
+    host = headers.get(HOST)
     if host is not None and not _is_local("//" + host):
         raise ProblemError("forbidden", "without keys only this machine may be named as the host")
-    origin = headers.get("Origin")
+    origin = headers.get(ORIGIN)
     if origin is not None and not _is_local(origin):
         raise ProblemError("forbidden", "without keys pages of other sites are refused")
 

@@ -68,14 +68,13 @@ class _Branch:
         return self.named
 
     def follow(self, segment: str, method: str, found: dict[str, str]) -> "_Branch | None":
-        """Return the branch of one segment of a path, and note what its name stands for."""
-        if segment in self.words:
-            return self.words[segment]
-        value, colon, verb = segment.rpartition(":")
-        acting = self.verbs.get(colon + verb) if colon else None
-        if acting is not None and method in acting.routes:
-            found[self.name] = value
-            return acting
+        """Return the branch of a segment that is no word here, and note what its name stands for."""
+        if self.verbs and ":" in segment:
+            value, _, verb = segment.rpartition(":")
+            acting = self.verbs.get(":" + verb)
+            if acting is not None and method in acting.routes:
+                found[self.name] = value
+                return acting
         if self.named is not None:
             found[self.name] = segment
         return self.named
@@ -107,7 +106,7 @@ class Router:
         method = "GET" if method == "HEAD" else method  # the carrier leaves the body out
         for segment in path.split("/")[1:]:
             text = _decode(segment) if "%" in segment else segment
-            branch = branch.follow(text, method, found) or _NOWHERE
+            branch = branch.words.get(text) or branch.follow(text, method, found) or _NOWHERE
         if not branch.routes:
             raise ProblemError("not-found", "there is no such path")
         route = branch.routes.get(method)
