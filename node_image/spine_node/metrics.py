@@ -33,9 +33,13 @@ class RequestSeconds(Collector):
         counts[bisect_left(SECONDS, seconds)] += 1
         total[0] += seconds
 
+    def describe(self) -> list[HistogramMetricFamily]:
+        """Return the histogram without its values."""
+        return [HistogramMetricFamily("spine_request_seconds", "time to answer", labels=("route",))]
+
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the histogram; its buckets count what is below them too."""
-        family = HistogramMetricFamily("spine_request_seconds", "time to answer", labels=("route",))
+        [family] = self.describe()
         bounds = (*map(str, SECONDS), "+Inf")
         for route, (counts, total) in self._of_route.items():
             buckets = list(zip(bounds, accumulate(counts), strict=True))

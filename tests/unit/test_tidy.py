@@ -12,6 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from readme.cli_page import FILE, cli_page
 from spine_node.metrics import Metrics as NodeMetrics
+from spine_node.metrics import RequestSeconds
 from spine_operator.metrics import Metrics as OperatorMetrics
 from spine_operator.settings import PREFIX
 from spine_operator.settings import Settings as OperatorSettings
@@ -158,10 +159,11 @@ def metrics(of: NodeMetrics | OperatorMetrics) -> dict[str, tuple[str, tuple[str
     """Return name → type and labels, as a page writes them."""
     found = {}
     for metric in vars(of).values():
-        if isinstance(metric, MetricWrapperBase):
+        if isinstance(metric, MetricWrapperBase | RequestSeconds):
             [family] = metric.describe()
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            found[name] = (family.type, metric._labelnames)
+            labelled = family if isinstance(metric, RequestSeconds) else metric
+            found[name] = (family.type, labelled._labelnames)
     return found
 
 
