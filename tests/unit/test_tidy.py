@@ -159,11 +159,13 @@ def metrics(of: NodeMetrics | OperatorMetrics) -> dict[str, tuple[str, tuple[str
     """Return name → type and labels, as a page writes them."""
     found = {}
     for metric in vars(of).values():
-        if isinstance(metric, MetricWrapperBase | RequestSeconds):
+        if isinstance(metric, MetricWrapperBase):
             [family] = metric.describe()
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            labelled = family if isinstance(metric, RequestSeconds) else metric
-            found[name] = (family.type, labelled._labelnames)
+            found[name] = (family.type, metric._labelnames)
+        elif isinstance(metric, RequestSeconds):
+            [histogram] = metric.describe()
+            found[histogram.name] = (histogram.type, histogram._labelnames)
     return found
 
 
