@@ -26,6 +26,7 @@ from spine_node.clock import Clock
 from spine_node.descriptors import raise_descriptor_limit
 from spine_node.engine.node import Node, NodeEnvironment
 from spine_node.http.app import App
+from spine_node.http.audit import LOGGER, AuditLog
 from spine_node.http.auth import Credentials
 from spine_node.http.connection_limit import ConnectionLimit, maximum_of
 from spine_node.http.origin_guard import guard_needed
@@ -34,7 +35,7 @@ from spine_node.http.router import Router
 from spine_node.http.routes import routes
 from spine_node.http.server import HttpServer, serve
 from spine_node.in_flight import InFlight
-from spine_node.logs import configure_logging
+from spine_node.logs import LineHandler, configure_logging
 from spine_node.metrics import Metrics
 from spine_node.modes import Setup, set_up
 from spine_node.readiness import Announce, Readiness
@@ -55,12 +56,12 @@ GARBAGE_EVERY = 20_000  # new objects: Python's 700 spent a tenth of a busy node
 
 def run(settings: Settings, announce: Announce) -> int:
     """Serve until SIGTERM or SIGINT; `announce` is told where, once it serves, and before that why not."""
-    configure_logging(settings.log_level)
+    log = configure_logging(settings.log_level)
     faulthandler.enable()  # a data file cut off while it is mapped ends us by SIGBUS: say where
     sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(GARBAGE_EVERY, *gc.get_threshold()[1:])
     try:
-        return uvloop.run(_serve(settings, announce))
+        return uvloop.run(_serve(settings, announce, log))
     except (InvalidInputError, StorageError, OSError) as error:
         print(f"spine: {_reason(error)}", file=sys.stderr)  # noqa: T201 - for a person
         return 2
@@ -75,7 +76,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-async def _serve(settings: Settings, announce: Announce) -> int:
+async def _serve(settings: Settings, announce: Announce, log: LineHandler) -> int:
     descriptors = raise_descriptor_limit()
     setup = set_up(settings)
     clock, hlc = Clock(), HybridClock()
@@ -98,6 +99,8 @@ async def _serve(settings: Settings, announce: Announce) -> int:
     node = Node(setup.options, environment)
     closed = metrics.connections_closed.labels
     limit = ConnectionLimit(maximum_of(descriptors), clock.now, lambda reason: closed(reason).inc())
+    audited = logging.getLogger(LOGGER).isEnabledFor(logging.INFO)
+    audit_line = log.queue if audited else None
     context = AppContext(
         engine=node.engine,
         operations=node.operations,
@@ -108,6 +111,7 @@ async def _serve(settings: Settings, announce: Announce) -> int:
         epoch=lambda: node.membership.epoch,
         measure=metrics.answered,
         node=setup.options.seat,
+        audit=AuditLog(setup.options.seat, audit_line, clock.physical_ms),
         shortage=limit.shortage,
         in_flight=in_flight,
         local_only=local_only,

@@ -302,6 +302,12 @@ MUTANTS = [
         "if progress.refused(problem):",
         "test_audit.py::test_a_failed_write_is_noted_with_its_outcome",
     ),
+    Mutant(
+        file="node_image/spine_node/logs.py",
+        old="        self.flush()\n        super().emit(record)\n",
+        new="        super().emit(record)\n",
+        killed_by="tests/unit/starting/test_logs.py::test_a_record_comes_after_what_was_queued_before_it",
+    ),
     # what a node says of itself: this machine is no name that begins like it, ready is not "soon"
     Mutant(
         file="node_image/spine_node/addresses.py",

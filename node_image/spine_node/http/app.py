@@ -21,7 +21,7 @@ from spine_node.http.identity import ANONYMOUS, Principal, authorise
 from spine_node.http.limits import IN_FLIGHT_MAX
 from spine_node.http.messages import ClientGoneError, Request, Response
 from spine_node.http.origin_guard import check_origin
-from spine_node.http.problems import as_problem, problem_response
+from spine_node.http.problems import as_problem, clean, problem_response
 from spine_node.http.queries import parse_query
 from spine_node.http.request_context import AppContext, RequestContext
 from spine_node.http.router import Route, Router
@@ -127,7 +127,7 @@ class App:
     def _failed(self, progress: "_Progress", problem: ProblemError) -> Response:
         """Answer a failure, and note it: a failed write or a refused request, no read that finds nothing."""
         if progress.writes or progress.refused(problem):
-            audit.note(progress.attempt(self._app.node), problem.status, problem)
+            audit.note(progress.attempt(self._app.audit), problem.status, problem)
         return problem_response(problem, progress.request_id, writes=progress.writes)
 
 
@@ -151,16 +151,17 @@ class _Progress(msgspec.Struct):
         scanning = self.route is None and problem.status == 404
         return not self.admitted and problem.status in audit.REFUSED and not scanning
 
-    def attempt(self, node: str) -> audit.Attempt:
-        """Return what the audit says about it."""
+    def attempt(self, log: audit.AuditLog) -> audit.Attempt:
+        """Return what the audit says about it; its path may not have been looked at yet."""
+        namespace, memory_id = self.path.get("ns"), self.path.get("id")
         return audit.Attempt(
-            node=node,
+            log=log,
             request_id=self.request_id,
             remote=self.request.remote,
             action=self.route.name if self.route else self.request.method,
             principal=self.principal,
-            namespace=self.path.get("ns"),
-            memory_id=self.path.get("id"),
+            namespace=namespace and clean(namespace),
+            memory_id=memory_id and clean(memory_id),
         )
 
 

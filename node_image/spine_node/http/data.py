@@ -178,7 +178,7 @@ async def json_body(context: RequestContext, bytes_max: int) -> bytes:
 def attempt_of(context: RequestContext, memory_id: str | None) -> audit.Attempt:
     """Return what the audit says about this call."""
     return audit.Attempt(
-        node=context.app.node,
+        log=context.app.audit,
         request_id=context.request_id,
         remote=context.request.remote,
         action=context.action,

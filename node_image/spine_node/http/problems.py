@@ -40,7 +40,7 @@ def problem_object(problem: ProblemError, request_id: str, *, writes: bool) -> d
         "type": TYPE_PREFIX + problem.code,
         "title": problem.title,
         "status": problem.status,
-        "detail": _clean(problem.detail),
+        "detail": clean(problem.detail),
         "code": problem.code,
         "retryable": problem.retryable,
         "request_id": request_id,
@@ -52,7 +52,7 @@ def problem_object(problem: ProblemError, request_id: str, *, writes: bool) -> d
         body["retry_after_ms"] = problem.retry_after_ms
     if problem.errors:
         body["errors"] = [
-            {"path": _clean(path), "message": _clean(message)} for path, message in problem.errors
+            {"path": clean(path), "message": clean(message)} for path, message in problem.errors
         ]
     return body | dict(problem.extra)
 
@@ -71,6 +71,6 @@ def problem_response(problem: ProblemError, request_id: str, *, writes: bool) ->
     return Response(problem.status, headers, body)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Return the text without lone surrogates, which no JSON can carry."""
     return text.encode("utf-8", "replace").decode()

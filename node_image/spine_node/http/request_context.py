@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from spine_node.clock import Clock
+from spine_node.http.audit import AuditLog
 from spine_node.http.auth import Credentials
 from spine_node.http.identity import Principal
 from spine_node.http.messages import Request
@@ -26,6 +27,7 @@ class AppContext:
     epoch: Callable[[], int]
     measure: Callable[[str, float], None]  # operation id, seconds that it took to answer
     node: str  # seat
+    audit: AuditLog
     shortage: Callable[[], str | None]  # what the probes say about a lack of connections
     in_flight: InFlight = field(default_factory=InFlight)  # requests to the data plane
     local_only: bool = False  # no keys: look at Host and Origin (`origin_guard`)

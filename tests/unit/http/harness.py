@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from spine_core.api_keys import Scope, new_key
 from spine_core.records.tokens import derive_key
 from spine_node.http.app import App
+from spine_node.http.audit import AuditLog
 from spine_node.http.auth import Credentials
 from spine_node.http.connection_limit import ConnectionLimit
 from spine_node.http.messages import Request, Response, whole
@@ -62,6 +63,7 @@ class HttpHarness:
     connections_max: int = 1000
     closed: list[str] = field(default_factory=list)  # why connections were closed
     measured: list[tuple[str, float]] = field(default_factory=list)  # operation, seconds
+    audited: list[str] = field(default_factory=list)  # lines of the audit
     refusals: list[None] = field(default_factory=list)  # one for each changed file that was broken
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class HttpHarness:
             epoch=lambda: 7,
             measure=lambda route, seconds: self.measured.append((route, seconds)),
             node="spine-1",
+            audit=AuditLog("spine-1", self.audited.append, self.clock.physical_ms),
             shortage=self.limit.shortage,
             local_only=self.local_only,
         )

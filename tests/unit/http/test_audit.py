@@ -1,43 +1,31 @@
 """The audit: one line for each write and each refusal, and no content in any."""
 
-import logging
+import json
 from typing import Any
-
-import pytest
 
 from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
+from spine_core.instants import rfc3339
 from unit.http.harness import MEMORIES, HttpHarness, Keyring
+from unit.http.memory_engine import START_MS
 
-FACTS = (
-    "request_id", "subject", "key_id", "action", "namespace", "id", "outcome", "status", "code",
-    "node", "remote",
-)  # fmt: skip
+COMMON = {"ts", "level", "event", "logger"}
 
 
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "spine.audit")
-    return caplog
-
-
-def facts(lines: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+def facts(harness: HttpHarness) -> list[dict[str, Any]]:
+    """Return the lines of the audit, without what every line of a log has."""
     return [
-        {name: getattr(record, name) for name in FACTS}
-        for record in lines.records
-        if record.name == "spine.audit"
+        {name: value for name, value in json.loads(line).items() if name not in COMMON}
+        for line in harness.audited
     ]
 
 
-async def test_a_write_leaves_one_complete_line(
-    keyring: Keyring, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_a_write_leaves_one_complete_line(keyring: Keyring) -> None:
     key = keyring.add([Scope.WRITE], ["acme"])
     headers = {"Spine-Request-Id": "r-1"}
-    await HttpHarness(keyring.file).ask(
-        "PUT", f"{MEMORIES}/n", {"content": "a secret"}, key=key, headers=headers
-    )
-    assert facts(lines) == [
+    harness = HttpHarness(keyring.file)
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "a secret"}, key=key, headers=headers)
+    assert facts(harness) == [
         {
             "request_id": "r-1",
             "subject": "support-bot",
@@ -52,46 +40,38 @@ async def test_a_write_leaves_one_complete_line(
             "remote": "192.0.2.1",
         }
     ]
-    assert "secret" not in lines.text
+    assert "secret" not in harness.audited[0]
 
 
-async def test_a_create_is_noted_with_the_id_it_got(
-    harness: HttpHarness, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_a_create_is_noted_with_the_id_it_got(harness: HttpHarness) -> None:
     answer = await harness.ask("POST", MEMORIES, {"content": "x"})
-    assert [(line["action"], line["id"]) for line in facts(lines)] == [
+    assert [(line["action"], line["id"]) for line in facts(harness)] == [
         ("createMemory", answer.json["id"])
     ]
 
 
-async def test_the_line_has_the_status_of_the_answer(
-    harness: HttpHarness, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_the_line_has_the_status_of_the_answer(harness: HttpHarness) -> None:
     answers = [
         await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"}),
         await harness.ask("PUT", f"{MEMORIES}/n", {"content": "y"}),
         await harness.ask("DELETE", f"{MEMORIES}/n"),
         await harness.ask("PUT", f"{MEMORIES}/n", {"content": ""}),
     ]
-    assert [line["status"] for line in facts(lines)] == [answer.status for answer in answers]
+    assert [line["status"] for line in facts(harness)] == [answer.status for answer in answers]
 
 
-async def test_a_failed_write_is_noted_with_its_outcome(
-    harness: HttpHarness, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failed_write_is_noted_with_its_outcome(harness: HttpHarness) -> None:
     await harness.ask("PUT", f"{MEMORIES}/n", {"content": ""})
     harness.engine.failure = ProblemError("deadline-exceeded", "late")
     await harness.ask("DELETE", f"{MEMORIES}/n")
-    found = [(line["action"], line["outcome"], line["code"]) for line in facts(lines)]
+    found = [(line["action"], line["outcome"], line["code"]) for line in facts(harness)]
     assert found == [
         ("putMemory", "not-applied", "validation-failed"),
         ("deleteMemory", "indeterminate", "deadline-exceeded"),
     ]
 
 
-async def test_each_write_of_a_batch_has_its_line(
-    harness: HttpHarness, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_each_write_of_a_batch_has_its_line(harness: HttpHarness) -> None:
     operations = [
         {"op": "put", "id": "a", "body": {"content": "x"}},
         {"op": "put", "id": "b", "body": {}},
@@ -99,7 +79,7 @@ async def test_each_write_of_a_batch_has_its_line(
         {"op": "delete", "id": "d"},
     ]
     await harness.ask("POST", f"{MEMORIES}:batch", {"operations": operations})
-    found = {(line["action"], line["id"], line["outcome"]) for line in facts(lines)}
+    found = {(line["action"], line["id"], line["outcome"]) for line in facts(harness)}
     assert found == {
         ("batchMemories.put", "a", "applied"),
         ("batchMemories.put", "b", "not-applied"),
@@ -107,18 +87,16 @@ async def test_each_write_of_a_batch_has_its_line(
     }
 
 
-async def test_a_refusal_is_noted_and_a_read_is_not(
-    keyring: Keyring, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_a_refusal_is_noted_and_a_read_is_not(keyring: Keyring) -> None:
     key = keyring.add([Scope.READ], ["acme"])
     harness = HttpHarness(keyring.file)
     await harness.ask("GET", f"{MEMORIES}/nothing", key=key)
     await harness.ask("GET", "/favicon.ico")
-    assert facts(lines) == []
+    assert facts(harness) == []
     await harness.ask("GET", f"{MEMORIES}/n")
     await harness.ask("GET", "/v1/ns/other/memories/n", key=key)
     await harness.ask("GET", "/v1/cluster", key=key)
-    found = [(line["status"], line["subject"], line["namespace"]) for line in facts(lines)]
+    found = [(line["status"], line["subject"], line["namespace"]) for line in facts(harness)]
     assert found == [
         (401, None, "acme.support"),
         (404, "support-bot", "other"),
@@ -126,14 +104,32 @@ async def test_a_refusal_is_noted_and_a_read_is_not(
     ]
 
 
-async def test_a_read_that_a_batch_refuses_is_noted(
-    keyring: Keyring, lines: pytest.LogCaptureFixture
-) -> None:
+async def test_a_read_that_a_batch_refuses_is_noted(keyring: Keyring) -> None:
     key = keyring.add([Scope.WRITE], ["acme"])
     operations = [{"op": "get", "id": "n"}]
-    await HttpHarness(keyring.file).ask(
-        "POST", f"{MEMORIES}:batch", {"operations": operations}, key=key
-    )
-    assert [(line["action"], line["status"]) for line in facts(lines)] == [
+    harness = HttpHarness(keyring.file)
+    await harness.ask("POST", f"{MEMORIES}:batch", {"operations": operations}, key=key)
+    assert [(line["action"], line["status"]) for line in facts(harness)] == [
         ("batchMemories.get", 403)
     ]
+
+
+async def test_a_line_has_the_form_of_the_log(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"})
+    [text] = harness.audited
+    assert "\n" not in text
+    line = json.loads(text)
+    assert {name: line[name] for name in COMMON} == {
+        "ts": rfc3339(START_MS),
+        "level": "info",
+        "event": "audit",
+        "logger": "spine.audit",
+    }
+
+
+async def test_a_refused_path_that_is_no_text_leaves_a_line(keyring: Keyring) -> None:
+    keyring.add([Scope.READ], ["acme"])
+    harness = HttpHarness(keyring.file)
+    answer = await harness.ask("GET", "/v1/ns/\udcff/memories/n\ud800")
+    assert answer.status == 401
+    assert [(line["namespace"], line["id"]) for line in facts(harness)] == [("?", "n?")]
