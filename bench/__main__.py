@@ -5,8 +5,14 @@ import sys
 from importlib import import_module
 
 COMMANDS = {
+    "all": ("bench.everything", "what `make bench` runs: all gates into one report"),
     "closed": ("bench.closed.command", "the gates: ours and peers side by side, closed loops"),
     "openloop": ("bench.openloop.command", "latency at rising rates; the highest below 12 ms"),
+    "rebalance": ("bench.growth.rebalance", "a fourth node joins under load"),
+    "growth": ("bench.growth.sizes", "cost with more records and with more nodes"),
+    "batches": ("bench.growth.batches", "cost by the size of a batch"),
+    "restart": ("bench.growth.restart", "time and memory of a restart"),
+    "index": ("bench.alone.index_cost", "CPU of the query index, alone"),
     "publish": ("bench.report.publish", "make a report the baseline: its page and its picture"),
 }
 

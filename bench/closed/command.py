@@ -8,11 +8,11 @@ from rich.console import Console
 
 from bench.closed.rounds import Plan
 from bench.closed.session import PEERS, Session, data_folder
-from bench.report.report import BASELINE, REPORT, load, save, show
+from bench.report.report import BASELINE, REPORT, Report, load, save, show
 
 PLANS = {
     "full": (Plan(rounds=5, seconds=8, warm_up_s=2), 10_000),
-    "quick": (Plan(rounds=3, seconds=5, warm_up_s=1), 5_000),
+    "quick": (Plan(rounds=3, seconds=3, warm_up_s=1), 5_000),
     "smoke": (Plan(rounds=1, seconds=1, warm_up_s=0), 500),
 }
 
@@ -31,6 +31,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, print and save; 1 when we lost what we had acknowledged."""
     console = Console(width=200, soft_wrap=False)
+    report = measure(options, console)
+    save(report, options.out)
+    show(report, console, load(options.baseline))
+    console.print(f"{options.out} has every round")
+    return 1 if "spine" in report.wrong else 0
+
+
+def measure(options: argparse.Namespace, console: Console) -> Report:
+    """Run the mode's plan, or what the options make of it."""
     plan, records = PLANS[options.mode]
     plan = Plan(options.rounds or plan.rounds, options.seconds or plan.seconds, plan.warm_up_s)
     with data_folder() as folder, ExitStack() as ends:
@@ -38,8 +47,4 @@ def run(options: argparse.Namespace) -> int:
         session.start(ends, options.peers.split(","))
         if options.rows:
             session.rows = [row for row in session.rows if row.key in options.rows.split(",")]
-        report = session.measure(plan, options.mode)
-    save(report, options.out)
-    show(report, console, load(options.baseline))
-    console.print(f"{options.out} has every round")
-    return 1 if "spine" in report.wrong else 0
+        return session.measure(plan, options.mode)

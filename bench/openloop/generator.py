@@ -26,6 +26,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     prefix: str
     keys: int  # memories of prefix "fill" that may be read
+    keep: bool = False  # whether all latencies of reads are wanted
 
     def run(self) -> Paced:
         """Run it in its process."""
@@ -56,7 +57,7 @@ async def _run(pace: Pace) -> Paced:
 
     tick()
     await over.wait()
-    return schedule.result()
+    return schedule.result(keep=pace.keep)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Paced(msgspec.Struct, frozen=True, kw_only=True):
     late: int  # of the errors: without an answer when the run ended
     reads: Latencies
     writes: Latencies
+    read_times_s: list[float] = []  # when asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ class Schedule:
             times = self._writes if operation.write else self._reads
             times.append(self.clock() - operation.due)
 
-    def result(self) -> Paced:
-        """Close the books: what is still open failed, and took until now."""
+    def result(self, *, keep: bool = False) -> Paced:
+        """Close the books: what is still open failed, and took until now. `keep`: with all times."""
         now, late = self.clock(), len(self._open)
         acknowledged = len(self._writes)
         for operation in self._open.values():
@@ -123,4 +124,5 @@ class Schedule:
             late=late,
             reads=Latencies.of(self._reads),
             writes=Latencies.of(self._writes),
+            read_times_s=self._reads if keep else [],
         )
