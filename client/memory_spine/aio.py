@@ -4,14 +4,22 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
 from memory_spine import operations
 from memory_spine.aiohttp_transport import AiohttpTransport
 from memory_spine.arguments import Identifier
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.batch import Batch
-from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, ConsistencyModel, Options
+from memory_spine.config import (
+    ATTEMPTS,
+    TIMEOUT_S,
+    ApiKey,
+    ConsistencyModel,
+    Options,
+    TransportName,
+    transport_name,
+)
 from memory_spine.core import Core
 from memory_spine.drafts import MemoryFields
 from memory_spine.effects import (
@@ -28,6 +36,7 @@ from memory_spine.effects import (
 )
 from memory_spine.environment import sleep_async
 from memory_spine.errors import ConnectionFailed
+from memory_spine.link_transport import LinkTransport
 from memory_spine.models import Cluster, Identity, Memory, Page
 from memory_spine.network import NetworkOptions
 from memory_spine.paging import ListQuery, Order, Scope
@@ -190,7 +199,9 @@ class AsyncSpine(BaseClient):
         ca_file: certificates to trust for https; else SPINE_CA_FILE, else those of the system.
         proxy: URL of an HTTP proxy, or "environment" for what HTTPS_PROXY, HTTP_PROXY and NO_PROXY
             say; else SPINE_PROXY, else none, whatever those variables say.
-        transport: carries the requests in place of aiohttp.
+        transport: "http" (a connection for each request at a time), "link" (one to each node, and
+            what is asked at once travels in one message), or an object that carries the requests;
+            else SPINE_TRANSPORT, else "http".
 
     Raises:
         ConfigError: an option is wrong.
@@ -208,7 +219,7 @@ class AsyncSpine(BaseClient):
         attempts: int = ATTEMPTS,
         ca_file: str | None = None,
         proxy: str | None = None,
-        transport: AsyncTransport | None = None,
+        transport: AsyncTransport | TransportName | None = None,
     ) -> None:
         options = Options(
             api_key=api_key,
@@ -218,9 +229,11 @@ class AsyncSpine(BaseClient):
             attempts=attempts,
         )
         self._core = core_of(url, options, session, os.environ)
-        if transport is None:
-            transport = AiohttpTransport(NetworkOptions.of(ca_file, proxy, os.environ))
-        self._transport = transport
+        if (name := transport_name(transport, os.environ)) is None:
+            self._transport = cast("AsyncTransport", transport)
+        else:
+            made = LinkTransport if name == "link" else AiohttpTransport
+            self._transport = made(NetworkOptions.of(ca_file, proxy, os.environ))
 
     @property
     def memories(self) -> AsyncMemories:

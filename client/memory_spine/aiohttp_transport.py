@@ -47,7 +47,7 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Answer:
         """Send one request; see `AsyncTransport.send`."""
-        session = self._opened()
+        session = self.session()
         with _failures(request) as progress:
             async with asyncio.timeout(request.timeout_s):
                 async with self._request(session, request) as answer:
@@ -57,7 +57,7 @@ class AiohttpTransport:
 
     async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
         """Send one request and let its answer come in parts; see `AsyncTransport.open`."""
-        session = self._opened()
+        session = self.session()
         with _failures(request) as progress:
             async with asyncio.timeout(request.timeout_s):
                 answer = await self._request(session, request)
@@ -99,7 +99,12 @@ class AiohttpTransport:
             allow_redirects=False,
         )
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def session(self) -> aiohttp.ClientSession:
+        """Return the session of this event loop and process; it has all their connections.
+
+        Raises:
+            ConfigError: another event loop has it open.
+        """
         if self._process != os.getpid():  # forked by something that does not call Python's hooks
             self.after_fork()
         loop = asyncio.get_running_loop()
@@ -168,11 +173,12 @@ def _failures(request: Request) -> Iterator[_Progress]:
     except (aiohttp.ClientError, TimeoutError) as error:
         progress.abort()
         sent = not isinstance(error, _NOT_SENT)
-        reason = _reason(error, request, answered=progress.answered)
+        reason = reason_of(error, request, answered=progress.answered)
         raise ConnectionFailed(request.url, reason, sent=sent) from error
 
 
-def _reason(error: aiohttp.ClientError | TimeoutError, request: Request, *, answered: bool) -> str:
+def reason_of(error: Exception, request: Request, *, answered: bool = False) -> str:
+    """Say why a request failed."""
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError) and (handshake := handshake_failure(cause)) is not None:
         return handshake

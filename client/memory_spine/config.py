@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
 from memory_spine import arguments
@@ -10,6 +10,7 @@ from memory_spine.errors import ConfigError
 
 ConsistencyModel: TypeAlias = Literal["strong", "causal", "read-your-writes", "eventual"]
 ApiKey: TypeAlias = str | Callable[[], str]  # a function is asked before every attempt
+TransportName: TypeAlias = Literal["http", "link"]
 
 DEFAULT_URL = "http://127.0.0.1:8788"  # `spine serve` on this machine
 TIMEOUT_S = 10.0  # of a whole call with all its attempts
@@ -65,3 +66,15 @@ def _is_base_url(text: str) -> bool:
         return False
     extras = parts.query or parts.fragment or parts.username or port == 0
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extras
+
+
+def transport_name(given: object, environ: Mapping[str, str]) -> TransportName | None:
+    """Return which transport to make, from the argument or SPINE_TRANSPORT; None: one is given.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    name = (environ.get("SPINE_TRANSPORT") or "http") if given is None else given
+    if not isinstance(name, str):
+        return None
+    return cast("TransportName", arguments.one_of(name, "transport", get_args(TransportName)))

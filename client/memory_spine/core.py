@@ -245,6 +245,7 @@ class Core:
         return Request(
             method=call.method,
             url=f"{url}{call.path}{query}",
+            base=url,
             headers={
                 **state.headers,
                 REQUEST_ID: self.environment.entropy(REQUEST_ID_BYTES).hex(),

@@ -26,6 +26,7 @@ class Request:
 
     method: str
     url: str  # absolute and already escaped; a transport must not normalise it
+    base: str = ""  # address of the node, with which `url` begins; empty when it is not known
     headers: Mapping[str, str] = field(repr=False)  # they hold the key
     body: bytes | None = field(default=None, repr=False)
     timeout_s: float  # a transport gives up after this long, however much has come

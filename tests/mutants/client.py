@@ -167,4 +167,24 @@ MUTANTS = [
         killed_by="tests/unit/cli/test_commands.py"
         "::test_an_indeterminate_write_has_an_exit_code_of_its_own",
     ),
+    Mutant(  # what a broken link took with it counts as never sent
+        file="client/memory_spine/link.py",
+        old="failure = ConnectionFailed(waiting.request.url, reason, sent=not unsent)",
+        new="failure = ConnectionFailed(waiting.request.url, reason, sent=False)",
+        killed_by=f"{_TESTS}/test_link_messages.py"
+        "::test_what_was_sent_on_a_link_that_breaks_may_have_been_applied",
+    ),
+    Mutant(  # a write that may have been applied is sent again by the transport itself
+        file="client/memory_spine/link.py",
+        old="            if refused:\n",
+        new="            if True:\n",
+        killed_by=f"{_TESTS}/test_link_messages.py"
+        "::test_what_was_sent_on_a_link_that_breaks_may_have_been_applied",
+    ),
+    Mutant(  # a caller without a key acts with the key of the link
+        file="client/memory_spine/link_frames.py",
+        old='        headers["Authorization"] = ""  # not that of the link\n',
+        new="        pass\n",
+        killed_by=f"{_TESTS}/test_links.py::test_a_key_that_changes_is_used_on_the_open_link",
+    ),
 ]

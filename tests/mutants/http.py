@@ -322,4 +322,47 @@ MUTANTS = [
         killed_by="tests/unit/starting/test_readiness.py"
         "::test_a_node_says_why_it_is_not_ready_once_for_each_reason",
     ),
+    # links: no page of a browser, every call its credential, bounds before memory
+    _http(
+        "client_link",
+        'if "Origin" in given:',
+        "if False:",
+        "test_client_link.py::test_no_page_of_a_browser_gets_a_link",
+    ),
+    _http(
+        "client_link",
+        "headers.update(call.headers)",
+        'headers.update({k: v for k, v in call.headers.items() if k != "Authorization"})',
+        "test_client_link.py::test_the_key_is_asked_for_with_every_call",
+    ),
+    _http(
+        "client_link",
+        "return self._calls >= CALLS_MAX or self._held >= HELD_BYTES_MAX",
+        "return self._calls >= CALLS_MAX",
+        "test_client_link_bounds.py::test_a_link_reads_no_more_than_it_may_hold",
+    ),
+    _http(
+        "client_link",
+        "return self._calls >= CALLS_MAX or self._held >= HELD_BYTES_MAX",
+        "return self._held >= HELD_BYTES_MAX",
+        "test_client_link_bounds.py::test_a_link_has_so_many_calls_under_way_and_no_more",
+    ),
+    _http(
+        "client_link",
+        "max_msg_size=MESSAGE_BYTES_MAX",
+        "max_msg_size=0",
+        "test_client_link_bounds.py::test_a_message_too_large_ends_the_link_before_it_is_read",
+    ),
+    _http(
+        "link_frames",
+        "Annotated[list[Call], msgspec.Meta(max_length=CALLS_MAX)]",
+        "list[Call]",
+        "test_client_link_bounds.py::test_garbage_ends_its_link_and_no_other",
+    ),
+    _http(
+        "client_link",
+        "if longest > HEADER_BYTES_MAX or len(call.target) > HEADER_BYTES_MAX:",
+        "if False:",
+        "test_client_link.py::test_what_http_would_not_parse_is_refused",
+    ),
 ]

@@ -8,7 +8,7 @@ import termios
 from collections.abc import Awaitable, Callable, Iterator
 from heapq import nsmallest
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
@@ -21,6 +21,11 @@ from spine_node.http.messages import ClientGoneError
 
 logger = logging.getLogger(__name__)
 
+TOO_LONG: Final = (
+    f"the URL or a header has more than {HEADER_BYTES_MAX} bytes: send a long filter with"
+    " POST to …/memories:query, merge session tokens with POST /v1/session:merge"
+)
+TOO_MANY_HEADERS: Final = f"there are more than {HEADERS_MAX} headers"
 LINGER_S: Final = 2.0  # to let a client see why its body was not read
 
 
@@ -29,6 +34,7 @@ class Timeouts(NamedTuple):
 
     head_s: float = 30.0  # for the first request; unauthenticated connections are closed after this
     reader_s: float = 30.0  # without one byte taken off us, the reader of an answer is given up
+    link_s: float = 30.0  # a link whose client says nothing is closed; it pings every few seconds
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -89,6 +95,15 @@ class Connections(web.Server):
                 yield connection.idle_since, connection
 
 
+class Link(Protocol):
+    """Many requests on one connection (`client_link`)."""
+
+    idle_since: float | None  # seconds of the loop's clock; None: requests are under way
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask the client to go, let requests under way end, then hang up."""
+
+
 class Connection(web.RequestHandler):
     """One connection: bounded while it is silent or does not read; its protocol errors are problems."""
 
@@ -106,24 +121,30 @@ class Connection(web.RequestHandler):
             max_headers=HEADERS_MAX,
         )
         self.plain = plain
+        self.timeouts = server.timeouts
         self._server = server
         self._reader_check: asyncio.TimerHandle | None = None
         self.streaming: asyncio.Task[object] | None = None  # sends an answer of unknown length
+        self.link: Link | None = None  # what it has become by an upgrade
 
     @property
     def is_idle(self) -> bool:
         """Whether the connection waits for a request."""
+        if self.link is not None:
+            return self.link.idle_since is not None and not self._force_close
         return self._waiter is not None and not self._waiter.done() and not self._force_close
 
     @property
     def idle_since(self) -> float:
         """When the last answer had been sent, in seconds of the loop's clock."""
+        if self.link is not None and self.link.idle_since is not None:
+            return self.link.idle_since
         return self._next_keepalive_close_time - self._keepalive_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time-out of the first request, and enforce the limit of connections."""
         super().connection_made(transport)
-        self.waiting = self._loop.call_later(self._server.timeouts.head_s, self.force_close)
+        self.waiting = self._loop.call_later(self.timeouts.head_s, self.force_close)
         self._server.enforce_limit(self.force_close)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -168,13 +189,24 @@ class Connection(web.RequestHandler):
             transport.abort()
             return
         self._reader_check = self._loop.call_later(
-            self._server.timeouts.reader_s, self._check_reader, unsent
+            self.timeouts.reader_s, self._check_reader, unsent
         )
 
     def _stop_reader_check(self) -> None:
         if self._reader_check is not None:
             self._reader_check.cancel()
             self._reader_check = None
+
+    def close(self) -> None:
+        """Take no more requests; a link has to be told before its client stops to send them."""
+        if self.link is None:
+            super().close()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
+        """Let the request under way end, or the link, and close."""
+        if self.link is not None:
+            await self.link.stop(timeout or 0.0)
+        await super().shutdown(timeout)
 
     def abort(self) -> None:
         """Close at once, without the end of the answer, so that it does not look complete."""
@@ -220,12 +252,9 @@ def unacknowledged(transport: asyncio.Transport) -> int:
 def reason_of(error: BaseException | None, message: str) -> str:
     """Return what is wrong with a request that the parser refused, and the cure where there is one."""
     if isinstance(error, LineTooLong):
-        return (
-            f"the URL or a header has more than {HEADER_BYTES_MAX} bytes: send a long filter with"
-            " POST to …/memories:query, merge session tokens with POST /v1/session:merge"
-        )
+        return TOO_LONG
     if "Too many headers" in message:
-        return f"there are more than {HEADERS_MAX} headers"
+        return TOO_MANY_HEADERS
     if isinstance(error, BadHttpMethod) and "HTTPS" in message:
         return "this port speaks http, and the client speaks https"
     if isinstance(error, BadHttpMethod):

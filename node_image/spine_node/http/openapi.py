@@ -63,6 +63,7 @@ _ANSWERS: dict[str, tuple[str, tuple[str, ...], str, Any]] = {
     "SessionMerged": ("One token that covers them all", (), "application/json", SessionMerged),
     "Cluster": ("Read-only view of this node", (), "application/json", views.Cluster),
     "Caller": ("The caller", (), "application/json", views.Caller),
+    "Link": ("The connection is a WebSocket that carries requests", (), "", None),
     "Health": ("State of this node", (), "application/json", views.HealthStatus),
     "Metrics": ("Prometheus text format", (), "text/plain", str),
     "Document": ("This document", (), "application/json", dict),

@@ -13,6 +13,7 @@ from spine_core.errors import ProblemError
 from spine_node.http import (
     admin,
     batch,
+    client_link,
     cluster,
     data,
     health,
@@ -182,6 +183,15 @@ _CLUSTER = (
         tag="cluster",
         summary="The caller",
         answers=_answers({200: "Caller"}),
+    ),
+    Route(
+        method="GET",
+        path="/v1/link",
+        name="openLink",
+        handler=client_link.open_link,
+        tag="cluster",
+        summary="Upgrade to a link: many requests in one message",
+        answers=_answers({101: "Link"}),
     ),
     _probe("/healthz/live", "live", health.live),
     _probe("/healthz/ready", "ready", health.ready),

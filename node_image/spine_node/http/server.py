@@ -14,6 +14,7 @@ from aiohttp import web
 
 from spine_core.errors import ProblemError
 from spine_node.http.app import App
+from spine_node.http.client_link import ClientLinks
 from spine_node.http.connection import Connection, Connections, Handler, Timeouts
 from spine_node.http.connection_limit import ConnectionLimit
 from spine_node.http.messages import Request, Response, Stream
@@ -30,16 +31,23 @@ SERVER: Final = "memory-spine"  # aiohttp would name itself and Python, with the
 class HttpServer:
     """A listening node."""
 
-    def __init__(self, listener: asyncio.Server | TlsListener, connections: Connections) -> None:
+    def __init__(
+        self,
+        listener: asyncio.Server | TlsListener,
+        connections: Connections,
+        client_links: ClientLinks,
+    ) -> None:
         self.port: int = listener.sockets[0].getsockname()[1]
         self._listener = listener
         self._connections = connections
+        self._client_links = client_links
 
     async def close(self, grace_s: float = GRACE_S) -> None:
         """Accept no more, let requests under way end, then cut what is left."""
         self._listener.close()
         self._connections.pre_shutdown()
         await self._connections.shutdown(grace_s)
+        await self._client_links.close()
         await self._listener.wait_closed()
 
 
@@ -55,17 +63,20 @@ async def serve(
     """Listen on (host, port); port 0 takes a free one. `link_handler` gets other nodes' WebSockets."""
     loop = asyncio.get_running_loop()
     host, port = address
+    client_links = ClientLinks(app)
     connections = Connections(
-        partial(_serve_one, app, link_handler), partial(_refuse, app), limit, timeouts
+        partial(_serve_one, app, link_handler, client_links), partial(_refuse, app), limit, timeouts
     )
     if tls is not None:
         sockets = await bind(host, port, BACKLOG)
-        return HttpServer(TlsListener(sockets, connections, tls), connections)
+        return HttpServer(TlsListener(sockets, connections, tls), connections, client_links)
     listener = await loop.create_server(connections, host, port, backlog=BACKLOG)
-    return HttpServer(listener, connections)
+    return HttpServer(listener, connections, client_links)
 
 
-async def _serve_one(app: App, link_handler: Handler, raw: web.BaseRequest) -> web.StreamResponse:
+async def _serve_one(
+    app: App, link_handler: Handler, client_links: ClientLinks, raw: web.BaseRequest
+) -> web.StreamResponse:
     assert isinstance(raw.protocol, Connection), "only our own server calls"
     raw.protocol.waiting.cancel()
     if raw.protocol.plain:
@@ -82,6 +93,8 @@ async def _serve_one(app: App, link_handler: Handler, raw: web.BaseRequest) -> w
         remote=raw.remote or "",
     )
     response = await app.handle(request)
+    if response.status == 101:
+        return await client_links.serve(raw, request) or _refuse(app, _no_upgrade())
     if isinstance(response.body, bytes):
         return _whole(response, response.body)
     return await _streamed(raw, raw.protocol, response, response.body)
@@ -92,6 +105,10 @@ def _refuse(app: App, problem: ProblemError) -> web.StreamResponse:
     answer = _whole(response, response.content)
     answer.force_close()
     return answer
+
+
+def _no_upgrade() -> ProblemError:
+    return ProblemError("invalid-request", "this is no valid upgrade to a WebSocket")
 
 
 def _whole(response: Response, body: bytes) -> web.Response:

@@ -1,0 +1,239 @@
+"""One link to one node: many requests on one WebSocket, without a task for any of them.
+
+A request waits in a future, of this event loop or of another thread's. It is resolved with the answer,
+with None when the node gives no links (ask it by HTTP), or with `ConnectionFailed`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future as ThreadFuture
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias
+
+import aiohttp
+import msgspec
+
+from memory_spine.aiohttp_transport import reason_of
+from memory_spine.effects import Answer, Request
+from memory_spine.errors import ConnectionFailed
+from memory_spine.link_frames import (
+    CALLS_MAX,
+    MESSAGE_BYTES_FULL,
+    AnswerPart,
+    answers_in,
+    encoded_call,
+    message_of,
+)
+
+DIAL_S = 5.0  # nobody waits longer for a connection; who waits at all does so for its own time
+
+Outcome: TypeAlias = "asyncio.Future[Answer | None] | ThreadFuture[Answer | None]"
+Flow: TypeAlias = aiohttp.ClientWebSocketResponse
+Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[Flow]]
+
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError, UnicodeError, msgspec.DecodeError)
+
+
+class Owner(Protocol):
+    """Holds the links of an event loop."""
+
+    def retired(self, link: "Link") -> None:
+        """Nothing more should be asked on this link."""
+
+    def refused(self, link: "Link", status: int) -> None:
+        """The node has refused the upgrade with this status."""
+
+    def ended(self, link: "Link") -> None:
+        """The link is gone, and nobody waits on it."""
+
+
+class _Waiting:
+    """One request without its answer."""
+
+    __slots__ = ("began_s", "first", "outcome", "parts", "request", "timer")
+
+    def __init__(self, request: Request, outcome: Outcome, began_s: float) -> None:
+        self.request, self.outcome, self.began_s = request, outcome, began_s
+        self.timer: asyncio.TimerHandle
+        self.first: AnswerPart | None = None  # the answer has begun
+        self.parts: list[bytes] = []
+
+
+class Link:
+    """Dials, sends what is asked for, and ends with the connection or when it is `retired` and empty.
+
+    Args:
+        base: address of the node.
+        common: headers of the upgrade, which are not sent again.
+    """
+
+    def __init__(self, base: str, common: Mapping[str, str], dial: Dial, owner: Owner) -> None:
+        self.base, self.common = base, common
+        self._dial, self._owner = dial, owner
+        self._loop = asyncio.get_running_loop()
+        self._numbers = 0
+        self._waiting: dict[int, _Waiting] = {}
+        self._outbox: OrderedDict[int, bytes] = OrderedDict()  # encoded and not sent
+        self._wake = asyncio.Event()
+        self._heard_s = self._loop.time()
+        self._connected = self._retired = False
+        self._running = self._loop.create_task(self._run())
+
+    def ask(self, request: Request, outcome: Outcome) -> int:
+        """Send a request with the next message; return the number by which it can be forgotten."""
+        number = self._numbers = self._numbers + 1
+        now_s = self._loop.time()
+        waiting = self._waiting[number] = _Waiting(request, outcome, now_s)
+        self._outbox[number] = encoded_call(number, request, self.common)
+        first_byte_s = min(request.timeout_s, request.first_byte_s or request.timeout_s)
+        waiting.timer = self._loop.call_at(now_s + first_byte_s, self._expire, number)
+        self._wake.set()
+        return number
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for this answer any more; the node is not told, as with HTTP."""
+        if (waiting := self._waiting.pop(number, None)) is not None:
+            waiting.timer.cancel()
+            self._outbox.pop(number, None)
+            self._freed()
+
+    async def close(self) -> None:
+        """End the link now."""
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _run(self) -> None:
+        reason = "the client was closed"
+        refused = False
+        try:
+            async with asyncio.timeout(DIAL_S) as dialling, self._dial() as flow:
+                dialling.reschedule(None)
+                self._connected = True
+                reason = await self._serve(flow)
+        except aiohttp.WSServerHandshakeError as error:
+            self._owner.refused(self, error.status)
+            refused = True
+        except _BROKEN as error:
+            if self._waiting:
+                reason = reason_of(error, next(iter(self._waiting.values())).request)
+        finally:
+            self._end(reason, refused=refused)
+            self._owner.ended(self)
+
+    async def _serve(self, flow: Flow) -> str:
+        """Serve until the connection ends; return why it did."""
+        sender = self._loop.create_task(self._send(flow))
+        try:
+            while (received := await flow.receive()).type is aiohttp.WSMsgType.BINARY:
+                self._heard_s = self._loop.time()
+                answers = answers_in(received.data)
+                if not answers:
+                    self.retire()
+                for answer in answers:
+                    self._answered(answer)
+            if received.type is aiohttp.WSMsgType.ERROR:
+                return f"the link broke: {received.data}"
+            return "the node ended the link"
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    async def _send(self, flow: Flow) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while calls := self._next_calls():
+                await flow.send_bytes(message_of(calls))
+
+    def _next_calls(self) -> list[bytes]:
+        """Take the calls of one message, as many as the node reads."""
+        calls: list[bytes] = []
+        room, left = CALLS_MAX - (len(self._waiting) - len(self._outbox)), MESSAGE_BYTES_FULL
+        while self._outbox and left > 0 and len(calls) < room:
+            _number, call = self._outbox.popitem(last=False)
+            calls.append(call)
+            left -= len(call)
+        return calls
+
+    def retire(self) -> None:
+        """Take no new requests; end when those that wait have their answers."""
+        if not self._retired:
+            self._retired = True
+            self._owner.retired(self)
+            self._freed()
+
+    def _answered(self, part: AnswerPart) -> None:
+        waiting = self._waiting.get(part.call)
+        if waiting is None:
+            return  # it was given up
+        if waiting.first is None and part.more:
+            waiting.first = part
+            self._give_rest_of_time(part.call, waiting)
+        if waiting.first is not None:
+            waiting.parts.append(part.body)
+            if part.more:
+                return
+        self._take(part.call)
+        first = waiting.first or part
+        body = b"".join(waiting.parts) if waiting.parts else part.body
+        headers = {name.lower(): value for name, value in first.headers.items()}
+        _resolve(waiting.outcome, Answer(status=first.status, headers=headers, body=body))
+        self._freed()
+
+    def _give_rest_of_time(self, number: int, waiting: _Waiting) -> None:
+        """The answer has begun: from now on only the time of the whole call counts."""
+        waiting.timer.cancel()
+        ends_s = waiting.began_s + waiting.request.timeout_s
+        waiting.timer = self._loop.call_at(ends_s, self._expire, number)
+
+    def _expire(self, number: int) -> None:
+        unsent = number in self._outbox
+        waiting = self._take(number)
+        request = waiting.request
+        first_byte_s = min(request.timeout_s, request.first_byte_s or request.timeout_s)
+        if not self._connected:
+            reason = f"no connection within {first_byte_s:.1f} s"
+        elif waiting.first is not None:
+            reason = f"no whole answer within {request.timeout_s:.1f} s"
+        else:
+            reason = f"{'not sent' if unsent else 'no answer'} within {first_byte_s:.1f} s"
+        _fail(waiting.outcome, ConnectionFailed(request.url, reason, sent=not unsent))
+        if self._heard_s <= waiting.began_s:
+            self.retire()  # nothing at all came: whoever asks next had better dial anew
+        self._freed()
+
+    def _take(self, number: int) -> _Waiting:
+        self._outbox.pop(number, None)
+        waiting = self._waiting.pop(number)
+        waiting.timer.cancel()
+        return waiting
+
+    def _freed(self) -> None:
+        if self._outbox:
+            self._wake.set()
+        if self._retired and not self._waiting:
+            self._running.cancel()
+
+    def _end(self, reason: str, *, refused: bool) -> None:
+        """Tell every request what became of it; one that was never sent says so."""
+        self._retired = True
+        self._owner.retired(self)
+        for number in list(self._waiting):
+            unsent = number in self._outbox
+            waiting = self._take(number)
+            if refused:
+                _resolve(waiting.outcome, None)
+            else:
+                failure = ConnectionFailed(waiting.request.url, reason, sent=not unsent)
+                _fail(waiting.outcome, failure)
+
+
+def _resolve(outcome: Outcome, answer: Answer | None) -> None:
+    if not outcome.done():
+        outcome.set_result(answer)
+
+
+def _fail(outcome: Outcome, failure: ConnectionFailed) -> None:
+    if not outcome.done():
+        outcome.set_exception(failure)
