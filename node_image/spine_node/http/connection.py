@@ -144,7 +144,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time-out of the first request, and enforce the limit of connections."""
         super().connection_made(transport)
-        self.waiting = self._loop.call_later(self.timeouts.head_s, self.force_close)
+        self.waiting = self._loop.call_later(self._server.timeouts.head_s, self.force_close)
         self._server.enforce_limit(self.force_close)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -189,7 +189,7 @@ class Connection(web.RequestHandler):
             transport.abort()
             return
         self._reader_check = self._loop.call_later(
-            self.timeouts.reader_s, self._check_reader, unsent
+            self._server.timeouts.reader_s, self._check_reader, unsent
         )
 
     def _stop_reader_check(self) -> None:
