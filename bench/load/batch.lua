@@ -13,6 +13,7 @@ function request()
     local id = next_id()
     parts[i] = item .. id .. body .. id .. after .. "}"
   end
+  rehearse()
   local json = '{"operations":[' .. table.concat(parts, ",") .. "]}"
   return head .. #json .. "\r\n\r\n" .. json
 end

@@ -7,5 +7,6 @@ local rest = " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n
 
 function request()
   local id = next_id()
+  rehearse()
   return head .. id .. rest .. id .. after
 end
