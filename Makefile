@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-root tools demo check test test-quick mutants bench bench-quick bench-plot images kube-up kube-down clean
+.PHONY: help setup setup-root tools demo check test test-quick mutants bench bench-quick bench-plot bench-races images kube-up kube-down clean
 
 PY := .venv/bin/python
 LAB ?= $(CURDIR)/build/lab
@@ -59,6 +59,14 @@ bench-plot: build/bench-venv/.done ## Draw the newest report: build/bench.png an
 build/bench-venv/.done: bench/requirements.lock
 	@python3 -m venv build/bench-venv
 	@build/bench-venv/bin/pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	@touch $@
+
+bench-races: setup build/races-venv/.done ## Races of agents, here and in LangGraph, Chroma and mem0
+	@$(PY) -m bench races
+
+build/races-venv/.done: bench/races/requirements.txt
+	@python3 -m venv build/races-venv
+	@build/races-venv/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 images: setup ## Build both images, without Docker, into build/images

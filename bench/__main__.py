@@ -13,6 +13,8 @@ COMMANDS = {
     "batches": ("bench.growth.batches", "cost by the size of a batch"),
     "restart": ("bench.growth.restart", "time and memory of a restart"),
     "index": ("bench.alone.index_cost", "CPU of the query index, alone"),
+    "budget": ("bench.alone.budget", "CPU of each stage of a PUT and a GET"),
+    "races": ("bench.races.command", "what is lost when agents act at once"),
     "publish": ("bench.report.publish", "make a report the baseline: its page and its picture"),
 }
 

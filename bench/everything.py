@@ -20,9 +20,11 @@ MODES: dict[str, dict[str, list[str]]] = {  # command → its options
         "index_cost": [],
         "openloop": ["--seconds", "5"],
         "rebalance": [],
-        "sizes": ["--records", "200000", "--rounds", "5", "--seconds", "4"],
-        "batches": [],
+        "sizes": ["--records", "200000", "--rounds", "3", "--seconds", "4"],
+        "batches": ["--rounds", "2"],
         "restart": ["--records", "50000"],
+        "races": [],
+        "budget": [],
     },
     "quick": {
         "index_cost": [],
@@ -37,6 +39,8 @@ MODULES = {
     "sizes": "bench.growth.sizes",
     "batches": "bench.growth.batches",
     "restart": "bench.growth.restart",
+    "races": "bench.races.command",
+    "budget": "bench.alone.budget",
 }
 
 

@@ -11,7 +11,7 @@ from bench.closed.session import PEERS, Session, data_folder
 from bench.report.report import BASELINE, REPORT, Report, load, save, show
 
 PLANS = {
-    "full": (Plan(rounds=5, seconds=8, warm_up_s=2), 10_000),
+    "full": (Plan(rounds=5, seconds=8, warm_up_s=1), 10_000),
     "quick": (Plan(rounds=3, seconds=3, warm_up_s=1), 5_000),
     "smoke": (Plan(rounds=1, seconds=1, warm_up_s=0), 500),
 }
