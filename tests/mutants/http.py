@@ -308,6 +308,25 @@ MUTANTS = [
         new="        super().emit(record)\n",
         killed_by="tests/unit/starting/test_logs.py::test_a_record_comes_after_what_was_queued_before_it",
     ),
+    # one connection: nobody is served who does not read, nobody's bytes are taken for others
+    _http(
+        "request_loop",
+        "        if self._paused:\n",
+        "        if False:\n",
+        "test_request_loop.py::test_a_client_that_takes_no_answers_is_asked_for_no_more_and_given_up",
+    ),
+    _http(
+        "request_loop",
+        'bodiless = response.status in _BODILESS or message.method == "HEAD"',
+        "bodiless = response.status in _BODILESS",
+        "test_request_loop.py::test_requests_that_came_together_are_answered_in_order",
+    ),
+    _http(
+        "connection",
+        "return not self.plain and not self._upgraded and not",
+        "return not self.plain and not",
+        "test_request_loop.py::test_an_upgrade_that_nobody_takes_is_an_ordinary_request",
+    ),
     # what a node says of itself: this machine is no name that begins like it, ready is not "soon"
     Mutant(
         file="node_image/spine_node/addresses.py",

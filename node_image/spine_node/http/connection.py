@@ -5,12 +5,13 @@ import fcntl
 import logging
 import sys
 import termios
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
@@ -18,6 +19,7 @@ from spine_core.errors import ProblemError
 from spine_node.http.connection_limit import ConnectionLimit
 from spine_node.http.limits import HEADER_BYTES_MAX, HEADERS_MAX
 from spine_node.http.messages import ClientGoneError
+from spine_node.http.request_loop import Answer, Handler, RequestLoop, SendStream
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ TOO_LONG: Final = (
     " POST to …/memories:query, merge session tokens with POST /v1/session:merge"
 )
 TOO_MANY_HEADERS: Final = f"there are more than {HEADERS_MAX} headers"
+LINK_PATH: Final = "/node/v1/link"
+CLIENT_LINK_PATH: Final = "/v1/link"
 LINGER_S: Final = 2.0  # to let a client see why its body was not read
 
 
@@ -37,7 +41,6 @@ class Timeouts(NamedTuple):
     link_s: float = 30.0  # a link whose client says nothing is closed; it pings every few seconds
 
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Refuse = Callable[[ProblemError], web.StreamResponse]
 
 
@@ -45,18 +48,24 @@ class Connections(web.Server):
     """All connections of one listening node.
 
     Args:
-        handler: answers a request.
+        answer: answers an ordinary request.
+        send_stream: sends an answer of unknown length.
+        handler: answers what is none: an upgrade, or http on a port for https.
         refuse: makes the answer to what never became a request; it ends the connection.
     """
 
     def __init__(
         self,
+        answer: Answer,
+        send_stream: SendStream,
         handler: Handler,
         refuse: Refuse,
         limit: ConnectionLimit,
         timeouts: Timeouts,
     ) -> None:
         super().__init__(handler)
+        self.answer = answer
+        self.send_stream = send_stream
         self.refuse = refuse
         self.timeouts = timeouts
         self.undecided = 0  # connections whose protocol is not known yet
@@ -104,7 +113,7 @@ class Link(Protocol):
         """Ask the client to go, let requests under way end, then hang up."""
 
 
-class Connection(web.RequestHandler):
+class Connection(RequestLoop):
     """One connection: bounded while it is silent or does not read; its protocol errors are problems."""
 
     waiting: asyncio.TimerHandle  # for the first request
@@ -112,8 +121,9 @@ class Connection(web.RequestHandler):
     def __init__(self, server: Connections, *, plain: bool = False) -> None:
         super().__init__(
             server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # None is what turns it off
+            server.answer,
+            server.send_stream,
+            access_log=None,
             auto_decompress=False,  # a compressed body is refused: no bombs
             lingering_time=LINGER_S,
             max_line_size=HEADER_BYTES_MAX,
@@ -154,6 +164,15 @@ class Connection(web.RequestHandler):
         if self.streaming is not None:
             self.streaming.cancel()
         super().connection_lost(exc)
+
+    def asked(self) -> None:
+        """Stop the time-out of the first request."""
+        self.waiting.cancel()
+
+    def is_ordinary(self, message: RawRequestMessage) -> bool:
+        """Whether the app answers the request: it speaks what the port speaks, and is no link."""
+        links = (LINK_PATH, CLIENT_LINK_PATH)
+        return not self.plain and not self._upgraded and not message.path.startswith(links)
 
     def data_received(self, data: bytes) -> None:
         """Parse; fail the body that is being read when its framing breaks.

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from aiohttp import web
+from aiohttp.streams import StreamReader
 
 from spine_core.errors import ProblemError
 from spine_node.http.messages import ClientGoneError, too_large
@@ -16,10 +17,6 @@ async def read_body(raw: web.BaseRequest, bytes_max: int, deadline: float) -> by
     if (raw.content_length or 0) > bytes_max:
         raise too_large(bytes_max)
     try:
-        if raw.content.is_eof():  # it came with the headers: nothing to wait for
-            body = raw.content.read_nowait()
-            _check_size(body, bytes_max)
-            return body
         async with asyncio.timeout_at(deadline):
             return await _collect(raw, bytes_max)
     except TimeoutError as error:
@@ -29,6 +26,13 @@ async def read_body(raw: web.BaseRequest, bytes_max: int, deadline: float) -> by
         raise ProblemError("invalid-request", "the body is framed wrongly") from error
     except ConnectionError as error:
         raise ClientGoneError from error
+
+
+async def read_whole_body(content: StreamReader, bytes_max: int, _deadline: float) -> bytes:
+    """Return a body that came with its head: nothing to wait for (`messages.ReadBody`)."""
+    body = content.read_nowait()
+    _check_size(body, bytes_max)
+    return body
 
 
 async def _collect(raw: web.BaseRequest, bytes_max: int) -> bytes:

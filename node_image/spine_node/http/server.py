@@ -1,7 +1,8 @@
 """The listening socket: aiohttp's low-level server in front of `App`.
 
-It uses neither `web.Application` nor the access log: measured, 22 µs CPU per GET against 27-31 µs
-(performance.md). Bodies are counted while they are read, and never inflated.
+It uses neither `web.Application` nor the access log, and `request_loop` answers ordinary requests itself:
+what comes to this module's handlers is an upgrade or a stream. Bodies are counted while they are read,
+and never inflated.
 """
 
 import asyncio
@@ -15,17 +16,16 @@ from aiohttp import web
 from spine_core.errors import ProblemError
 from spine_node.http.app import App
 from spine_node.http.client_link import ClientLinks
-from spine_node.http.connection import Connection, Connections, Handler, Timeouts
+from spine_node.http.connection import LINK_PATH, Connection, Connections, Timeouts
 from spine_node.http.connection_limit import ConnectionLimit
-from spine_node.http.messages import Request, Response, Stream
+from spine_node.http.messages import Request, Response
 from spine_node.http.request_body import read_body
+from spine_node.http.request_loop import SERVER, Handler
 from spine_node.http.tls_listener import TlsListener, bind
 
-LINK_PATH: Final = "/node/v1/link"
 GRACE_S: Final = 5.0  # for requests under way when the node stops; most take milliseconds
 BACKLOG: Final = 1024  # connections that may wait: a fleet that reconnects at once
 PLAIN: Final = "this port speaks https, and the client speaks http"
-SERVER: Final = "memory-spine"  # aiohttp would name itself and Python, with their versions
 
 
 class HttpServer:
@@ -65,7 +65,12 @@ async def serve(
     host, port = address
     client_links = ClientLinks(app)
     connections = Connections(
-        partial(_serve_one, app, link_handler, client_links), partial(_refuse, app), limit, timeouts
+        app.handle,
+        _streamed,
+        partial(_serve_one, app, link_handler, client_links),
+        partial(_refuse, app),
+        limit,
+        timeouts,
     )
     if tls is not None:
         sockets = await bind(host, port, BACKLOG)
@@ -78,7 +83,6 @@ async def _serve_one(
     app: App, link_handler: Handler, client_links: ClientLinks, raw: web.BaseRequest
 ) -> web.StreamResponse:
     assert isinstance(raw.protocol, Connection), "only our own server calls"
-    raw.protocol.waiting.cancel()
     if raw.protocol.plain:
         return _refuse(app, ProblemError("invalid-request", PLAIN))
     path, _, query = raw.raw_path.partition("?")
@@ -97,7 +101,7 @@ async def _serve_one(
         return await client_links.serve(raw, request) or _refuse(app, _no_upgrade())
     if isinstance(response.body, bytes):
         return _whole(response, response.body)
-    return await _streamed(raw, raw.protocol, response, response.body)
+    return await _streamed(response, raw)
 
 
 def _refuse(app: App, problem: ProblemError) -> web.StreamResponse:
@@ -116,15 +120,16 @@ def _whole(response: Response, body: bytes) -> web.Response:
     return web.Response(status=response.status, headers=response.headers, body=body or None)
 
 
-async def _streamed(
-    raw: web.BaseRequest, connection: Connection, response: Response, body: Stream
-) -> web.StreamResponse:
+async def _streamed(response: Response, raw: web.BaseRequest) -> web.StreamResponse:
     """Send a body of unknown length as it comes: the next piece is asked for when the client takes it.
 
     The iterator is closed however this ends: at its own end, when the client leaves (which cancels
     this task), when it does not read (`Connection`), when the node stops. One that fails cuts the
     connection, so that what was sent does not look complete.
     """
+    connection, body = raw.protocol, response.body
+    assert isinstance(connection, Connection), "only our own server calls"
+    assert not isinstance(body, bytes), "its route streams"
     response.headers["Server"] = SERVER
     answer = web.StreamResponse(status=response.status, headers=response.headers)
     async with aclosing(body):
