@@ -207,8 +207,8 @@ MUTANTS = [
         "test_server.py::test_a_connection_that_asks_for_nothing_is_closed",
     ),
     _http(
-        "server",
-        "    raw.protocol.waiting.cancel()\n",
+        "request_loop",
+        "            self.asked()\n",
         "",
         "test_server.py::test_a_connection_that_has_asked_stays_open",
     ),
