@@ -14,8 +14,10 @@ Rules
 Source: api.md §3.2 and §6.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -47,22 +49,22 @@ from memory_spine.keys import ENTROPY_BYTES, ulid
 from memory_spine.models import Memory, MergedToken, decode
 from memory_spine.retry import Endpoints, RetryBudget, backoff_s
 from memory_spine.session import MERGE_POLL_S, TOKENS_MAX, Session
-from memory_spine.stats import AnswerInfo, LastAnswer, Meter
+from memory_spine.stats import LastAnswer, Meter
 
 Decoded = TypeVar("Decoded")
 
+_PLAIN = re.compile(r"[A-Za-z0-9_~:@-][A-Za-z0-9_.~:@-]*")  # a path segment as it stands
 _ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
 _TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
 _TOLD_MS = range(10, 30_000)  # what the server accepts as Spine-Timeout-Ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request of the API, before it is known which node gets it."""
 
     method: str
     path: str  # escaped
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes | None = None
     write: bool = False
     key: Identifier | None = None  # idempotency key of the caller's; None: a fresh one for a write
@@ -70,8 +72,7 @@ class Call:
     stream: bool = False  # its answer comes in parts
 
 
-@dataclass(frozen=True, slots=True)
-class CallState:
+class CallState(msgspec.Struct, frozen=True):
     """What all attempts of one call share."""
 
     call: Call
@@ -114,7 +115,7 @@ class Core:
         Raises:
             SpineError: as `call`.
         """
-        outcome = yield from self._call(replace(call, stream=True))
+        outcome = yield from self._call(msgspec.structs.replace(call, stream=True))
         assert isinstance(outcome, Stream), "a success comes as a stream"
         return outcome
 
@@ -197,7 +198,7 @@ class Core:
         except ConnectionFailed as failure:
             return failure
         assert outcome is not None, "a request is answered"
-        self.last_answer.info = AnswerInfo.of(url, outcome.status, outcome.headers)
+        self.last_answer.note(url, outcome.status, outcome.headers)
         if token := outcome.headers.get("spine-session"):
             state.session.learn(state.sent, token)
         return outcome if isinstance(outcome, Stream) else failure_of(url, outcome) or outcome
@@ -239,19 +240,20 @@ class Core:
         time_left_s = state.deadline_s - self.environment.monotonic_s()
         first_byte_s = max(time_left_s / left, _ATTEMPT_MIN_S)
         given = (key() if callable(key) else key) or ""
-        secret = header_value("api_key", arguments.text(given, "api_key").strip())
         told_ms = min(max(int(first_byte_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
+        headers = {
+            **state.headers,
+            REQUEST_ID: self.environment.entropy(REQUEST_ID_BYTES).hex(),
+            "Spine-Timeout-Ms": str(told_ms),
+        }
+        if authorization := _authorization(given):
+            headers["Authorization"] = authorization
         return Request(
             method=call.method,
             url=f"{url}{call.path}{query}",
             base=url,
-            headers={
-                **state.headers,
-                REQUEST_ID: self.environment.entropy(REQUEST_ID_BYTES).hex(),
-                "Spine-Timeout-Ms": str(told_ms),
-                **({"Authorization": f"Bearer {secret}"} if secret else {}),
-            },
+            headers=headers,
             body=call.body,
             timeout_s=max(time_left_s, _ATTEMPT_MIN_S),
             first_byte_s=first_byte_s,
@@ -277,7 +279,7 @@ class Core:
             raise ConfigError(
                 "no namespace: set SPINE_NAMESPACE, or give namespace= (on the command line -n)"
             )
-        return f"/v1/ns/{path_segment(self.options.namespace)}/memories"
+        return _memories_path(self.options.namespace)
 
 
 def _unexpected(answer: Answer, call: Call, reason: str) -> UnexpectedAnswer:
@@ -286,12 +288,25 @@ def _unexpected(answer: Answer, call: Call, reason: str) -> UnexpectedAnswer:
     return failure
 
 
+@lru_cache(maxsize=64)
+def _memories_path(namespace: str) -> str:
+    return f"/v1/ns/{path_segment(namespace)}/memories"
+
+
+@lru_cache(maxsize=8)  # a client sends the same key over and over
+def _authorization(api_key: str) -> str:
+    secret = header_value("api_key", arguments.text(api_key, "api_key").strip())
+    return f"Bearer {secret}" if secret else ""
+
+
 def path_segment(text: str) -> str:
     """Escape one part of a path.
 
     Raises:
         ConfigError: empty, `.` or `..`; a path with these would mean another resource.
     """
+    if _PLAIN.fullmatch(text):
+        return text
     if text in {"", ".", ".."}:
         raise ConfigError(f"{text!r} cannot stand in a path; choose another name")
     return quote(text, safe=":@~")

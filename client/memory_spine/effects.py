@@ -11,8 +11,10 @@ loop hands each chunk to pure code. Then no operation has to be told apart as sy
 
 import re
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import msgspec
 
 from memory_spine.errors import ConnectionFailed, SpineError
 
@@ -20,25 +22,26 @@ Result = TypeVar("Result")
 Chunks = TypeVar("Chunks", bound=Iterator[bytes] | AsyncIterator[bytes])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one URL."""
 
     method: str
     url: str  # absolute and already escaped; a transport must not normalise it
     base: str = ""  # address of the node, with which `url` begins; empty when it is not known
-    headers: Mapping[str, str] = field(repr=False)  # they hold the key
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str]  # they hold the key
+    body: bytes | None = None
     timeout_s: float  # a transport gives up after this long, however much has come
     first_byte_s: float | None = None  # and after this long without any answer; None: timeout_s
 
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url})"  # headers and body are secrets
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What came back, whatever its status."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # names in lower case
     body: bytes = b""
 
 
@@ -69,8 +72,7 @@ class Sleep:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Done(Generic[Result]):
+class Done(msgspec.Struct, Generic[Result], frozen=True):
     """The operation has ended with this value."""
 
     value: Result

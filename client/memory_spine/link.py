@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future as ThreadFuture
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import aiohttp
@@ -177,7 +178,7 @@ class Link:
         self._take(part.call)
         first = waiting.first or part
         body = b"".join(waiting.parts) if waiting.parts else part.body
-        headers = {name.lower(): value for name, value in first.headers.items()}
+        headers = dict(zip(_lower_case(tuple(first.headers)), first.headers.values(), strict=True))
         _resolve(waiting.outcome, Answer(status=first.status, headers=headers, body=body))
         self._freed()
 
@@ -227,6 +228,11 @@ class Link:
             else:
                 failure = ConnectionFailed(waiting.request.url, reason, sent=not unsent)
                 _fail(waiting.outcome, failure)
+
+
+@lru_cache(maxsize=256)  # answers have the same few sets of names
+def _lower_case(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names)
 
 
 def _resolve(outcome: Outcome, answer: Answer | None) -> None:

@@ -7,11 +7,11 @@ everything for a node that refuses the upgrade: an older one, or one that would 
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from memory_spine.aiohttp_transport import AiohttpTransport
@@ -119,7 +119,7 @@ class LinkTransport:
             link.forget(number)
         if answer is None:  # the node gives no links
             left_s = request.timeout_s - (loop.time() - began_s)
-            return await self._http.send(replace(request, timeout_s=left_s))
+            return await self._http.send(msgspec.structs.replace(request, timeout_s=left_s))
         return answer
 
     async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:

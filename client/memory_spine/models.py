@@ -1,8 +1,6 @@
-"""What the server answers, as frozen dataclasses. Fields that this version does not know are ignored."""
+"""What the server answers, as frozen structs. Fields that this version does not know are ignored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from dataclasses import replace as dataclass_replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,16 +11,14 @@ from memory_spine.errors import SpineError, error_of
 Decoded = TypeVar("Decoded")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedding:
+class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     """A vector that the caller computed; it comes back with `include=["embedding"]` only."""
 
     vector: tuple[float, ...]
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """One memory as the server holds it. Times are in UTC."""
 
     id: str
@@ -31,7 +27,7 @@ class Memory:
     created_at: datetime
     updated_at: datetime
     content: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict)
     tags: tuple[str, ...] = ()  # the first is the primary tag
     agent_id: str | None = None
     user_id: str | None = None
@@ -59,7 +55,7 @@ class Memory:
         if "ttl" in changes:
             changes["ttl_seconds"] = changes.pop("ttl")
         kept = tuple(name for name in self.omitted if name not in changes)
-        return dataclass_replace(self, **{"omitted": kept, **changes})
+        return msgspec.structs.replace(self, **{"omitted": kept, **changes})
 
     def server_fields(self) -> dict[str, Any]:
         """Return what is not the caller's, as JSON: what the server decides, and what it left out."""
@@ -88,16 +84,14 @@ def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the key space a list covers: all of it when the two are equal."""
 
     slots: int
     answered: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a list. A short or empty page with a token is not the last."""
 
     items: tuple[Memory, ...]
@@ -105,8 +99,7 @@ class Page:
     next_page_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemResult:
+class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one operation of a batch."""
 
     status: int  # 0 when there was no answer
@@ -124,16 +117,14 @@ class ItemResult:
         return None if self.problem is None else error_of(self.problem, self.status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResult:
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
     """Results in the order of the operations. A batch is no transaction."""
 
     results: tuple[ItemResult, ...]
     failed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Who the server takes the caller for."""
 
     subject: str
@@ -144,8 +135,7 @@ class Identity:
     not_after: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node as the node that answers sees it."""
 
     id: str
@@ -158,8 +148,7 @@ class Node:
     replication_lag_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """The cluster as one node sees it."""
 
     name: str
@@ -174,11 +163,13 @@ class Cluster:
     slots: tuple[tuple[int, ...], ...] | None = None  # slot → indexes into nodes; when asked for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergedToken:
+class MergedToken(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of session:merge."""
 
     token: str
+
+
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}  # to make one costs more than it takes to use
 
 
 def decode(body: bytes, model: type[Decoded]) -> Decoded:
@@ -187,4 +178,7 @@ def decode(body: bytes, model: type[Decoded]) -> Decoded:
     Raises:
         msgspec.DecodeError: it is no JSON, or not of this shape.
     """
-    return msgspec.json.decode(body, type=model)
+    if (decoder := _decoders.get(model)) is None:
+        decoder = _decoders[model] = msgspec.json.Decoder(model)
+    decoded: Decoded = decoder.decode(body)
+    return decoded

@@ -44,6 +44,8 @@ def put(
 
 def get(core: Core, memory_id: Identifier, include: Sequence[str]) -> Operation[Memory]:
     """Read one memory."""
+    if include == ():
+        return core.fetch(_call(core, "GET", memory_id), Memory)
     included = arguments.texts(include, "include")
     query = {"include": ",".join(included)} if included else {}
     return core.fetch(_call(core, "GET", memory_id, query=query), Memory)

@@ -66,6 +66,8 @@ class Endpoints:
 
     def pick(self, now_s: float) -> str:
         """Return the first that is not avoided, else the one that is avoided for the shortest time."""
+        if len(self._urls) == 1:
+            return self._urls[0]
         return min(self._urls, key=lambda url: max(self._avoid_until_s[url], now_s))
 
     def avoid(self, url: str, now_s: float) -> None:

@@ -1,7 +1,7 @@
 """What a client counts about itself, and what its last answer said. Threads share both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from memory_spine.forks import Lock
@@ -25,7 +25,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stats = Stats()
+        self._counts = dict.fromkeys(Stats.__dataclass_fields__, 0)
 
     def __reduce__(self) -> tuple[type["Meter"], tuple[()]]:
         return Meter, ()
@@ -33,13 +33,12 @@ class Meter:
     @property
     def stats(self) -> Stats:
         """The counts so far."""
-        return self._stats
+        return Stats(**self._counts)
 
-    def count(self, *names: str) -> None:
-        """Add one to each of these counts."""
+    def count(self, name: str) -> None:
+        """Add one to this count."""
         with self._lock:
-            now = self._stats
-            self._stats = replace(now, **{name: getattr(now, name) + 1 for name in names})
+            self._counts[name] += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,16 @@ def _number(text: str | None) -> int | None:
 class LastAnswer:
     """Holds the last answer of one view. A copy has had none."""
 
-    info: AnswerInfo | None = None
+    _noted: tuple[str, int, Mapping[str, str]] | None = None
+
+    def note(self, url: str, status: int, headers: Mapping[str, str]) -> None:
+        """Keep what an answer told, to be read when somebody asks."""
+        self._noted = (url, status, headers)
+
+    @property
+    def info(self) -> AnswerInfo | None:
+        """What the last answer told; None before the first."""
+        return None if self._noted is None else AnswerInfo.of(*self._noted)
 
     def __reduce__(self) -> tuple[type["LastAnswer"], tuple[()]]:
         return LastAnswer, ()

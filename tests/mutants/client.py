@@ -15,8 +15,8 @@ MUTANTS = [
     ),
     Mutant(  # a retry with a fresh key is a second write
         file="client/memory_spine/core.py",
-        old="                **state.headers,\n",
-        new="                **self._headers(call, state.sent),\n",
+        old="            **state.headers,\n",
+        new="            **self._headers(call, state.sent),\n",
         killed_by=f"{_TESTS}/test_retries.py::test_what_may_pass_is_tried_again_with_the_same_key",
     ),
     Mutant(  # only the last attempt counts
