@@ -177,8 +177,8 @@ MUTANTS = [
     ),
     _http(
         "bodies",
-        "if not _TAG.fullmatch(tag):",
-        "if not _TAG.match(tag):",
+        "return _TAG.fullmatch(text) is not None",
+        "return _TAG.match(text) is not None",
         "test_bad_input.py::test_a_broken_rule_is_422_and_named",
     ),
     _http(

@@ -44,7 +44,14 @@ class App:
         request_id = headers.request_id(request.headers) or next(self._ids)
         progress = _Progress(request, request_id)
         try:
-            response = await self._answer(progress, began_s)
+            route, context = self._admit(progress, began_s)
+            if route.access == "key":
+                with self.in_flight:
+                    response = await route.handler(context)
+            else:
+                response = await route.handler(context)
+            whole = isinstance(response.body, bytes)
+            assert whole is not route.streams, f"{route.name} answers otherwise"
         except (ProblemError, InvalidInputError) as error:
             response = self._failed(progress, as_problem(error))
         except ClientGoneError:
@@ -70,19 +77,6 @@ class App:
         response.headers["Spine-Request-Id"] = request_id
         response.headers["Spine-Node"] = self._app.node
         response.headers["Spine-Epoch"] = str(self._app.epoch())
-        return response
-
-    async def _answer(self, progress: "_Progress", now_s: float) -> Response:
-        """Run the handler of a request that may pass."""
-        route, context = self._admit(progress, now_s)
-        if route.access != "key":
-            response = await route.handler(context)
-        else:
-            with self.in_flight:
-                response = await route.handler(context)
-        assert isinstance(response.body, bytes) is not route.streams, (
-            f"{route.name} answers otherwise"
-        )
         return response
 
     def _admit(self, progress: "_Progress", now_s: float) -> tuple[Route, RequestContext]:
@@ -117,12 +111,12 @@ class App:
 
     def _identify(self, route: Route, given: MultiMapping[str], now_s: float) -> Principal:
         match route.access:
-            case "open":
-                return ANONYMOUS
-            case "admin":
-                return identify_operator(given, self._app.admin_tokens())
             case "key":
                 return self._app.credentials.identify(given, self._app.clock.physical_ms(), now_s)
+            case "admin":
+                return identify_operator(given, self._app.admin_tokens())
+            case "open":
+                return ANONYMOUS
 
     def _failed(self, progress: "_Progress", problem: ProblemError) -> Response:
         """Answer a failure, and note it: a failed write or a refused request, no read that finds nothing."""

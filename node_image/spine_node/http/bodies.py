@@ -5,6 +5,7 @@ A failure names the field. Malformed JSON is `invalid-request` (400); JSON that 
 """
 
 import re
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -140,6 +141,16 @@ def _check(memory: MemoryInput) -> None:
         _check_source(source, f"derived_from[{i}]")
 
 
+@lru_cache(maxsize=8192)  # the same tags and names come over and over
+def _is_tag(text: str) -> bool:
+    return _TAG.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=8192)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
 def _check_metadata(metadata: dict[str, Any]) -> None:
     try:
         check_json(metadata, limits.METADATA_DEPTH_MAX)
@@ -155,14 +166,14 @@ def _check_content(content: str) -> None:
 
 def _check_tags(tags: list[str]) -> None:
     for i, tag in enumerate(tags):
-        if not _TAG.fullmatch(tag):
+        if not _is_tag(tag):
             raise InvalidInputError("no white space, no control characters", path=f"tags[{i}]")
     if len(set(tags)) < len(tags):
         raise InvalidInputError("a tag stands twice", path="tags")
 
 
 def _check_name(field: str, value: str | None) -> None:
-    if value is not None and not _NAME.fullmatch(value):
+    if value is not None and not _is_name(value):
         raise InvalidInputError("no control characters, no line ends", path=field)
 
 

@@ -3,6 +3,8 @@
 A handler parses, asks the engine, renders. Source: api.md §2.
 """
 
+from collections.abc import Awaitable
+
 import msgspec
 
 from spine_core.errors import ProblemError
@@ -76,11 +78,12 @@ async def get_memory(context: RequestContext) -> Response:
         problem = problem_response(absence, context.request_id, writes=False)
         return Response(problem.status, seen | problem.headers, problem.body)
     record = live(outcome)
-    etag = etag_header(record)
+    seen["ETag"] = etag = etag_header(record)
     if known is not None and known in ("*", etag[1:-1]):
-        return Response(304, seen | {"ETag": etag})
+        return Response(304, seen)
+    seen["Content-Type"] = JSON
     body = memory_json(context.namespace, context.path["id"], record, embedding=embedding)
-    return Response(200, seen | {"ETag": etag, "Content-Type": JSON}, body)
+    return Response(200, seen, body)
 
 
 async def write(
@@ -132,7 +135,9 @@ def status_of(outcome: WriteOutcome) -> int:
     return 201 if outcome.created else 200
 
 
-async def read(context: RequestContext, options: RequestOptions, memory_id: str) -> ReadOutcome:
+def read(
+    context: RequestContext, options: RequestOptions, memory_id: str
+) -> Awaitable[ReadOutcome]:
     """Read one record through the engine."""
     request = ReadRequest(
         namespace=context.namespace,
@@ -141,7 +146,7 @@ async def read(context: RequestContext, options: RequestOptions, memory_id: str)
         deadline=context.deadline,
         model=options.model,
     )
-    return await context.app.engine.read(request)
+    return context.app.engine.read(request)
 
 
 def absence_of(context: RequestContext, outcome: ReadOutcome) -> ProblemError | None:

@@ -160,6 +160,8 @@ def check_media_type(headers: Headers) -> None:
 
 
 def _matching(headers: Headers, name: str, pattern: re.Pattern[str], rule: str) -> str | None:
+    if name not in headers:
+        return None
     text = single(headers, name)
     if text is not None and not pattern.fullmatch(text):
         _reject_unsupported(name, f"must be {rule}")

@@ -3,6 +3,8 @@
 Sources: api.md §1.2 and §3.1; performance.md (GET never decodes).
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from spine_core.instants import rfc3339
@@ -18,11 +20,6 @@ JSON = "application/json"
 _EMBEDDING = b',"embedding":'
 _LAST_BUT_EMBEDDING = b',"derived_from":['
 _OMITTED = b',"omitted":["embedding"]}'
-_PREFIX = (
-    b'{"id":"%b","namespace":"%b","version":"%b","created_at":%b,"updated_at":%b,"expires_at":%b,'
-    b'"writer":%b,'
-)
-_PREFIX_GUARDED = _PREFIX + b'"guard":%b,'
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -30,19 +27,17 @@ encode_json = msgspec.json.Encoder().encode
 def memory_json(namespace: str, memory_id: str, record: Record, *, embedding: bool) -> bytes:
     """Return the JSON of a live record; without its embedding it says so in `omitted`."""
     server, kept = read_body(record.body)
-    facts = (
-        memory_id.encode(),
-        namespace.encode(),
-        etag_of(record.version).encode(),
-        _time_json(server.created_at),
-        _time_json(ms_of(hlc_of(record.version))),
-        _time_json(record.expires_ms) if record.expires_ms else b"null",
-        encode_json(server.writer),
+    created = rfc3339(server.created_at)
+    updated_ms = ms_of(hlc_of(record.version))
+    updated = created if updated_ms == server.created_at else rfc3339(updated_ms)
+    expires = f'"{rfc3339(record.expires_ms)}"' if record.expires_ms else "null"
+    guard = "" if server.guard is None else f'"guard":{encode_json(server.guard).decode()},'
+    prefix = (
+        f'{{"id":"{memory_id}","namespace":"{namespace}","version":"{etag_of(record.version)}",'
+        f'"created_at":"{created}","updated_at":"{updated}","expires_at":{expires},'
+        f'"writer":{_json_text(server.writer)},{guard}'
     )
-    prefix = _PREFIX % facts
-    if server.guard is not None:
-        prefix = _PREFIX_GUARDED % (*facts, encode_json(server.guard))
-    return prefix + (kept if embedding else without_embedding(kept))[1:]
+    return prefix.encode() + (kept if embedding else without_embedding(kept))[1:]
 
 
 def without_embedding(kept: bytes) -> bytes:
@@ -70,5 +65,6 @@ def etag_header(record: Record) -> str:
     return f'"{etag_of(record.version)}"'
 
 
-def _time_json(ms: int) -> bytes:
-    return f'"{rfc3339(ms)}"'.encode()
+@lru_cache(maxsize=1024)  # writers are few
+def _json_text(text: str) -> str:
+    return encode_json(text).decode()
