@@ -32,6 +32,11 @@ _DIRECT = NetworkOptions()
 _left_to_the_parent: list[object] = []  # never collected: their event loop is the parent's
 
 
+def fits_on_link(request: Request) -> bool:
+    """Whether a request may take a link: its node is known, and its body is not too large."""
+    return bool(request.base) and (request.body is None or len(request.body) <= BODY_BYTES_MAX)
+
+
 class Links:
     """The links of one event loop, one to each node; `http` has the sockets and makes them."""
 
@@ -42,7 +47,11 @@ class Links:
         self._refused_until_s: dict[str, float] = {}
 
     def to(self, request: Request) -> Link | None:
-        """Return the link that a request should take; None: it goes by HTTP."""
+        """Return the link that a request should take; None: it goes by HTTP.
+
+        Raises:
+            ConfigError: the environment names a proxy that is none.
+        """
         base = request.base
         link = self._links.get(base)
         if link is not None:
@@ -51,7 +60,8 @@ class Links:
             return None
         common = {name: request.headers[name] for name in _COMMON if name in request.headers}
         common["Content-Type"] = "application/json"
-        link = self._links[base] = Link(base, common, partial(self._dial, base, common), self)
+        dial = partial(self._dial, base, common, self._options.proxy_for(base))
+        link = self._links[base] = Link(base, common, dial, self)
         self._open.add(link)
         return link
 
@@ -59,7 +69,7 @@ class Links:
         """End all links."""
         await asyncio.gather(*(link.close() for link in self._open))
 
-    def _dial(self, base: str, common: dict[str, str]) -> Any:
+    def _dial(self, base: str, common: dict[str, str], proxy: str | None) -> Any:
         return self._http.session().ws_connect(
             URL(base + PATH, encoded=True),
             headers=common,
@@ -67,7 +77,7 @@ class Links:
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
             max_msg_size=0,  # an answer may be as large as by HTTP
             compress=0,
-            proxy=self._options.proxy_for(base),
+            proxy=proxy,
         )
 
     def retired(self, link: Link) -> None:
@@ -105,9 +115,7 @@ class LinkTransport:
         if self._loop is not loop or self._process != os.getpid():
             self._open(loop)
         assert self._links is not None, "opened above"
-        link = None
-        if request.base and (request.body is None or len(request.body) <= BODY_BYTES_MAX):
-            link = self._links.to(request)
+        link = self._links.to(request) if fits_on_link(request) else None
         if link is None:
             return await self._http.send(request)
         began_s = loop.time()

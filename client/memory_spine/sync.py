@@ -4,13 +4,21 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
 from memory_spine import operations
 from memory_spine.arguments import Identifier
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.batch import Batch
-from memory_spine.config import ATTEMPTS, TIMEOUT_S, ApiKey, ConsistencyModel, Options
+from memory_spine.config import (
+    ATTEMPTS,
+    TIMEOUT_S,
+    ApiKey,
+    ConsistencyModel,
+    Options,
+    TransportName,
+    transport_name,
+)
 from memory_spine.core import Core
 from memory_spine.drafts import MemoryFields
 from memory_spine.effects import (
@@ -187,7 +195,9 @@ class Spine(BaseClient):
         ca_file: certificates to trust for https; else SPINE_CA_FILE, else those of the system.
         proxy: URL of an HTTP proxy, or "environment" for what HTTPS_PROXY, HTTP_PROXY and NO_PROXY
             say; else SPINE_PROXY, else none, whatever those variables say.
-        transport: carries the requests in place of urllib3.
+        transport: "http" (a connection for each request at a time), "link" (one to each node, and
+            what is asked at once travels in one message), or an object that carries the requests;
+            else SPINE_TRANSPORT, else "http".
 
     Raises:
         ConfigError: an option is wrong.
@@ -205,7 +215,7 @@ class Spine(BaseClient):
         attempts: int = ATTEMPTS,
         ca_file: str | None = None,
         proxy: str | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportName | None = None,
     ) -> None:
         options = Options(
             api_key=api_key,
@@ -215,9 +225,10 @@ class Spine(BaseClient):
             attempts=attempts,
         )
         self._core = core_of(url, options, session, os.environ)
-        if transport is None:
-            transport = Urllib3Transport(NetworkOptions.of(ca_file, proxy, os.environ))
-        self._transport = transport
+        if (name := transport_name(transport, os.environ)) is None:
+            self._transport = cast("Transport", transport)
+        else:
+            self._transport = _made(name, NetworkOptions.of(ca_file, proxy, os.environ))
 
     @property
     def memories(self) -> Memories:
@@ -246,3 +257,13 @@ class Spine(BaseClient):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _made(name: TransportName, options: NetworkOptions) -> Transport:
+    if name == "http":
+        return Urllib3Transport(options)
+    from memory_spine.blocking_link import (  # noqa: PLC0415 - it brings aiohttp
+        BlockingLinkTransport,
+    )
+
+    return BlockingLinkTransport(options)

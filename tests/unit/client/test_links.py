@@ -3,20 +3,26 @@
 import asyncio
 import os
 import pickle
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memory_spine import AsyncSpine, NotFound
+from memory_spine import AsyncSpine, ConnectionFailed, NotFound
 from memory_spine.errors import BatchFailed, ConfigError, SpineError, Unauthenticated
 from memory_spine.link_frames import BODY_BYTES_MAX
 from memory_spine.link_transport import LinkTransport
 from spine_core.api_keys import Scope
+from spine_node.clock import Clock
+from spine_node.http.server import serve
+from spine_operator.certificates import make_authority, make_leaf
 from unit.client.linked import (
     Node,
     echo,
     listening,
+    no_links,
     request,
     scripted,
 )
@@ -108,6 +114,33 @@ async def test_a_key_that_changes_is_used_on_the_open_link(keyring: Keyring) -> 
         with pytest.raises(Unauthenticated):
             await spine.whoami()
         assert node.connections == 1
+
+
+async def test_a_link_speaks_tls_with_whom_it_trusts(
+    tmp_path: Path,
+) -> None:
+    authority = make_authority("test", Clock().physical_ms())
+    leaf = make_leaf(authority, ("127.0.0.1",), Clock().physical_ms())
+    for name, text in (("ca", authority.certificate), ("tls", leaf.certificate + leaf.key)):
+        (tmp_path / name).write_text(text)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "tls")
+    harness = HttpHarness()
+    server = await serve(
+        harness.app, no_links, address=("127.0.0.1", 0), limit=harness.limit, tls=tls
+    )
+    url = f"https://127.0.0.1:{server.port}"
+    options: dict[str, Any] = {"namespace": "acme", "transport": "link", "attempts": 1}
+    async with AsyncSpine(url, ca_file=str(tmp_path / "ca"), **options) as spine:
+        assert (await spine.memories.put("n", "x")).content == "x"
+        assert isinstance(spine._transport, LinkTransport)
+        assert spine._transport._links is not None
+        assert len(spine._transport._links._open) == 1
+    async with AsyncSpine(url, **options) as spine:
+        with pytest.raises(ConnectionFailed, match="SPINE_CA_FILE says whom to trust") as failed:
+            await spine.memories.put("n", "x")
+        assert not failed.value.may_have_been_applied
+    await server.close(grace_s=0.05)
 
 
 # loops, copies, forks
