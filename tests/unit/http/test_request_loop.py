@@ -37,6 +37,7 @@ class Client:
         async with asyncio.timeout(DEADLINE_S):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             start, *lines = head.strip().split("\r\n")
+            assert start.startswith("HTTP/1."), "no byte of another answer stands before it"
             headers = dict(line.lower().split(": ", 1) for line in lines)
             length = 0 if bodiless else int(headers.get("content-length", 0))
             return int(start.split()[1]), headers, await self.reader.readexactly(length)
