@@ -14,7 +14,6 @@ from rich.console import Console
 
 from bench.closed.rounds import settle
 from bench.growth.clusters import Cluster, clusters
-from bench.load.result import LoadResult
 from bench.openloop.generator import Pace
 from bench.openloop.schedule import Latencies, Paced
 from bench.report.section import Section, finish
@@ -105,15 +104,7 @@ class _Load:
             keys=self._options.records,
             keep=True,
         ).run()
-        result = LoadResult(
-            acknowledged=paced.writes_acknowledged,
-            sent=paced.writes_sent,
-            errors=paced.errors,
-            seconds=WINDOW_S,
-            p50_ms=0,
-            p99_ms=0,
-        )
-        self._cluster.tally.note((), result)
+        self._cluster.tally.note((), paced.written(WINDOW_S))
         return paced
 
 

@@ -5,15 +5,13 @@ that `wrk` does not speak.
 """
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
-import uvloop
 
+from bench.load.apart import report_task, run_apart
 from bench.load.etcd_wire import EtcdWire
 from bench.load.redis_wire import RedisWire
 from bench.load.result import LoadResult
@@ -88,14 +86,12 @@ async def _run(task: Task) -> LoadResult:
     seconds = time.perf_counter() - began
     for connection in connections:
         connection.over = True
-    times = sorted(one for connection in connections for one in connection.latencies_s) or [0.0]
-    return LoadResult(
+    return LoadResult.of(
         acknowledged=sum(connection.good for connection in connections),
         sent=sum(connection.sent for connection in connections),
         errors=sum(connection.bad for connection in connections),
         seconds=seconds,
-        p50_ms=times[len(times) // 2] * 1e3,
-        p99_ms=times[len(times) * 99 // 100] * 1e3,
+        latencies_s=(one for connection in connections for one in connection.latencies_s),
     )
 
 
@@ -118,16 +114,8 @@ class ClosedLoop:
             prefix=prefix,
             keys=self.keys,
         )
-        command = (
-            sys.executable,
-            "-m",
-            "bench.load.closed_loop",
-            msgspec.json.encode(task).decode(),
-        )
-        done = subprocess.run(command, capture_output=True, check=True)
-        return msgspec.json.decode(done.stdout, type=LoadResult)
+        return run_apart("bench.load.closed_loop", task, LoadResult)
 
 
 if __name__ == "__main__":
-    result = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=Task)))
-    sys.stdout.write(msgspec.json.encode(result).decode())
+    report_task(Task, _run)

@@ -6,16 +6,14 @@ each worker has one operation in flight.
 
 import asyncio
 import inspect
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import uvloop
 
+from bench.load.apart import report_task, run_apart
 from bench.load.result import LoadResult
 from bench.memory import NAMESPACE, memory_id, memory_json
 from memory_spine import AsyncSpine
@@ -110,14 +108,12 @@ async def _run(task: LinkTask) -> LoadResult:
     seconds = time.perf_counter() - began
     for one in clients:
         await one.close()
-    times = sorted(one for worker in workers for one in worker.latencies_s) or [0.0]
-    return LoadResult(
+    return LoadResult.of(
         acknowledged=sum(worker.acknowledged for worker in workers),
         sent=sum(worker.sent for worker in workers),
         errors=sum(worker.errors for worker in workers),
         seconds=seconds,
-        p50_ms=times[len(times) // 2] * 1e3,
-        p99_ms=times[len(times) * 99 // 100] * 1e3,
+        latencies_s=(one for worker in workers for one in worker.latencies_s),
     )
 
 
@@ -142,16 +138,8 @@ class SpineLink:
             keys=self.keys,
             items=self.items,
         )
-        command = (
-            sys.executable,
-            "-m",
-            "bench.load.spine_link",
-            msgspec.json.encode(task).decode(),
-        )
-        done = subprocess.run(command, capture_output=True, check=True)
-        return msgspec.json.decode(done.stdout, type=LoadResult)
+        return run_apart("bench.load.spine_link", task, LoadResult)
 
 
 if __name__ == "__main__":
-    result = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=LinkTask)))
-    sys.stdout.write(msgspec.json.encode(result).decode())
+    report_task(LinkTask, _run)

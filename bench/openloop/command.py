@@ -12,7 +12,6 @@ from rich.console import Console
 
 from bench.closed.rounds import settle
 from bench.closed.session import data_folder
-from bench.load.result import LoadResult
 from bench.load.spine_link import missing as link_missing
 from bench.openloop.generator import Pace
 from bench.openloop.schedule import Paced
@@ -75,7 +74,7 @@ class _Place:
             prefix=prefix,
             keys=options.records,
         ).run()
-        self.tally.note((), _wrote(paced, options.seconds))
+        self.tally.note((), paced.written(options.seconds))
         settle(self.spine.pids())
         reads, writes = paced.reads, paced.writes
         self.console.print(
@@ -100,15 +99,4 @@ def _one(place: _Place, options: argparse.Namespace, section: Section) -> None:
         section.facts[f"{transport}-{count}"] = search.seen
     section.verdicts.append(
         Verdict(number="H", what=what, value=value, bound=bound, goal=goal, why=why or "")
-    )
-
-
-def _wrote(paced: Paced, seconds: float) -> LoadResult:
-    return LoadResult(
-        acknowledged=paced.writes_acknowledged,
-        sent=paced.writes_sent,
-        errors=paced.errors,
-        seconds=seconds,
-        p50_ms=paced.writes.p50,
-        p99_ms=paced.writes.p99,
     )

@@ -1,14 +1,12 @@
 """The process that runs one schedule: `python -m bench.openloop.generator`."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 import msgspec
-import uvloop
 
+from bench.load.apart import report_task, run_apart
 from bench.openloop.http_sender import HttpSender
 from bench.openloop.link_sender import LinkSender
 from bench.openloop.schedule import Paced, Schedule
@@ -30,14 +28,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     def run(self) -> Paced:
         """Run it in its process."""
-        command = (
-            sys.executable,
-            "-m",
-            "bench.openloop.generator",
-            msgspec.json.encode(self).decode(),
-        )
-        done = subprocess.run(command, capture_output=True, check=True)
-        return msgspec.json.decode(done.stdout, type=Paced)
+        return run_apart("bench.openloop.generator", self, Paced)
 
 
 async def _run(pace: Pace) -> Paced:
@@ -61,5 +52,4 @@ async def _run(pace: Pace) -> Paced:
 
 
 if __name__ == "__main__":
-    paced = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=Pace)))
-    sys.stdout.write(msgspec.json.encode(paced).decode())
+    report_task(Pace, _run)

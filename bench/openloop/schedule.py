@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from bench.load.result import LoadResult
+
 READS_OF_TEN = 8
 
 
@@ -47,6 +49,17 @@ class Paced(msgspec.Struct, frozen=True, kw_only=True):
     reads: Latencies
     writes: Latencies
     read_times_s: list[float] = []  # when asked for
+
+    def written(self, seconds: float) -> LoadResult:
+        """Return what was written in these seconds, for the count on the stores."""
+        return LoadResult(
+            acknowledged=self.writes_acknowledged,
+            sent=self.writes_sent,
+            errors=self.errors,
+            seconds=seconds,
+            p50_ms=self.writes.p50,
+            p99_ms=self.writes.p99,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,15 +88,7 @@ def _killed(cluster: Cluster) -> tuple[str, list[str]]:
         keys=500,
     ).run()
     killer.join()
-    result = LoadResult(
-        acknowledged=paced.writes_acknowledged,
-        sent=paced.writes_sent,
-        errors=paced.errors,
-        seconds=KILL_RUN_S,
-        p50_ms=0,
-        p99_ms=0,
-    )
-    cluster.tally.note((), result)
+    cluster.tally.note((), paced.written(KILL_RUN_S))
     spine.start_node(2)
     spine.ready()
     wrong = spine.verify(cluster.tally)

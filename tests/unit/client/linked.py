@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import WSMsgType, web
 
 from memory_spine.effects import Request
 from memory_spine.link_transport import LinkTransport
 from spine_node.http.server import HttpServer, serve
 from unit.http.harness import HttpHarness
+
+BOTH = pytest.mark.parametrize("transport", ["http", "link"])
 
 Flow = web.WebSocketResponse
 Play = Callable[[Flow], Awaitable[None]]

@@ -15,9 +15,7 @@ import pytest
 from memory_spine import ConnectionFailed, NotFound, Spine
 from memory_spine.blocking_link import BlockingLinkTransport
 from memory_spine.errors import BatchFailed, ConfigError, SpineError
-from unit.client.linked import Node, ScriptedNode, echo, listening, request, scripted, silent
-
-BOTH = pytest.mark.parametrize("transport", ["http", "link"])
+from unit.client.linked import BOTH, Node, ScriptedNode, echo, listening, request, scripted, silent
 
 
 @contextmanager

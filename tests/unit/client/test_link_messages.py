@@ -26,8 +26,6 @@ from unit.client.linked import (
 )
 from unit.http.harness import a_moment, until
 
-BOTH = pytest.mark.parametrize("transport", ["http", "link"])
-
 
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:

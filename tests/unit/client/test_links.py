@@ -19,6 +19,7 @@ from spine_node.clock import Clock
 from spine_node.http.server import serve
 from spine_operator.certificates import make_authority, make_leaf
 from unit.client.linked import (
+    BOTH,
     Node,
     echo,
     listening,
@@ -27,8 +28,6 @@ from unit.client.linked import (
     scripted,
 )
 from unit.http.harness import HttpHarness, Keyring
-
-BOTH = pytest.mark.parametrize("transport", ["http", "link"])
 
 
 @pytest.fixture
