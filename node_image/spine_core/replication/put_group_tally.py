@@ -33,29 +33,29 @@ class PutGroupTally:
     ) -> None:
         """Note the answer of a store: one status for all puts but those it names."""
         own = {put.position: put for put in refused}
-        for index in own.keys() - self._apart.keys():
-            self._apart[index] = self._together.copy()
+        for position in own.keys() - self._apart.keys():
+            self._apart[position] = self._together.copy()
         self._together.answer(store, status)
-        for index, tally in self._apart.items():
-            if index in own:
-                tally.answer(store, own[index].status, own[index].held or ABSENT)
+        for position, tally in self._apart.items():
+            if position in own:
+                tally.answer(store, own[position].status, own[position].held or ABSENT)
             else:
                 tally.answer(store, status)
 
-    def of(self, index: int) -> WriteTally:
+    def of(self, position: int) -> WriteTally:
         """Return the tally that decides one put, shared with others where all answers agree."""
-        return self._apart.get(index, self._together)
+        return self._apart.get(position, self._together)
 
     def decided(self, waiting: Sequence[int]) -> Iterator[int]:
         """Yield those of the waiting puts that have a verdict."""
         together = self._together.verdict() is not None
-        for index in waiting:
-            own = self._apart.get(index)
+        for position in waiting:
+            own = self._apart.get(position)
             if together if own is None else own.verdict() is not None:
-                yield index
+                yield position
 
-    def expire(self, index: int) -> WriteTally:
+    def expire(self, position: int) -> WriteTally:
         """End one put now: whoever has not answered may still apply it; the others go on."""
-        tally = self._apart[index] = self.of(index).copy()
+        tally = self._apart[position] = self.of(position).copy()
         tally.expire()
         return tally

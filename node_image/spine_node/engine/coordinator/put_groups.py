@@ -37,10 +37,10 @@ class PutGroups:
         group = self._group(view, record)
         loop = asyncio.get_running_loop()
         decided: asyncio.Future[WriteTally] = loop.create_future()
-        index = group.add(record, decided, left_s)
+        position = group.add(record, decided, left_s)
         if group.is_full:
             self._leave(group)
-        timer = loop.call_later(left_s, group.expire, index)
+        timer = loop.call_later(left_s, group.expire, position)
         try:
             return await decided
         finally:
@@ -77,31 +77,31 @@ class _PutGroup:
         return len(self._records) >= PUTS_MAX or self._bytes >= BYTES_MAX
 
     def add(self, record: PutRecord, decided: "asyncio.Future[WriteTally]", left_s: float) -> int:
-        """Append a put; return its index."""
-        index = len(self._records)
+        """Append a put; return its position."""
+        position = len(self._records)
         self._records.append(record)
         self._bytes += len(record.raw)
         self._left_s = max(self._left_s, left_s)
-        self._waiting[index] = decided
-        return index
+        self._waiting[position] = decided
+        return position
 
     def send(self, replicas: ReplicaClient) -> None:
         """Send all puts to the whole write set."""
         call = PutCall(self._records, PutKind.WRITE)
         replicas.put(self._view, self._tally.asked(), call, self._left_s, self._answered)
 
-    def expire(self, index: int) -> None:
+    def expire(self, position: int) -> None:
         """End one put at its deadline."""
-        self._decide(index, self._tally.expire(index))
+        self._decide(position, self._tally.expire(position))
 
     def _answered(
         self, store: StoreNumber, status: ReplicaStatus, refused: Sequence[RefusedPut]
     ) -> None:
         self._tally.answer(store, status, refused)
-        for index in tuple(self._tally.decided(tuple(self._waiting))):
-            self._decide(index, self._tally.of(index))
+        for position in tuple(self._tally.decided(tuple(self._waiting))):
+            self._decide(position, self._tally.of(position))
 
-    def _decide(self, index: int, tally: WriteTally) -> None:
-        decided = self._waiting.pop(index, None)
+    def _decide(self, position: int, tally: WriteTally) -> None:
+        decided = self._waiting.pop(position, None)
         if decided is not None and not decided.done():  # its caller may have given up
             decided.set_result(tally)
