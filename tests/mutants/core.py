@@ -138,6 +138,18 @@ MUTANTS = [
     # sessions: nothing is forgotten without a trace
     _core(
         "records/sessions",
+        "o = max(o, hlc_of(others[0][1]))",
+        "pass",
+        "test_the_newest_of_seventeen_writes_is_a_merge_too",
+    ),
+    _core(
+        "records/sessions",
+        "if self.writes and _age(write) <= _age(self.writes[-1]):",
+        "if not self.writes:",
+        "test_a_write_is_a_merge_with_the_session_of_that_write",
+    ),
+    _core(
+        "records/sessions",
         "        o = max(o, hlc_of(dropped[-1][1]))\n",
         "        pass\n",
         "test_no_own_write_is_forgotten_without_a_trace",

@@ -8,8 +8,8 @@ records the 16 newest, and `o` no lower than any write that was left out.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, cast
 
 from spine_core.errors import ProblemError
 from spine_core.records.tokens import SESSION_CHARS_MAX, open_token, seal_token
@@ -34,9 +34,17 @@ class Session(NamedTuple):
 
     def wrote(self, key_hash: int, version: Version) -> "Session":
         """Return the session after an acknowledged write."""
-        if not self.writes:  # as of most answers: nothing to merge
-            return Session(max(self.t, hlc_of(version)), self.o, ((key_hash, version),))
-        return merge((self, Session(hlc_of(version), HLC_ZERO, ((key_hash, version),))))
+        write = (key_hash, version)
+        alone = Session(hlc_of(version), HLC_ZERO, (write,))
+        if self.writes and _age(write) <= _age(self.writes[-1]):
+            return merge((self, alone))
+        # as nearly always: it is the newest of all, and nothing has to be sorted
+        others = tuple(held for held in self.writes if held[0] != key_hash)
+        o = self.o
+        if len(others) == WRITES_MAX:
+            o = max(o, hlc_of(others[0][1]))
+            others = others[1:]
+        return Session(max(self.t, alone.t), o, (*others, write))
 
     def saw(self, hlc: Hlc) -> "Session":
         """Return the session after an answer with the timestamp `hlc`."""
@@ -99,5 +107,5 @@ def open_session(text: str, keys: Sequence[bytes]) -> Session:
     if payload is None or len(payload) < _HEAD.size or payload[0] != _FORMAT:
         raise ProblemError("invalid-session", "the session token was not made by this cluster")
     _, t, o = _HEAD.unpack_from(payload)
-    writes = _WRITE.iter_unpack(payload[_HEAD.size :])
-    return Session(t, o, tuple((key, Version(version)) for key, version in writes))
+    writes = cast(Iterator[_Write], _WRITE.iter_unpack(payload[_HEAD.size :]))
+    return Session(t, o, tuple(writes))

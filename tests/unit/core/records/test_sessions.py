@@ -65,6 +65,15 @@ def test_a_write_is_a_merge_with_the_session_of_that_write(
     assert session.wrote(key, version) == merge((session, alone))
 
 
+@pytest.mark.parametrize("key", [0, 7, 16])  # the oldest, one between, a new one
+def test_the_newest_of_seventeen_writes_is_a_merge_too(key: int) -> None:
+    session = session_of([(each, make_version(Hlc(10 + each), Origin(1))) for each in range(16)])
+    version = make_version(Hlc(99), Origin(1))
+    after = session.wrote(key, version)
+    assert after == merge((session, Session(Hlc(99), Hlc(0), ((key, version),))))
+    assert after.o == (10 if key == 16 else 0)
+
+
 @given(sessions, st.data())
 def test_a_changed_token_is_refused(session: Session, data: st.DataObject) -> None:
     token = seal_session(session, KEY)
