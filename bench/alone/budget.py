@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.alone.app_cost import app_costs_us
 from bench.alone.store_cost import put_costs_us
 from bench.memory import NAMESPACE, memory_id, memory_json
 from bench.micro_index import index_cost
@@ -51,7 +52,12 @@ def run(options: argparse.Namespace) -> int:
 
 def measure(options: argparse.Namespace, console: Console) -> Section:
     """Time every stage."""
-    facts: dict[str, Any] = {name: _us(stage) for name, stage in _stages().items()}
+    around = asyncio.run(app_costs_us())
+    facts: dict[str, Any] = {
+        f"{method[0]}  HTTP around the engine, without parser and socket": cost
+        for method, cost in around.items()
+    }
+    facts |= {name: _us(stage) for name, stage in _stages().items()}
     stores = asyncio.run(put_costs_us(options.memories))
     facts |= {f"store put, {size} a commit": cost for size, cost in stores.items()}
     facts["index, one replica"] = median(index_cost(options.memories) for _ in range(3))
@@ -78,7 +84,10 @@ def _us(stage: Callable[[], object]) -> float:
 
 
 def _stages() -> dict[str, Callable[[], object]]:
-    """Return the stages; those of a PUT begin with P, of a GET with G, of both with PG."""
+    """Return the stages; those of a PUT begin with P, of a GET with G.
+
+    What stands in brackets is part of the HTTP around the engine, and is not added up.
+    """
     identity, hlc = memory_id("budget", 1), HybridClock()
     raw_body = memory_json(identity).encode()
     memory = bodies.decode_put(raw_body, NAMESPACE, identity)
@@ -99,8 +108,8 @@ def _stages() -> dict[str, Callable[[], object]]:
             calls_in(message)
 
     return {
-        "P  decode and check the body": lambda: bodies.decode_put(raw_body, NAMESPACE, identity),
-        "P  kept JSON": lambda: bodies.kept_json(memory),
+        "P  (decode and check the body)": lambda: bodies.decode_put(raw_body, NAMESPACE, identity),
+        "P  (kept JSON)": lambda: bodies.kept_json(memory),
         "P  slot, key, key hash": lambda: (
             key_of(slot_of(NAMESPACE, identity), NAMESPACE, identity),
             key_hash(NAMESPACE, identity),
@@ -111,24 +120,24 @@ def _stages() -> dict[str, Callable[[], object]]:
             checksum,
         ),
         "P  a call in a frame of its own, there and read": frames,
-        "PG open the token of a session": lambda: open_session(token, (KEY,)),
-        "PG seal the token of the answer": lambda: seal_session(session, KEY),
+        "PG (open the token of a session)": lambda: open_session(token, (KEY,)),
+        "PG (seal the token of the answer)": lambda: seal_session(session, KEY),
+        "G  slot, key": lambda: key_of(slot_of(NAMESPACE, identity), NAMESPACE, identity),
         "G  decode the record": lambda: decode(raw, checksum),
-        "PG render": lambda: render.memory_json(NAMESPACE, identity, record, embedding=False),
+        "PG (render)": lambda: render.memory_json(NAMESPACE, identity, record, embedding=False),
     }
 
 
 def _sums(facts: dict[str, Any]) -> dict[str, float]:
     """Add up a PUT over three replicas, and an eventual GET; put the measured whole beside them."""
-    per_put = sum(cost for name, cost in facts.items() if name[0] == "P")
+    stages = {name: cost for name, cost in facts.items() if "(" not in name}
+    per_put = sum(cost for name, cost in stages.items() if name[0] == "P")
     store, index = facts["store put, 16 a commit"], facts["index, one replica"]
     sums = {
-        "sum of a PUT with a token: P, two calls, three stores at 16 a commit, three indexes": per_put
+        "sum of a PUT: P, two calls, three stores at 16 a commit, three indexes": per_put
         + facts["P  a call in a frame of its own, there and read"]
         + 3 * (store + index),
-        "sum of a GET with a token": sum(
-            cost for name, cost in facts.items() if name[:2] in {"PG", "G "}
-        ),
+        "sum of an eventual GET": sum(cost for name, cost in stages.items() if name[0] == "G"),
     }
     if (report := load(REPORT)) is not None:
         for key in ("put", "get"):

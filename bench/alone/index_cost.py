@@ -35,5 +35,6 @@ def measure(options: argparse.Namespace, console: Console) -> Section:
         bound=BOUND_US,
         goal=GOAL_US,
         at_most=True,
+        rounds=costs,
     )
     return Section(name="index", facts={"us": costs}, verdicts=[verdict])

@@ -93,5 +93,6 @@ def _judge(
         bound=gate.bound,
         goal=gate.goal,
         at_most=gate.at_most,
+        rounds=ratios,
         why="" if ratios else "; ".join(reasons or ["no round was complete"]),
     )

@@ -1,6 +1,8 @@
 """The figures of docs/performance.md, made from the baseline: the page cannot say anything else."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.closed.samples import median_of
 from bench.report.report import Report
@@ -20,13 +22,15 @@ def figures(report: Report | None) -> str:
     lines = [
         f"{report.date} UTC, mode `{report.mode}`, {len(report.rounds)} rounds. {machine}. {versions}.",
         "",
-        "| # | ratio | value | bound | goal | verdict |",
-        "|---|---|---|---|---|---|",
+        "| # | ratio | value | bound | goal | verdict | each round |",
+        "|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(_gate(one))} |" for one in report.verdicts),
         "",
         "| system | operation | an acknowledgement means | model | connections | per second | CPU µs | p50 ms | p99 ms |",
         "|---|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in _rows(report)),
+        *_latencies(report),
+        *_budget(report),
     ]
     return "\n".join(lines) + "\n"
 
@@ -39,7 +43,33 @@ def with_figures(page: str, report: Report | None) -> str:
 
 def _gate(verdict: Verdict) -> list[str]:
     why = f": {verdict.why}" if verdict.why else ""
-    return [verdict.number, verdict.what, *verdict.cells[:3], f"{verdict.word}{why}"]
+    rounds = " ".join(f"{one:.2f}" for one in verdict.rounds)
+    return [verdict.number, verdict.what, *verdict.cells[:3], f"{verdict.word}{why}", rounds]
+
+
+def _latencies(report: Report) -> Iterator[str]:
+    """Yield the open loops: each rate that was offered, and what reads and writes took at it."""
+    runs = [(name, run) for name, found in _facts(report, "openloop").items() for run in found]
+    if runs:
+        yield "\n| open loop, 80 % GET, 20 % PUT | offered/s | reads p50 ms | p99 | writes p50 | p99 | errors |"
+        yield "|---|---|---|---|---|---|---|"
+    for name, run in sorted(runs, key=lambda one: (one[0], one[1]["rate"])):
+        times = [run[kind][part] for kind in ("reads", "writes") for part in ("p50", "p99")]
+        cells = [name, f"{run['rate']:,.0f}", *(f"{time:.1f}" for time in times)]
+        yield f"| {' | '.join(cells)} | {run['errors']} |"
+
+
+def _budget(report: Report) -> Iterator[str]:
+    """Yield what each stage costs by itself."""
+    if budget := _facts(report, "budget"):
+        yield "\n| budget: stage, alone in a hot loop | CPU µs |"
+        yield "|---|---|"
+        yield from (f"| {name} | {cost:.1f} |" for name, cost in budget.items())
+
+
+def _facts(report: Report, section: str) -> dict[str, Any]:
+    facts: dict[str, Any] = report.sections.get(section, {}).get("facts", {})
+    return facts
 
 
 def _rows(report: Report) -> list[list[str]]:

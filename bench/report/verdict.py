@@ -13,6 +13,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     goal: float | None = None
     at_most: bool = False
     why: str = ""  # it was not measured
+    rounds: list[float] = []  # of which `value` is the median
 
     @property
     def word(self) -> str:

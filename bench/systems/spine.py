@@ -127,7 +127,11 @@ class SpineCluster:
         """Compare counts and a sample of bodies on every store, once the replicas agree."""
         with suppress(TimeoutError):  # what is missing then is named below
             until("replicas agree", lambda: not self._wrong_counts(tally))
-        return [*self._wrong_counts(tally), *self._wrong_bodies(tally)]
+        return [
+            *self._wrong_counts(tally),
+            *self._wrong_bodies(tally),
+            *self._wrong_answers(tally),
+        ]
 
     def _wrong_counts(self, tally: Tally) -> list[str]:
         """Look at each store, or, when not every store holds everything, at all of them together."""
@@ -147,6 +151,18 @@ class SpineCluster:
             right = sum(_is_copy(copy, said) for copy in copies)
             if right != self.replicas:
                 yield f"{identity}: {right} right copies"
+
+    def _wrong_answers(self, tally: Tally) -> Iterator[str]:
+        """Read a sample as the rows do: a load generator looks at the status of an answer alone."""
+        for identity in tally.sample(SAMPLE // 10):
+            said = json.loads(memory_json(identity))
+            for url in self.urls:
+                for model in ("eventual", "causal"):  # causal, without a token: a quorum
+                    headers = {"Spine-Consistency": model}
+                    answer = self.request("GET", f"{url}{PATH}/{identity}", headers=headers)
+                    found = json.loads(answer.data)
+                    if any(found.get(name) != value for name, value in said.items()):
+                        yield f"{identity}: {url} answers {model} reads otherwise"
 
     def close(self) -> None:
         """End all nodes."""

@@ -35,7 +35,7 @@ def test_a_gate_is_the_median_of_the_ratios_within_rounds() -> None:
         {"a": sample(5000)},  # without the other row there is no ratio
     ]
     [verdict] = judge([RATE], rounds, {})
-    assert verdict.value == 2
+    assert (verdict.value, verdict.rounds) == (2, [1, 3, 2])
 
 
 def test_a_row_that_is_missing_makes_its_gate_not_measured_and_says_why() -> None:
