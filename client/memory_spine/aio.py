@@ -47,7 +47,7 @@ async def run(operation: Operation[Result], transport: AsyncTransport) -> Result
     outcome: Outcome | ConnectionFailed | None = None
     while not isinstance(effect := resume(operation, outcome), Done):
         if isinstance(effect, Sleep):
-            await sleep_async(effect.seconds)
+            await sleep_async(effect.seconds, effect.until)
             outcome = None
         else:
             outcome = await _outcome(effect, transport)

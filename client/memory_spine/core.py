@@ -48,11 +48,12 @@ from memory_spine.errors import (
 from memory_spine.keys import ENTROPY_BYTES, ulid
 from memory_spine.models import Memory, MergedToken, decode
 from memory_spine.retry import Endpoints, RetryBudget, backoff_s
-from memory_spine.session import MERGE_POLL_S, TOKENS_MAX, Session
+from memory_spine.session import TOKENS_MAX, Session
 from memory_spine.stats import LastAnswer, Meter
 
 Decoded = TypeVar("Decoded")
 
+LET_OTHERS_LEARN = Sleep(0.0)
 _PLAIN = re.compile(r"[A-Za-z0-9_~:@-][A-Za-z0-9_.~:@-]*")  # a path segment as it stands
 _ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
 _TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
@@ -126,16 +127,19 @@ class Core:
             yield from self._merge_first(session, deadline_s)
         state = self._call_state(call, session, session.tokens, deadline_s)
         outcome = yield from self._attempts(state)
+        if isinstance(outcome, Answer) and outcome.with_others and session.tokens != state.sent:
+            yield LET_OTHERS_LEARN
         if len(session.tokens) > TOKENS_MAX:
             yield from self._merge_after(session, deadline_s)
         return outcome
 
     def _merge_first(self, session: Session, deadline_s: float) -> Operation[None]:
+        merged = session.merged  # before the claim: a merge that ends meanwhile is not missed
         with session.claim_merge() as tokens:
             if tokens:
                 yield from self._merge(session, tokens, deadline_s)
-            elif self.environment.monotonic_s() < deadline_s:
-                yield Sleep(MERGE_POLL_S)
+            elif (left_s := deadline_s - self.environment.monotonic_s()) > 0:
+                yield Sleep(left_s, until=merged)
             else:
                 reason = "the tokens of the session were not merged in time"
                 raise ConnectionFailed(str(self.endpoints), reason, sent=False)

@@ -11,6 +11,7 @@ loop hands each chunk to pure code. Then no operation has to be told apart as sy
 
 import re
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -43,6 +44,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # names in lower case
     body: bytes = b""
+    with_others: bool = False  # more answers came at the same moment, and are about to be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +69,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait before the next attempt."""
+    """Wait before the next attempt, or for something else that this client does."""
 
     seconds: float
+    until: Future[None] | None = None  # wakes earlier
 
 
 class Done(msgspec.Struct, Generic[Result], frozen=True):

@@ -4,7 +4,10 @@ import os
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import get_ident
 
 
 def _unix_ms() -> int:
@@ -25,13 +28,42 @@ class Environment:
         return Environment, ()
 
 
-def sleep(seconds: float) -> None:
-    """Block the calling thread."""
-    time.sleep(seconds)  # noqa: TID251 - this is the clock module
+def sleep(seconds: float, until: Future[None] | None = None) -> None:
+    """Block the calling thread, at most until this future is done."""
+    if until is None:
+        time.sleep(seconds)  # noqa: TID251 - this is the clock module
+    else:
+        wait((until,), seconds)
 
 
-async def sleep_async(seconds: float) -> None:
-    """Let other tasks run for so long."""
+async def sleep_async(seconds: float, until: Future[None] | None = None) -> None:
+    """Let other tasks run for so long, at most until this future is done.
+
+    Tasks that wait in the loop in which it is done go on in that same turn: what they ask then travels
+    together. `asyncio.wrap_future` would take another turn.
+    """
     import asyncio  # noqa: PLC0415 - only programs that await should pay for it
 
-    await asyncio.sleep(seconds)  # noqa: TID251 - this is the clock module
+    if until is None:
+        await asyncio.sleep(seconds)  # noqa: TID251 - this is the clock module
+        return
+    loop = asyncio.get_running_loop()
+    thread, woken = get_ident(), loop.create_future()
+
+    def wake() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    def done(_until: Future[None]) -> None:
+        if get_ident() == thread:
+            wake()
+        else:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(wake)
+
+    timer = loop.call_later(seconds, wake)
+    until.add_done_callback(done)
+    try:
+        await woken
+    finally:
+        timer.cancel()

@@ -131,8 +131,9 @@ class Link:
                 answers = answers_in(received.data)
                 if not answers:
                     self.retire()
+                with_others = len(answers) > 1
                 for answer in answers:
-                    self._answered(answer)
+                    self._answered(answer, with_others=with_others)
             if received.type is aiohttp.WSMsgType.ERROR:
                 return f"the link broke: {received.data}"
             return "the node ended the link"
@@ -164,7 +165,7 @@ class Link:
             self._owner.retired(self)
             self._freed()
 
-    def _answered(self, part: AnswerPart) -> None:
+    def _answered(self, part: AnswerPart, *, with_others: bool) -> None:
         waiting = self._waiting.get(part.call)
         if waiting is None:
             return  # it was given up
@@ -179,7 +180,8 @@ class Link:
         first = waiting.first or part
         body = b"".join(waiting.parts) if waiting.parts else part.body
         headers = dict(zip(_lower_case(tuple(first.headers)), first.headers.values(), strict=True))
-        _resolve(waiting.outcome, Answer(status=first.status, headers=headers, body=body))
+        answer = Answer(status=first.status, headers=headers, body=body, with_others=with_others)
+        _resolve(waiting.outcome, answer)
         self._freed()
 
     def _give_rest_of_time(self, number: int, waiting: _Waiting) -> None:

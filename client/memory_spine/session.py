@@ -4,12 +4,15 @@ A token is opaque. The server merges the tokens of a request into the one of its
 replaces *the tokens its request carried* and nothing else: what a parallel request has learned
 meanwhile stays. Up to `TOKENS_MAX` tokens travel in one header. A call that ends with more lets the
 server merge them, so that `token` stays short whatever ran in parallel; a call that begins with more
-waits for that. Many tasks at once do better with a `session()` block each.
+waits for that. Of answers that came together, all are learned before one of their calls goes on: then
+one merge does for all, and what they ask next travels together again. Tasks that have nothing to do
+with each other still do better with a `session()` block each.
 
 Source: api.md §3.1 (`Spine-Session`), protocol.md §8.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -17,9 +20,8 @@ from types import MappingProxyType
 from memory_spine import arguments
 from memory_spine.forks import Lock, renew_after_fork
 
-TOKENS_MAX = 4  # of one request, as the server accepts them
+TOKENS_MAX = 4  # of one request; a node takes 16, and opens each of them for each request
 MERGE_MAX = 16  # of one session:merge
-MERGE_POLL_S = 0.002  # how soon a call sees that another one has merged; about one round trip
 
 _blocks: ContextVar[Mapping["Session", "Session"]] = ContextVar(
     "memory_spine_session_blocks", default=MappingProxyType({})
@@ -35,7 +37,8 @@ class Session:
     def __init__(self, token: str | None = None) -> None:
         self._lock = Lock()
         self._tokens: tuple[str, ...] = ()  # oldest first
-        self._merging = False
+        self._merging: frozenset[str] = frozenset()
+        self.merged: Future[None] = Future()  # done when the next merge has ended
         renew_after_fork(self)
         if token:
             self.add(token)
@@ -44,8 +47,8 @@ class Session:
         return Session, (self.active().token,)
 
     def after_fork(self) -> None:
-        """Forget that a thread of the parent was merging."""
-        self._merging = False
+        """Forget what threads of the parent were merging."""
+        self._merging, self.merged = frozenset(), Future()
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -72,14 +75,19 @@ class Session:
 
     @contextmanager
     def claim_merge(self) -> Iterator[tuple[str, ...]]:
-        """Give the tokens to merge to one caller at a time; others get none and poll."""
+        """Give tokens to merge that nobody else merges; who gets none waits until `merged`."""
         with self._lock:
-            mine, self._merging = not self._merging, True
+            free = [token for token in self._tokens if token not in self._merging]
+            claimed = tuple(free[:MERGE_MAX]) if len(free) > 1 else ()
+            self._merging = self._merging.union(claimed)
         try:
-            yield self._tokens[:MERGE_MAX] if mine else ()
+            yield claimed
         finally:
-            if mine:
-                self._merging = False
+            if claimed:
+                with self._lock:
+                    self._merging = self._merging.difference(claimed)
+                    ended, self.merged = self.merged, Future()
+                ended.set_result(None)
 
     def active(self) -> "Session":
         """The session of the innermost block around the caller, else this one."""

@@ -46,7 +46,7 @@ def run(operation: Operation[Result], transport: Transport) -> Result:
     outcome: Outcome | ConnectionFailed | None = None
     while not isinstance(effect := resume(operation, outcome), Done):
         if isinstance(effect, Sleep):
-            sleep(effect.seconds)
+            sleep(effect.seconds, effect.until)
             outcome = None
         else:
             outcome = _outcome(effect, transport)

@@ -40,6 +40,13 @@ MUTANTS = [
         killed_by=f"{_TESTS}/test_sessions.py"
         "::test_an_answer_replaces_only_the_tokens_its_request_carried",
     ),
+    Mutant(  # who waits for a merge waits until its deadline
+        file="client/memory_spine/session.py",
+        old="                ended.set_result(None)\n",
+        new="",
+        killed_by=f"{_TESTS}/test_sessions.py"
+        "::test_who_waits_for_a_merge_is_woken_by_its_end",
+    ),
     Mutant(  # more tokens than the header takes are cut off
         file="client/memory_spine/core.py",
         old="while len(session.tokens) > TOKENS_MAX:\n            yield from",

@@ -24,6 +24,7 @@ from unit.client.linked import (
     silent,
     transport,
 )
+from unit.client.scripted_server import MEMORY
 from unit.http.harness import a_moment, until
 
 
@@ -51,6 +52,38 @@ async def test_what_is_asked_at_once_is_one_message_on_one_connection() -> None:
             assert [answer.body for answer in answers] == [b"/v1/%d" % n for n in range(100)]
         assert [len(calls) for calls in messages] == [100, 100]
         assert len(node.upgrades) == 1
+
+
+async def test_writes_of_one_session_stay_together_though_each_learns_a_token() -> None:
+    messages: list[Calls] = []
+
+    async def play(flow: Flow) -> None:
+        while calls := await calls_of(flow):
+            messages.append(calls)
+            await reply(flow, *(_stored(call) for call in calls))
+
+    async with (
+        scripted(play) as node,
+        AsyncSpine(node.url, namespace="acme", transport="link") as spine,
+    ):
+
+        async def work(number: int) -> None:
+            for _ in range(3):
+                await spine.memories.put(f"n-{number}", "x")
+
+        await asyncio.gather(*(work(number) for number in range(16)))
+    assert [len(calls) for calls in messages] == [16, 1] * 3
+    for merge, calls in zip(messages[1::2], messages[2::2], strict=False):
+        assert {call[3]["Spine-Session"] for call in calls} == {f"merged-by-{merge[0][0]}"}
+
+
+def _stored(call: list[Any]) -> list[Any]:
+    """Answer a PUT with a token of its own, and a merge with another."""
+    number, method, target, *_ = call
+    if method == "POST":
+        return [number, 200, {}, msgspec.json.encode({"token": f"merged-by-{number}"})]
+    memory = {**MEMORY, "id": target.rsplit("/", 1)[1]}
+    return [number, 201, {"Spine-Session": f"t-{number}"}, msgspec.json.encode(memory)]
 
 
 async def test_no_more_calls_wait_on_a_link_than_the_node_reads() -> None:

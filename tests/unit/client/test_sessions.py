@@ -1,13 +1,16 @@
 """What a session promises is in the tokens it sends; none is lost, however calls overlap."""
 
 import asyncio
+import json
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
 
 from memory_spine import AsyncSpine, Spine, operations
 from memory_spine.effects import Answer, Request, Sleep
+from memory_spine.environment import sleep, sleep_async
 from memory_spine.errors import ConnectionFailed
 from memory_spine.session import TOKENS_MAX, Session
 from unit.client.scripted_server import (
@@ -18,6 +21,7 @@ from unit.client.scripted_server import (
     ok,
     problem,
 )
+from unit.http.harness import DEADLINE_S, a_moment
 
 
 def test_the_token_of_each_answer_goes_with_the_next_request() -> None:
@@ -112,9 +116,10 @@ def test_who_merges_also_takes_what_came_while_it_held_the_claim() -> None:
     next(first), next(second)
     core.session.add("e")
     assert isinstance(first.send(ok(status=204)), Request)  # merges
-    core.session.add(*(f"late{number}" for number in range(9)))
-    with suppress(StopIteration):
-        assert second.send(ok(status=204)) is None  # leaves it to the first
+    core.session.add("late0")
+    with pytest.raises(StopIteration):
+        second.send(ok(status=204))  # leaves it to the first
+    core.session.add(*(f"late{number}" for number in range(1, 9)))
     again = first.send(ok({"token": "m1"}))
     assert isinstance(again, Request)
     assert b"late8" in (again.body or b"")
@@ -159,6 +164,52 @@ def test_calls_at_once_wait_for_one_merge() -> None:
     read = second.send(None)
     assert isinstance(read, Request)
     assert read.headers["Spine-Session"] == "merged"
+
+
+def test_tokens_for_two_merges_are_merged_at_once() -> None:
+    core = ScriptedServer().core()
+    core.session.add(*(f"t{number}" for number in range(20)))
+    calls = [operations.get(core, "t-1", ()) for _ in range(3)]
+    first, second = next(calls[0]), next(calls[1])
+    assert isinstance(first, Request)
+    assert isinstance(second, Request)
+    assert isinstance(next(calls[2]), Sleep)
+    claimed = [set(json.loads(merge.body or b"")["tokens"]) for merge in (first, second)]
+    assert (claimed[0] & claimed[1], len(claimed[0] | claimed[1])) == (set(), 20)
+    calls[0].send(ok({"token": "m1"}))
+    calls[1].send(ok({"token": "m2"}))
+    read = calls[2].send(None)
+    assert isinstance(read, Request)
+    assert read.headers["Spine-Session"] == "m1,m2"
+
+
+def test_who_waits_for_a_merge_is_woken_by_its_end() -> None:
+    core = ScriptedServer().core(timeout=DEADLINE_S)
+    core.session.add("a", "b", "c", "d", "e")
+    first, second = (operations.get(core, "t-1", ()) for _ in range(2))
+    next(first)
+    waits = next(second)
+    assert isinstance(waits, Sleep)
+    thread = threading.Thread(target=sleep, args=(waits.seconds, waits.until))
+    thread.start()
+    first.send(ok({"token": "merged"}))
+    thread.join(DEADLINE_S / 2)
+    assert not thread.is_alive()
+
+
+async def test_a_task_is_woken_by_another_or_by_a_thread_or_by_the_time() -> None:
+    here: Future[None] = Future()
+    waits = asyncio.create_task(sleep_async(DEADLINE_S, here))
+    await a_moment()
+    here.set_result(None)
+    async with asyncio.timeout(DEADLINE_S / 2):
+        await waits
+        elsewhere: Future[None] = Future()
+        waits = asyncio.create_task(sleep_async(DEADLINE_S, elsewhere))
+        await asyncio.to_thread(elsewhere.set_result, None)
+        await waits
+        await sleep_async(DEADLINE_S, elsewhere)  # done before
+        await sleep_async(0.01, Future())
 
 
 def test_a_merge_that_fails_leaves_the_turn_to_the_next_call() -> None:
