@@ -23,6 +23,8 @@ def text(value: object, name: str) -> str:
         TypeError: it is none.
         ConfigError: it cannot be told in UTF-8.
     """
+    if type(value) is str and value.isascii():
+        return value
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a text, not {_kind(value)}{_advice(value)}")
     return checked_text(str.__str__(value), name)
@@ -54,9 +56,14 @@ def texts(value: object, name: str) -> list[str]:
     Raises:
         TypeError: it is no sequence, or holds something else than texts.
     """
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+    if type(value) is not list and (
+        isinstance(value, str | bytes) or not isinstance(value, Sequence)
+    ):
         raise TypeError(f"{name} must be a sequence of texts, not {_kind(value)}")
-    return [text(item, f"{name}[{count}]") for count, item in enumerate(value)]
+    return [
+        item if type(item) is str and item.isascii() else text(item, f"{name}[{count}]")
+        for count, item in enumerate(value)
+    ]
 
 
 def identifiers(value: object, name: str) -> list[str]:

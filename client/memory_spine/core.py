@@ -57,7 +57,7 @@ LET_OTHERS_LEARN = Sleep(0.0)
 _PLAIN = re.compile(r"[A-Za-z0-9_~:@-][A-Za-z0-9_.~:@-]*")  # a path segment as it stands
 _ATTEMPT_MIN_S = 0.01  # a sleep may have overslept the deadline
 _TOLD_SHARE = 0.9  # of an attempt's time, for the node; the rest is for the way back
-_TOLD_MS = range(10, 30_000)  # what the server accepts as Spine-Timeout-Ms
+_TOLD_MS_MIN, _TOLD_MS_MAX = 10, 30_000  # what the server accepts as Spine-Timeout-Ms
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,11 +176,13 @@ class Core:
     def _attempts(self, state: CallState) -> Operation[Outcome]:
         tried, indeterminate = 0, False  # has an attempt of this write perhaps been applied?
         self.budget.deposit()
-        self.meter.count("requests")
+        counts: tuple[str, ...] = ("requests", "attempts")
         while True:
             tried += 1
             url = self.endpoints.pick(self.environment.monotonic_s())
-            outcome = yield from self._attempt(state, url, self.options.attempts - tried + 1)
+            request = self._request(state, url, self.options.attempts - tried + 1)
+            self.meter.count(*counts)
+            outcome = yield from self._attempt(state, request)
             if not isinstance(outcome, SpineError):
                 return outcome
             indeterminate = indeterminate or (state.call.write and outcome.may_have_been_applied)
@@ -192,11 +194,11 @@ class Core:
                 raise outcome
             if tried == 1:
                 self.meter.count("retried")
+            counts = ("attempts",)
             yield Sleep(pause_s)
 
-    def _attempt(self, state: CallState, url: str, left: int) -> Operation[Outcome | SpineError]:
-        request = self._request(state, url, left)
-        self.meter.count("attempts")
+    def _attempt(self, state: CallState, request: Request) -> Operation[Outcome | SpineError]:
+        url = request.base
         try:
             outcome = yield Open(request) if state.call.stream else request
         except ConnectionFailed as failure:
@@ -231,7 +233,7 @@ class Core:
         if self.options.consistency is not None:
             headers["Spine-Consistency"] = self.options.consistency
         if tokens:
-            headers["Spine-Session"] = header_value("session", ",".join(tokens))
+            headers["Spine-Session"] = _session_value(tokens)
         if call.write:
             key = arguments.optional_identifier(call.key, "key")
             if key is None:
@@ -244,7 +246,7 @@ class Core:
         time_left_s = state.deadline_s - self.environment.monotonic_s()
         first_byte_s = max(time_left_s / left, _ATTEMPT_MIN_S)
         given = (key() if callable(key) else key) or ""
-        told_ms = min(max(int(first_byte_s * 1000 * _TOLD_SHARE), _TOLD_MS.start), _TOLD_MS.stop)
+        told_ms = min(max(int(first_byte_s * 1000 * _TOLD_SHARE), _TOLD_MS_MIN), _TOLD_MS_MAX)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
         headers = {
             **state.headers,
@@ -295,6 +297,11 @@ def _unexpected(answer: Answer, call: Call, reason: str) -> UnexpectedAnswer:
 @lru_cache(maxsize=64)
 def _memories_path(namespace: str) -> str:
     return f"/v1/ns/{path_segment(namespace)}/memories"
+
+
+@lru_cache(maxsize=8)  # what is asked at once sends the same tokens
+def _session_value(tokens: tuple[str, ...]) -> str:
+    return header_value("session", ",".join(tokens))
 
 
 @lru_cache(maxsize=8)  # a client sends the same key over and over

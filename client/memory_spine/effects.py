@@ -142,6 +142,7 @@ class AsyncTransport(Protocol):
 
 REQUEST_ID = "Spine-Request-Id"
 REQUEST_ID_BYTES = 8
+_ECHOED_ID = REQUEST_ID.lower()
 _CLIENTS_ID = re.compile(rf"[0-9a-f]{{{2 * REQUEST_ID_BYTES}}}")  # those of nodes hold a dash
 
 
@@ -153,7 +154,7 @@ def mismatch(request: Request, outcome: Outcome) -> ConnectionFailed | None:
     that a node has made, since some are written before the request could be read.
     """
     sent = request.headers.get(REQUEST_ID, "")
-    echoed = outcome.headers.get(REQUEST_ID.lower(), sent)
+    echoed = outcome.headers.get(_ECHOED_ID, sent)
     if echoed == sent:
         return None
     if outcome.status >= 400 and not _CLIENTS_ID.fullmatch(echoed):

@@ -4,6 +4,7 @@ Source: https://github.com/ulid/spec (48 bits of milliseconds, 80 of chance, Cro
 """
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 ENTROPY_BYTES = 10
 
 
@@ -11,4 +12,4 @@ def ulid(unix_ms: int, entropy: bytes) -> str:
     """Return 26 characters that sort by time."""
     assert len(entropy) == ENTROPY_BYTES, "a ULID takes 80 bits of chance"
     number = unix_ms << 80 | int.from_bytes(entropy)
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future as ThreadFuture
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
+from math import inf
 from typing import Protocol, TypeAlias
 
 import aiohttp
@@ -21,6 +22,7 @@ from memory_spine.errors import ConnectionFailed
 from memory_spine.link_frames import (
     CALLS_MAX,
     MESSAGE_BYTES_FULL,
+    UNDER_WAY_BYTES_MAX,
     AnswerPart,
     answers_in,
     encoded_call,
@@ -52,13 +54,14 @@ class Owner(Protocol):
 class _Waiting:
     """One request without its answer."""
 
-    __slots__ = ("began_s", "first", "outcome", "parts", "request", "timer")
+    __slots__ = ("began_s", "ends_s", "first", "outcome", "parts", "request", "sent_bytes")
 
     def __init__(self, request: Request, outcome: Outcome, began_s: float) -> None:
         self.request, self.outcome, self.began_s = request, outcome, began_s
-        self.timer: asyncio.TimerHandle
+        self.ends_s = began_s + min(request.timeout_s, request.first_byte_s or request.timeout_s)
         self.first: AnswerPart | None = None  # the answer has begun
         self.parts: list[bytes] = []
+        self.sent_bytes = 0  # 0: it is in the outbox
 
 
 class Link:
@@ -76,7 +79,10 @@ class Link:
         self._numbers = 0
         self._waiting: dict[int, _Waiting] = {}
         self._outbox: OrderedDict[int, bytes] = OrderedDict()  # encoded and not sent
+        self._under_way_bytes = 0  # of calls that were sent and are not answered
         self._wake = asyncio.Event()
+        self._look_s = inf  # when to look whose time is over: no later than the first one's
+        self._looker: asyncio.TimerHandle | None = None
         self._heard_s = self._loop.time()
         self._connected = self._retired = False
         self._running = self._loop.create_task(self._run())
@@ -84,19 +90,17 @@ class Link:
     def ask(self, request: Request, outcome: Outcome) -> int:
         """Send a request with the next message; return the number by which it can be forgotten."""
         number = self._numbers = self._numbers + 1
-        now_s = self._loop.time()
-        waiting = self._waiting[number] = _Waiting(request, outcome, now_s)
+        waiting = self._waiting[number] = _Waiting(request, outcome, self._loop.time())
         self._outbox[number] = encoded_call(number, request, self.common)
-        first_byte_s = min(request.timeout_s, request.first_byte_s or request.timeout_s)
-        waiting.timer = self._loop.call_at(now_s + first_byte_s, self._expire, number)
+        if waiting.ends_s < self._look_s:
+            self._look_at(waiting.ends_s)
         self._wake.set()
         return number
 
     def forget(self, number: int) -> None:
         """Nobody waits for this answer any more; the node is not told, as with HTTP."""
-        if (waiting := self._waiting.pop(number, None)) is not None:
-            waiting.timer.cancel()
-            self._outbox.pop(number, None)
+        if number in self._waiting:
+            self._take(number)
             self._freed()
 
     async def close(self) -> None:
@@ -133,7 +137,8 @@ class Link:
                     self.retire()
                 with_others = len(answers) > 1
                 for answer in answers:
-                    self._answered(answer, with_others=with_others)
+                    self._answered(answer, with_others)
+                self._freed()
             if received.type is aiohttp.WSMsgType.ERROR:
                 return f"the link broke: {received.data}"
             return "the node ended the link"
@@ -151,11 +156,13 @@ class Link:
     def _next_calls(self) -> list[bytes]:
         """Take the calls of one message, as many as the node reads."""
         calls: list[bytes] = []
-        room, left = CALLS_MAX - (len(self._waiting) - len(self._outbox)), MESSAGE_BYTES_FULL
-        while self._outbox and left > 0 and len(calls) < room:
-            _number, call = self._outbox.popitem(last=False)
+        room = CALLS_MAX - (len(self._waiting) - len(self._outbox))
+        full = min(self._under_way_bytes + MESSAGE_BYTES_FULL, UNDER_WAY_BYTES_MAX)
+        while self._outbox and self._under_way_bytes < full and len(calls) < room:
+            number, call = self._outbox.popitem(last=False)
             calls.append(call)
-            left -= len(call)
+            self._waiting[number].sent_bytes = len(call)
+            self._under_way_bytes += len(call)
         return calls
 
     def retire(self) -> None:
@@ -165,30 +172,36 @@ class Link:
             self._owner.retired(self)
             self._freed()
 
-    def _answered(self, part: AnswerPart, *, with_others: bool) -> None:
+    def _answered(self, part: AnswerPart, with_others: bool) -> None:
         waiting = self._waiting.get(part.call)
         if waiting is None:
             return  # it was given up
-        if waiting.first is None and part.more:
-            waiting.first = part
-            self._give_rest_of_time(part.call, waiting)
-        if waiting.first is not None:
+        first, body = part, part.body
+        if part.more or waiting.first is not None:
+            if waiting.first is None:
+                waiting.first = part
+                waiting.ends_s = waiting.began_s + waiting.request.timeout_s  # only this counts now
             waiting.parts.append(part.body)
             if part.more:
                 return
+            first, body = waiting.first, b"".join(waiting.parts)
         self._take(part.call)
-        first = waiting.first or part
-        body = b"".join(waiting.parts) if waiting.parts else part.body
         headers = dict(zip(_lower_case(tuple(first.headers)), first.headers.values(), strict=True))
         answer = Answer(status=first.status, headers=headers, body=body, with_others=with_others)
         _resolve(waiting.outcome, answer)
-        self._freed()
 
-    def _give_rest_of_time(self, number: int, waiting: _Waiting) -> None:
-        """The answer has begun: from now on only the time of the whole call counts."""
-        waiting.timer.cancel()
-        ends_s = waiting.began_s + waiting.request.timeout_s
-        waiting.timer = self._loop.call_at(ends_s, self._expire, number)
+    def _look_at(self, when_s: float) -> None:
+        if self._looker is not None:
+            self._looker.cancel()
+        self._look_s = when_s
+        self._looker = None if when_s == inf else self._loop.call_at(when_s, self._look)
+
+    def _look(self) -> None:
+        """Give up what has waited for too long. One timer does for all: most are answered before."""
+        now_s = max(self._loop.time(), self._look_s)  # a timer may fire a little early
+        for number in [n for n, waiting in self._waiting.items() if waiting.ends_s <= now_s]:
+            self._expire(number)
+        self._look_at(min((waiting.ends_s for waiting in self._waiting.values()), default=inf))
 
     def _expire(self, number: int) -> None:
         unsent = number in self._outbox
@@ -207,9 +220,10 @@ class Link:
         self._freed()
 
     def _take(self, number: int) -> _Waiting:
-        self._outbox.pop(number, None)
+        if self._outbox:
+            self._outbox.pop(number, None)
         waiting = self._waiting.pop(number)
-        waiting.timer.cancel()
+        self._under_way_bytes -= waiting.sent_bytes
         return waiting
 
     def _freed(self) -> None:
@@ -222,6 +236,7 @@ class Link:
         """Tell every request what became of it; one that was never sent says so."""
         self._retired = True
         self._owner.retired(self)
+        self._look_at(inf)
         for number in list(self._waiting):
             unsent = number in self._outbox
             waiting = self._take(number)

@@ -12,6 +12,7 @@ from memory_spine.effects import Request
 
 PATH = "/v1/link"
 CALLS_MAX = 1024  # without an answer on one link; the node reads no further than that
+UNDER_WAY_BYTES_MAX = 8 * 1024 * 1024  # nor beyond so many bytes of them
 BODY_BYTES_MAX = 1024 * 1024  # a larger one takes a connection of its own
 MESSAGE_BYTES_FULL = 256 * 1024  # nothing is added to a message that holds so much
 
@@ -34,7 +35,10 @@ _answers = msgspec.msgpack.Decoder(list[AnswerPart])
 
 def encoded_call(number: int, request: Request, common: Mapping[str, str]) -> bytes:
     """Return one request without the headers that the upgrade has given as well."""
-    headers = {name: value for name, value in request.headers.items() if common.get(name) != value}
+    headers = dict(request.headers)
+    for name, value in common.items():
+        if headers.get(name) == value:
+            del headers[name]
     if "Authorization" in common and "Authorization" not in request.headers:
         headers["Authorization"] = ""  # not that of the link
     target = request.url[len(request.base) :]

@@ -41,8 +41,8 @@ def plain(value: object, path: str, depth: int = 0) -> Any:
         return value
     if kind is int or kind is float:
         return checked_number(value, path)
-    if isinstance(value, Mapping):
-        return _plain_mapping(value, path, depth)
+    if kind is dict or isinstance(value, Mapping):
+        return _plain_mapping(value, path, depth)  # type: ignore[arg-type]
     if kind is list or kind is tuple:
         return _plain_items(value, path, depth)  # type: ignore[arg-type]
     return _plain_other(value, path, depth)
@@ -81,13 +81,18 @@ def checked_number(number: Any, path: str) -> Any:
 def _plain_mapping(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, item in value.items():
-        name = key.value if isinstance(key, Enum) else key
-        if not isinstance(name, str):
-            raise TypeError(f"{path} has the key {key!r}; keys are texts, not {_kind(key)}")
-        fields[checked_text(str(name), f"a key of {path}")] = plain(
-            item, f"{path}.{name}", depth + 1
-        )
+        name = _name(key, path)
+        fields[name] = plain(item, f"{path}.{name}", depth + 1)
     return fields
+
+
+def _name(key: object, path: str) -> str:
+    if type(key) is str and key.isascii():
+        return key
+    name = key.value if isinstance(key, Enum) else key
+    if not isinstance(name, str):
+        raise TypeError(f"{path} has the key {key!r}; keys are texts, not {_kind(key)}")
+    return checked_text(str(name), f"a key of {path}")
 
 
 def _plain_items(value: Iterable[object], path: str, depth: int) -> list[Any]:

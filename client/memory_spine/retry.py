@@ -35,6 +35,8 @@ class RetryBudget:
 
     def deposit(self) -> None:
         """One request came."""
+        if self._credit == BUDGET_RESERVE:  # as nearly always; a retry at this moment came later
+            return
         with self._lock:
             self._credit = min(BUDGET_RESERVE, self._credit + BUDGET_SHARE)
 

@@ -69,6 +69,8 @@ class Session:
 
     def learn(self, sent: tuple[str, ...], token: str) -> None:
         """Take the token of an answer, which covers the tokens that its request sent."""
+        if self._tokens == (token,):  # a read that saw nothing new
+            return
         with self._lock:
             kept = [held for held in self._tokens if held not in sent and held != token]
             self._tokens = (*kept, token)

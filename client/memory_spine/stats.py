@@ -35,10 +35,11 @@ class Meter:
         """The counts so far."""
         return Stats(**self._counts)
 
-    def count(self, name: str) -> None:
-        """Add one to this count."""
+    def count(self, *names: str) -> None:
+        """Add one to each of these counts."""
         with self._lock:
-            self._counts[name] += 1
+            for name in names:
+                self._counts[name] += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,7 @@ MUTANTS = [
         file="client/memory_spine/session.py",
         old="                ended.set_result(None)\n",
         new="",
-        killed_by=f"{_TESTS}/test_sessions.py"
-        "::test_who_waits_for_a_merge_is_woken_by_its_end",
+        killed_by=f"{_TESTS}/test_sessions.py::test_who_waits_for_a_merge_is_woken_by_its_end",
     ),
     Mutant(  # more tokens than the header takes are cut off
         file="client/memory_spine/core.py",
@@ -180,6 +179,25 @@ MUTANTS = [
         new="failure = ConnectionFailed(waiting.request.url, reason, sent=False)",
         killed_by=f"{_TESTS}/test_link_messages.py"
         "::test_what_was_sent_on_a_link_that_breaks_may_have_been_applied",
+    ),
+    Mutant(  # a slow node is sent whatever callers bring, without a bound
+        file="client/memory_spine/link.py",
+        old="full = min(self._under_way_bytes + MESSAGE_BYTES_FULL, UNDER_WAY_BYTES_MAX)",
+        new="full = self._under_way_bytes + MESSAGE_BYTES_FULL",
+        killed_by=f"{_TESTS}/test_link_messages.py"
+        "::test_no_more_bytes_are_under_way_than_the_node_reads",
+    ),
+    Mutant(  # a call with less time waits as long as the one before it
+        file="client/memory_spine/link.py",
+        old="        if waiting.ends_s < self._look_s:\n",
+        new="        if self._look_s == inf:\n",
+        killed_by=f"{_TESTS}/test_link_messages.py::test_each_call_is_given_up_at_its_own_time",
+    ),
+    Mutant(  # after the first call that is given up, none is
+        file="client/memory_spine/link.py",
+        old="        self._look_at(min(",
+        new="        print(min(",
+        killed_by=f"{_TESTS}/test_link_messages.py::test_each_call_is_given_up_at_its_own_time",
     ),
     Mutant(  # a write that may have been applied is sent again by the transport itself
         file="client/memory_spine/link.py",

@@ -1,7 +1,6 @@
 """What travels on a link, how long it is waited for, and what its end proves."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -25,14 +24,7 @@ from unit.client.linked import (
     transport,
 )
 from unit.client.scripted_server import MEMORY
-from unit.http.harness import a_moment, until
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[Node]:
-    async with listening() as node:
-        yield node
-
+from unit.http.harness import DEADLINE_S, a_moment, until
 
 # many on one connection
 
@@ -111,6 +103,31 @@ async def test_a_message_is_never_larger_than_a_node_takes() -> None:
         assert {answer.status for answer in answers} == {200}
 
 
+async def test_no_more_bytes_are_under_way_than_the_node_reads() -> None:
+    release = asyncio.Event()
+    taken: Calls = []
+
+    async def play(flow: Flow) -> None:
+        while sum(len(call[4]) for call in taken) < 8 * BODY_BYTES_MAX:
+            taken.extend(await calls_of(flow))
+        await release.wait()
+        await reply(flow, *([call[0], 200, {}, b""] for call in taken))
+        await echo(flow)
+
+    async with scripted(play) as node, transport() as link:
+        body = b"x" * BODY_BYTES_MAX
+        sends = [asyncio.create_task(link.send(request(node.url, body=body))) for _ in range(20)]
+        await until(lambda: len(taken) == 8)
+        await a_moment()
+        assert link._links is not None
+        (open_link,) = link._links._open
+        assert len(open_link._outbox) == 12
+        sends.pop().cancel()  # not sent: it takes no room, and gives none back
+        release.set()
+        assert {(await send).status for send in sends} == {200}
+        assert open_link._under_way_bytes == 0
+
+
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's opinion
 async def test_a_larger_body_goes_by_http() -> None:
     async with scripted(echo) as node, transport() as link:
@@ -166,6 +183,19 @@ async def test_an_answer_that_does_not_come_is_given_up_and_no_other() -> None:
         assert answer.status == 200
         await link.send(request(node.url, "/v1/good"))
         assert len(node.upgrades) == 1
+
+
+async def test_each_call_is_given_up_at_its_own_time() -> None:
+    given_up: list[float] = []
+
+    async def ask(link: LinkTransport, url: str, first_byte_s: float) -> None:
+        with pytest.raises(ConnectionFailed):
+            await link.send(request(url, first_byte_s=first_byte_s))
+        given_up.append(first_byte_s)
+
+    async with scripted(silent) as node, transport() as link, asyncio.timeout(DEADLINE_S):
+        await asyncio.gather(*(ask(link, node.url, time) for time in (0.15, 0.05, 0.1)))
+    assert given_up == [0.05, 0.1, 0.15]
 
 
 async def test_after_a_silence_the_next_request_dials_anew() -> None:
@@ -305,7 +335,7 @@ async def test_garbage_of_a_node_ends_the_link(garbage: bytes) -> None:
     assert failed.value.sent
 
 
-async def test_a_node_that_stops_costs_no_request() -> None:
+async def test_a_node_that_stops_answers_every_request_that_it_took() -> None:
     async with listening() as first, listening() as second:
         urls = [first.url, second.url]
         async with AsyncSpine(urls, namespace="acme", transport="link") as spine:
@@ -325,7 +355,10 @@ async def test_a_node_that_stops_costs_no_request() -> None:
             await first.server.close()
             await a_moment()
             stop.set()
-            assert min(await asyncio.gather(*workers)) > 0
+            done = await asyncio.gather(*workers)
+            assert min(done) > 0
+            answered = [name for node in (first, second) for name, _s in node.harness.measured]
+            assert answered.count("getMemory") == sum(done)  # none was asked for again
             assert spine.last_answer is not None
             assert spine.last_answer.url == second.url
             # none was lost on its way: those that followed met a closed port

@@ -4,7 +4,6 @@ import asyncio
 import os
 import pickle
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,6 @@ from unit.client.linked import (
     scripted,
 )
 from unit.http.harness import HttpHarness, Keyring
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[Node]:
-    async with listening() as node:
-        yield node
-
 
 # the same as by HTTP
 
