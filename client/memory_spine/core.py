@@ -135,14 +135,13 @@ class Core:
 
     def _merge_first(self, session: Session, deadline_s: float) -> Operation[None]:
         merged = session.merged  # before the claim: a merge that ends meanwhile is not missed
-        with session.claim_merge() as tokens:
-            if tokens:
-                yield from self._merge(session, tokens, deadline_s)
-            elif (left_s := deadline_s - self.environment.monotonic_s()) > 0:
-                yield Sleep(left_s, until=merged)
-            else:
-                reason = "the tokens of the session were not merged in time"
-                raise ConnectionFailed(str(self.endpoints), reason, sent=False)
+        if tokens := session.claim_merge():
+            yield from self._merge(session, tokens, deadline_s)
+        elif (left_s := deadline_s - self.environment.monotonic_s()) > 0:
+            yield Sleep(left_s, until=merged)
+        else:
+            reason = "the tokens of the session were not merged in time"
+            raise ConnectionFailed(str(self.endpoints), reason, sent=False)
 
     def _merge_after(self, session: Session, deadline_s: float) -> Operation[None]:
         """Merge what parallel calls have learned, so that the session's token stays short.
@@ -151,22 +150,25 @@ class Core:
         giving up the claim, so no token is left to nobody.
         """
         while len(session.tokens) > TOKENS_MAX:
-            with session.claim_merge() as tokens:
-                if not tokens:
-                    return
-                try:
-                    yield from self._merge(session, tokens, deadline_s)
-                except SpineError:
-                    return
+            if not (tokens := session.claim_merge()):
+                return
+            try:
+                yield from self._merge(session, tokens, deadline_s)
+            except SpineError:
+                return
 
     def _merge(
         self, session: Session, tokens: tuple[str, ...], deadline_s: float
     ) -> Operation[None]:
-        body = msgspec.json.encode({"tokens": tokens})
-        call = Call(method="POST", path="/v1/session:merge", body=body)
-        answer = yield from self._attempts(self._call_state(call, Session(), (), deadline_s))
-        assert isinstance(answer, Answer), "only a stream is opened"
-        session.learn(tokens, self._decoded(answer, call, MergedToken).token)
+        """Have the tokens merged that this call has claimed."""
+        try:
+            body = msgspec.json.encode({"tokens": tokens})
+            call = Call(method="POST", path="/v1/session:merge", body=body)
+            answer = yield from self._attempts(self._call_state(call, Session(), (), deadline_s))
+            assert isinstance(answer, Answer), "only a stream is opened"
+            session.learn(tokens, self._decoded(answer, call, MergedToken).token)
+        finally:
+            session.end_merge(tokens)
 
     def _call_state(
         self, call: Call, session: Session, sent: tuple[str, ...], deadline_s: float

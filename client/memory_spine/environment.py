@@ -47,21 +47,17 @@ async def sleep_async(seconds: float, until: Future[None] | None = None) -> None
     if until is None:
         await asyncio.sleep(seconds)  # noqa: TID251 - this is the clock module
         return
-    loop = asyncio.get_running_loop()
-    thread, woken = get_ident(), loop.create_future()
+    loop, thread = asyncio.get_running_loop(), get_ident()
+    woken = loop.create_future()
 
-    def wake() -> None:
-        if not woken.done():
+    def done(_until: Future[None] | None = None) -> None:
+        if get_ident() != thread:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(done)
+        elif not woken.done():
             woken.set_result(None)
 
-    def done(_until: Future[None]) -> None:
-        if get_ident() == thread:
-            wake()
-        else:
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(wake)
-
-    timer = loop.call_later(seconds, wake)
+    timer = loop.call_later(seconds, done)
     until.add_done_callback(done)
     try:
         await woken

@@ -75,21 +75,22 @@ class Session:
             kept = [held for held in self._tokens if held not in sent and held != token]
             self._tokens = (*kept, token)
 
-    @contextmanager
-    def claim_merge(self) -> Iterator[tuple[str, ...]]:
-        """Give tokens to merge that nobody else merges; who gets none waits until `merged`."""
+    def claim_merge(self) -> tuple[str, ...]:
+        """Return tokens to merge that nobody else merges; who gets none waits until `merged`."""
+        if len(self._tokens) < len(self._merging) + 2:  # as most callers find it
+            return ()
         with self._lock:
             free = [token for token in self._tokens if token not in self._merging]
             claimed = tuple(free[:MERGE_MAX]) if len(free) > 1 else ()
             self._merging = self._merging.union(claimed)
-        try:
-            yield claimed
-        finally:
-            if claimed:
-                with self._lock:
-                    self._merging = self._merging.difference(claimed)
-                    ended, self.merged = self.merged, Future()
-                ended.set_result(None)
+        return claimed
+
+    def end_merge(self, claimed: tuple[str, ...]) -> None:
+        """Give the claim back, merged or not, and wake who waits."""
+        with self._lock:
+            self._merging = self._merging.difference(claimed)
+            ended, self.merged = self.merged, Future()
+        ended.set_result(None)
 
     def active(self) -> "Session":
         """The session of the innermost block around the caller, else this one."""

@@ -42,7 +42,7 @@ MUTANTS = [
     ),
     Mutant(  # who waits for a merge waits until its deadline
         file="client/memory_spine/session.py",
-        old="                ended.set_result(None)\n",
+        old="        ended.set_result(None)\n",
         new="",
         killed_by=f"{_TESTS}/test_sessions.py::test_who_waits_for_a_merge_is_woken_by_its_end",
     ),
