@@ -4,7 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import get_ident
@@ -30,10 +30,11 @@ class Environment:
 
 def sleep(seconds: float, until: Future[None] | None = None) -> None:
     """Block the calling thread, at most until this future is done."""
-    if until is None:
+    if until is None and seconds:  # threads take their turns without being asked to
         time.sleep(seconds)  # noqa: TID251 - this is the clock module
-    else:
-        wait((until,), seconds)
+    elif until is not None:
+        with suppress(TimeoutError):
+            until.result(seconds)
 
 
 async def sleep_async(seconds: float, until: Future[None] | None = None) -> None:

@@ -76,12 +76,17 @@ class Session:
             self._tokens = (*kept, token)
 
     def claim_merge(self) -> tuple[str, ...]:
-        """Return tokens to merge that nobody else merges; who gets none waits until `merged`."""
-        if len(self._tokens) < len(self._merging) + 2:  # as most callers find it
-            return ()
+        """Return tokens to merge that nobody else merges; who gets none waits until `merged`.
+
+        Beside a merge that is under way only a full one begins: more small ones would do less.
+        """
+        if len(self._tokens) < len(self._merging) + (MERGE_MAX if self._merging else 2):
+            return ()  # as most callers find it
         with self._lock:
             free = [token for token in self._tokens if token not in self._merging]
-            claimed = tuple(free[:MERGE_MAX]) if len(free) > 1 else ()
+            if len(free) < (MERGE_MAX if self._merging else 2):
+                return ()
+            claimed = tuple(free[:MERGE_MAX])
             self._merging = self._merging.union(claimed)
         return claimed
 

@@ -116,10 +116,10 @@ def test_who_merges_also_takes_what_came_while_it_held_the_claim() -> None:
     next(first), next(second)
     core.session.add("e")
     assert isinstance(first.send(ok(status=204)), Request)  # merges
-    core.session.add("late0")
+    core.session.add(*(f"late{number}" for number in range(5)))
     with pytest.raises(StopIteration):
         second.send(ok(status=204))  # leaves it to the first
-    core.session.add(*(f"late{number}" for number in range(1, 9)))
+    core.session.add(*(f"late{number}" for number in range(5, 9)))
     again = first.send(ok({"token": "m1"}))
     assert isinstance(again, Request)
     assert b"late8" in (again.body or b"")
@@ -168,19 +168,19 @@ def test_calls_at_once_wait_for_one_merge() -> None:
 
 def test_tokens_for_two_merges_are_merged_at_once() -> None:
     core = ScriptedServer().core()
-    core.session.add(*(f"t{number}" for number in range(20)))
+    core.session.add(*(f"t{number}" for number in range(33)))
     calls = [operations.get(core, "t-1", ()) for _ in range(3)]
     first, second = next(calls[0]), next(calls[1])
     assert isinstance(first, Request)
     assert isinstance(second, Request)
     assert isinstance(next(calls[2]), Sleep)
     claimed = [set(json.loads(merge.body or b"")["tokens"]) for merge in (first, second)]
-    assert (claimed[0] & claimed[1], len(claimed[0] | claimed[1])) == (set(), 20)
+    assert (claimed[0] & claimed[1], len(claimed[0] | claimed[1])) == (set(), 32)
     calls[0].send(ok({"token": "m1"}))
     calls[1].send(ok({"token": "m2"}))
     read = calls[2].send(None)
     assert isinstance(read, Request)
-    assert read.headers["Spine-Session"] == "m1,m2"
+    assert read.headers["Spine-Session"] == "t32,m1,m2"
 
 
 def test_who_waits_for_a_merge_is_woken_by_its_end() -> None:
