@@ -137,6 +137,8 @@ class Core:
         merged = session.merged  # before the claim: a merge that ends meanwhile is not missed
         if tokens := session.claim_merge():
             yield from self._merge(session, tokens, deadline_s)
+        elif not session.merging:
+            return  # another thread has learned meanwhile, and tokens are few
         elif (left_s := deadline_s - self.environment.monotonic_s()) > 0:
             yield Sleep(left_s, until=merged)
         else:

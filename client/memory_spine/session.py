@@ -60,6 +60,11 @@ class Session:
         """One text to hand over, tokens joined by commas; None while nothing happened."""
         return ",".join(self._tokens) or None
 
+    @property
+    def merging(self) -> bool:
+        """Whether tokens are being merged, and `merged` will be done."""
+        return bool(self._merging)
+
     def add(self, *tokens: str) -> None:
         """From now on, also promise what these tokens promise."""
         checked = [arguments.text(token, "session") for token in tokens]

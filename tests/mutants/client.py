@@ -46,6 +46,13 @@ MUTANTS = [
         new="",
         killed_by=f"{_TESTS}/test_sessions.py::test_who_waits_for_a_merge_is_woken_by_its_end",
     ),
+    Mutant(  # who finds the tokens merged by another thread waits for a merge that nobody makes
+        file="client/memory_spine/core.py",
+        old="        elif not session.merging:\n",
+        new="        elif session.tokens == ():\n",
+        killed_by=f"{_TESTS}/test_sessions.py"
+        "::test_tokens_that_another_thread_made_few_are_not_waited_for",
+    ),
     Mutant(  # more tokens than the header takes are cut off
         file="client/memory_spine/core.py",
         old="while len(session.tokens) > TOKENS_MAX:\n            yield from",

@@ -5,6 +5,7 @@ import json
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -195,6 +196,18 @@ def test_who_waits_for_a_merge_is_woken_by_its_end() -> None:
     first.send(ok({"token": "merged"}))
     thread.join(DEADLINE_S / 2)
     assert not thread.is_alive()
+
+
+def test_tokens_that_another_thread_made_few_are_not_waited_for() -> None:
+    class Racing(Session):
+        def claim_merge(self) -> tuple[str, ...]:
+            self.learn(self.tokens, "by-another-thread")
+            return super().claim_merge()
+
+    core = replace(ScriptedServer().core(), session=Racing("a,b,c,d,e"))
+    read = next(operations.get(core, "t-1", ()))
+    assert isinstance(read, Request)
+    assert read.headers["Spine-Session"] == "by-another-thread"
 
 
 async def test_a_task_is_woken_by_another_or_by_a_thread_or_by_the_time() -> None:
