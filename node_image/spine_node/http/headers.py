@@ -5,6 +5,7 @@ Source: api.md §3.1.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from multidict import MultiMapping, istr
@@ -43,6 +44,8 @@ REQUEST_ID: Final = istr("Spine-Request-Id")
 SESSION: Final = istr("Spine-Session")
 TIMEOUT: Final = istr("Spine-Timeout-Ms")
 
+# The calls of an agent carry the same token again and again until one of them brings another.
+_opened = lru_cache(maxsize=512)(open_session)  # up to 3 KB each
 _MODELS: Final = {model.value: model for model in Model}
 
 
@@ -81,7 +84,7 @@ def wanted_model(headers: Headers) -> Model | None:
     return model
 
 
-def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
+def session(headers: Headers, keys: tuple[bytes, ...]) -> Session | None:
     """Return the session of the request: its tokens, merged.
 
     Raises:
@@ -99,11 +102,11 @@ def session(headers: Headers, keys: Sequence[bytes]) -> Session | None:
     return merge_tokens(tokens, keys)
 
 
-def merge_tokens(tokens: Sequence[str], keys: Sequence[bytes]) -> Session:
+def merge_tokens(tokens: Sequence[str], keys: tuple[bytes, ...]) -> Session:
     """Return one session that covers all the tokens."""
     if any(len(token) > SESSION_CHARS_MAX for token in tokens):
         raise ProblemError("invalid-session", f"a token has {SESSION_CHARS_MAX} characters at most")
-    sessions = [open_session(token, keys) for token in tokens]
+    sessions = [_opened(token, keys) for token in tokens]
     return sessions[0] if len(sessions) == 1 else merge(sessions)
 
 
