@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class CpuTime:
 
     user_s: float
     system_s: float
-    first_threads_s: float  # of it the first thread of each live process: a node's event loop
+    threads_s: Mapping[str, tuple[float, float]]  # of it live threads, by name: user, system
 
     @property
     def total_s(self) -> float:
@@ -94,11 +95,11 @@ class CpuTime:
         return self.user_s + self.system_s
 
     def __sub__(self, before: Self) -> "CpuTime":
-        return CpuTime(
-            self.user_s - before.user_s,
-            self.system_s - before.system_s,
-            self.first_threads_s - before.first_threads_s,
-        )
+        threads = {}
+        for name, (user_s, system_s) in self.threads_s.items():
+            then_user_s, then_system_s = before.threads_s.get(name, (0, 0))
+            threads[name] = (user_s - then_user_s, system_s - then_system_s)
+        return CpuTime(self.user_s - before.user_s, self.system_s - before.system_s, threads)
 
 
 def cpu_time(roots: Iterable[int]) -> CpuTime:
@@ -106,15 +107,24 @@ def cpu_time(roots: Iterable[int]) -> CpuTime:
 
     A parent takes over what a child has used when it waits for it, so an ended child is counted too.
     """
-    user = system = first = 0
+    user = system = 0
+    threads: Counter[tuple[str, int]] = Counter()  # name, and which of the two times
     for pid in _trees(set(roots)):
         with suppress(FileNotFoundError, ProcessLookupError):  # ended: now in its parent's account
             ticks = _stat(Path(f"/proc/{pid}/stat"))
             user += int(ticks[_UTIME]) + int(ticks[_CUTIME])
             system += int(ticks[_STIME]) + int(ticks[_CSTIME])
-            thread = _stat(Path(f"/proc/{pid}/task/{pid}/stat"))
-            first += int(thread[_UTIME]) + int(thread[_STIME])
-    return CpuTime(user * TICK_S, system * TICK_S, first * TICK_S)
+        for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                used = _stat(task)
+                name = task.with_name("comm").read_text().strip().rstrip("_0123456789")
+                threads[name, _UTIME] += int(used[_UTIME])
+                threads[name, _STIME] += int(used[_STIME])
+    by_name = {
+        name: (threads[name, _UTIME] * TICK_S, threads[name, _STIME] * TICK_S)
+        for name in {name for name, _ in threads}
+    }
+    return CpuTime(user * TICK_S, system * TICK_S, by_name)
 
 
 def resident_bytes(pid: int) -> int:

@@ -66,7 +66,10 @@ class Rounds:
             rate=result.rate,
             cpu_us=used.total_s * each,
             system_us=used.system_s * each,
-            first_threads_us=used.first_threads_s * each,
+            threads_us={
+                name: (user_s * each, system_s * each)
+                for name, (user_s, system_s) in used.threads_s.items()
+            },
             p50_ms=result.p50_ms,
             p99_ms=result.p99_ms,
             errors=result.errors,

@@ -26,8 +26,8 @@ def figures(report: Report | None) -> str:
         "|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(_gate(one))} |" for one in report.verdicts),
         "",
-        "| system | operation | an acknowledgement means | model | connections | per second | CPU µs | p50 ms | p99 ms |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| system | operation | an acknowledgement means | model | connections | per second | CPU µs | of it by thread, user + system | p50 ms | p99 ms |",
+        "|---|---|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in _rows(report)),
         *_latencies(report),
         *_budget(report),
@@ -79,7 +79,8 @@ def _rows(report: Report) -> list[list[str]]:
         if samples:
             one = median_of(samples)
             p99 = f"{one.p99_ms:.1f}" if one.p99_ms else "-"
-            numbers = [f"{one.rate:,.0f}", f"{one.cpu_us:.1f}", f"{one.p50_ms:.1f}", p99]
+            cost = [f"{one.cpu_us:.1f}", one.by_thread]
+            numbers = [f"{one.rate:,.0f}", *cost, f"{one.p50_ms:.1f}", p99]
             first = [facts.system, facts.what, facts.durability, facts.model]
             rows.append([*first, str(facts.connections), *numbers])
     return rows

@@ -70,8 +70,9 @@ def _rows(report: Report) -> Table:
     table = Table(title=f"medians of {len(report.rounds)} rounds", title_justify="left")
     for name in ("system", "operation", "an acknowledgement means", "model"):
         table.add_column(name)
-    for name in ("conns", "items/s", "CPU µs", "of it sys", "first threads", "p50 ms", "p99 ms"):
+    for name in ("conns", "items/s", "CPU µs", "of it sys", "p50 ms", "p99 ms"):
         table.add_column(name, justify="right")
+    table.add_column("by thread: user + sys")
     for key, facts in report.rows.items():
         samples = [found[key] for found in report.rounds if key in found]
         first = (facts.system, facts.what, facts.durability, facts.model, str(facts.connections))
@@ -87,7 +88,7 @@ def _numbers(sample: Sample) -> Sequence[str]:
         f"{sample.rate:,.0f}" + (f" [red]({sample.errors} errors)[/]" if sample.errors else ""),
         f"{sample.cpu_us:.1f}",
         f"{sample.system_us:.1f}",
-        f"{sample.first_threads_us:.1f}",
         f"{sample.p50_ms:.1f}",
         f"{sample.p99_ms:.1f}" if sample.p99_ms else "-",
+        sample.by_thread,
     )

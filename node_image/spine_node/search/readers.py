@@ -18,6 +18,7 @@ from spine_node.search.messages import Position
 from spine_node.search.plan import QueryPlan
 from spine_node.search.schema import open_file
 from spine_node.search.walks import Row, walk
+from spine_node.threads import show_thread_name
 
 THREADS: Final = 2  # SQLite works outside the interpreter's lock; more would only queue for it
 
@@ -51,7 +52,9 @@ class Readers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="index-reader")
+        self._pool = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="index-reader", initializer=show_thread_name
+        )
         self._generation = 0
         self._idle: list[tuple[int, sqlite3.Connection]] = []  # (generation, connection)
 

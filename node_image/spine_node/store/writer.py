@@ -30,6 +30,7 @@ from spine_node.store.operations import (
     PutReply,
     ReplyT,
 )
+from spine_node.threads import show_thread_name
 
 BATCH_MAX = 256  # operations of one transaction
 WAITING_MAX = 20_000  # operations in the queue; the engine sheds load long before
@@ -131,6 +132,7 @@ class Writer(Generic[Effect]):
         await self._ended.wait()
 
     def _run(self) -> None:
+        show_thread_name()
         failure: StorageError | None = StorageError("the writer met a bug; see its traceback")
         try:
             while (batch := self._take()) is not None:

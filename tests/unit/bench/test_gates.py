@@ -1,5 +1,6 @@
 """Ratios, their verdicts, and the page that is made from them."""
 
+import msgspec
 import pytest
 
 from bench.closed.gates import GATES, Gate, judge
@@ -18,7 +19,7 @@ def sample(rate: float) -> Sample:
         rate=rate,
         cpu_us=1e6 / rate,
         system_us=0,
-        first_threads_us=0,
+        threads_us={"loop": (1e6 / rate, 0)},
         p50_ms=1,
         p99_ms=2,
         errors=0,
@@ -67,8 +68,16 @@ def test_every_goal_is_harder_than_its_bound() -> None:
 
 
 def test_errors_add_up_where_all_else_is_a_median() -> None:
-    bad = Sample(**{**dict.fromkeys(Sample.__struct_fields__, 1), "errors": 3})
+    bad = msgspec.structs.replace(sample(20), errors=3)
     assert median_of([sample(10), bad, bad]).errors == 6
+
+
+def test_each_thread_has_a_median_of_its_own() -> None:
+    found = [
+        msgspec.structs.replace(sample(10), threads_us=threads)
+        for threads in ({"loop": (1.0, 2.0)}, {"loop": (3.0, 4.0), "writer": (9.0, 9.0)}, {})
+    ]
+    assert median_of(found).threads_us == {"loop": (1.0, 2.0), "writer": (0.0, 0.0)}
 
 
 @pytest.mark.parametrize(("held", "wrong"), [(9, 1), (10, 0), (12, 0), (13, 1)])
