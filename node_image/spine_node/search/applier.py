@@ -4,32 +4,40 @@ A batch replaces whatever the index held of its records, so applying it twice ch
 batch is one transaction together with the feed position it reaches.
 """
 
-import json
 import sqlite3
-from collections.abc import Collection, Sequence
-from itertools import chain
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
+
+import msgspec
 
 from spine_node.search.entries import Entry
 from spine_node.search.schema import SERIAL_BITS
 from spine_node.search.terms import join_tags, split_tags, terms_of
 
 NAMESPACES_KEPT_MAX: Final = 50_000  # numbers of names remembered in memory, some 10 MB
-ROWS_AT_ONCE: Final = (
-    64  # of one statement: each gives the interpreter's lock away and waits for it
-)
+ROWS_AT_ONCE: Final = 256  # of one statement: each gives the interpreter's lock away and waits
 
 _OLD_ROWS: Final = """
 SELECT row.namespace, row.id, row.number, row.agent, row.user, row.thread, row.tags
-FROM json_each(?) AS asked CROSS JOIN row INDEXED BY row_id
-ON row.namespace = json_extract(asked.value, '$[0]') AND row.id = json_extract(asked.value, '$[1]')
-"""
+FROM json_each(?) AS asked CROSS JOIN json_each(asked.value) AS name
+CROSS JOIN row INDEXED BY row_id ON row.namespace = asked.key AND row.id = name.value
+"""  # numbers of namespaces, each with the ids of it that are asked for
 _TAKEN: Final = f"""
 SELECT value, (SELECT max(number) FROM row
                WHERE number >= value << {SERIAL_BITS} AND number < value + 1 << {SERIAL_BITS})
 FROM json_each(?)
 """  # noqa: S608 - our own numbers
+# A failure takes the whole batch back, so no statement need keep what it would itself undo: with
+# many rows at once SQLite would copy each page first.
+_ROWS: Final = "INSERT OR FAIL INTO row VALUES "
+_ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_COLUMNS: Final = _ROW.count("?")
+# One statement for all: the table writes a segment at the beginning of each.
+_LEAVE: Final = (
+    "INSERT INTO term (term, rowid, terms) SELECT 'delete', key, value FROM json_each(?)"
+)
+_JOIN: Final = "INSERT INTO term (rowid, terms) SELECT key, value FROM json_each(?)"
 
 Address = tuple[int, str]  # number of the namespace, id
 
@@ -93,24 +101,26 @@ class Applier:
         self._connection.executemany(
             "DELETE FROM row WHERE number = ?", [(row.number,) for row in old.values()]
         )
-        self._insert("INSERT INTO row VALUES ", "(?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self._insert(rows)
         self._post({row.number: row.terms for row in old.values()}, terms)
 
     def _old_rows(self, entries: Sequence[Entry]) -> dict[Address, OldRow]:
-        listed = json.dumps([(self._namespace(each.namespace), each.memory_id) for each in entries])
+        asked: defaultdict[int, list[str]] = defaultdict(list)
+        for entry in entries:
+            asked[self._namespace(entry.namespace)].append(entry.memory_id)
         return {
             (namespace, memory_id): OldRow(number, terms_of(namespace, names, split_tags(tags)))
             for namespace, memory_id, number, *names, tags in self._connection.execute(
-                _OLD_ROWS, (listed,)
+                _OLD_ROWS, (_json(asked),)
             )
         }
 
     def _new_rows(
         self, entries: Sequence[Entry], old: dict[Address, OldRow]
-    ) -> tuple[list[tuple[object, ...]], dict[int, str]]:
-        """Return the rows of live records, and the terms of each by its number."""
+    ) -> tuple[list[object], dict[int, str]]:
+        """Return the values of the rows of live records, and the terms of each by its number."""
         following = self._following({entry.created_ms for entry in entries})
-        rows: list[tuple[object, ...]] = []
+        rows: list[object] = []
         terms: dict[int, str] = {}
         for entry in entries:
             client, created = entry.client, entry.created_ms
@@ -125,41 +135,40 @@ class Applier:
                 assert number >> SERIAL_BITS == created, "too many rows of one ms"
             names = (client.agent_id, client.user_id, client.thread_id)
             terms[number] = terms_of(namespace, names, client.tags)
-            rows.append(
-                (
-                    number, entry.slot, entry.version, namespace, entry.memory_id,
-                    entry.updated_ms, entry.expires_ms, client.importance, client.pinned,
-                    *names, join_tags(client.tags),
-                )
+            rows += (
+                number, entry.slot, entry.version, namespace, entry.memory_id,
+                entry.updated_ms, entry.expires_ms, client.importance, client.pinned,
+                *names, join_tags(client.tags),
             )  # fmt: skip
         return rows, terms
 
     def _following(self, times: Collection[int]) -> dict[int, int]:
         """Return, of those milliseconds that rows have, the number behind the last of them."""
         (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM row").fetchone()
-        known = json.dumps([ms for ms in times if ms <= last >> SERIAL_BITS])
+        known = _json([ms for ms in times if ms <= last >> SERIAL_BITS])
         taken = self._connection.execute(_TAKEN, (known,))
         return {ms: number + 1 for ms, number in taken if number is not None}
 
     def _post(self, old: dict[int, str], new: dict[int, str]) -> None:
-        """Take rows out of the lists of their old terms and into those of the new ones.
-
-        In the order of the rows: the table writes what it has gathered when a number falls.
-        """
+        """Take rows out of the lists of their old terms and into those of the new ones."""
         same = old.items() & new.items()
-        changes: list[tuple[int, str | None, str]] = []
-        changes += [(number, "delete", terms) for number, terms in old.items() - same]
-        changes += [(number, None, terms) for number, terms in new.items() - same]
-        changes.sort(key=itemgetter(0))
-        self._insert("INSERT INTO term (rowid, term, terms) VALUES ", "(?,?,?)", changes)
+        self._change(_LEAVE, old.items() - same)
+        self._change(_JOIN, new.items() - same)
 
-    def _insert(self, into: str, row: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert rows, many with one statement."""
-        whole = len(rows) - len(rows) % ROWS_AT_ONCE
-        for start in range(0, whole, ROWS_AT_ONCE):
-            values = chain.from_iterable(rows[start : start + ROWS_AT_ONCE])
-            self._connection.execute(into + ",".join([row] * ROWS_AT_ONCE), list(values))
-        self._connection.executemany(into + row, rows[whole:])
+    def _change(self, statement: str, terms: Iterable[tuple[int, str]]) -> None:
+        """Change lists in the order of rows: the table writes a segment when a number falls."""
+        ordered = dict(sorted(terms))
+        if ordered:
+            self._connection.execute(statement, (_json(ordered),))
+
+    def _insert(self, values: Sequence[object]) -> None:
+        """Insert rows, powers of two at once: few statements are prepared, and none for one batch."""
+        start = 0
+        while left := (len(values) - start) // _COLUMNS:
+            count = min(ROWS_AT_ONCE, 1 << left.bit_length() - 1)
+            end = start + count * _COLUMNS
+            self._connection.execute(_ROWS + ",".join([_ROW] * count), values[start:end])
+            start = end
 
     def _namespace(self, name: str) -> int:
         number = self._namespaces.get(name)
@@ -171,3 +180,8 @@ class Applier:
                 self._namespaces.clear()
             self._namespaces[name] = number
         return number
+
+
+def _json(value: object) -> str:
+    """Return what SQLite's json_each reads; it takes no bytes."""
+    return msgspec.json.encode(value).decode()

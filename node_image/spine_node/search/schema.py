@@ -69,6 +69,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # a lost tail is read from the feed again
     connection.execute(f"PRAGMA wal_autocheckpoint = {_wal_pages(path)}")
+    connection.execute("PRAGMA temp_store = MEMORY")  # what one statement sorts or may undo
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
