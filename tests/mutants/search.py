@@ -98,10 +98,10 @@ MUTANTS = [
     # What could not be written is read from the feed again.
     Mutant(
         file="node_image/spine_node/search/indexer.py",
-        old="            await self._show(await self._read(keys), entries[-1].seq)\n"
+        old="            await self._show(await self._read(keys), entries)\n"
         "            self._feed.advance(entries[-1].seq)\n",
         new="            self._feed.advance(entries[-1].seq)\n"
-        "            await self._show(await self._read(keys), entries[-1].seq)\n",
+        "            await self._show(await self._read(keys), entries)\n",
         killed_by=f"{_INDEXER}"
         "::test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding",
     ),
@@ -162,15 +162,28 @@ MUTANTS = [
     ),
     Mutant(
         file="node_image/spine_node/search/index.py",
-        old=" or not asked >> shown.slot & 1",
+        old=" or not asked >> slot & 1",
         new="",
         killed_by=f"{_INDEX}::test_an_own_write_counts_only_in_a_slot_the_store_answers_for",
     ),
     Mutant(
         file="node_image/spine_node/search/index.py",
-        old=" or shown.version < version:",
+        old="if key_hash(namespace, memory_id) != hashed or ",
+        new="if ",
+        killed_by=f"{_INDEX}::test_own_writes_are_known_by_version_whether_they_live_or_not",
+    ),
+    Mutant(
+        file="node_image/spine_node/search/index.py",
+        old=" or key in self._indexer.damaged:",
         new=":",
-        killed_by=f"{_INDEX}::test_an_own_write_counts_only_where_it_is_indexed",
+        killed_by=f"{_INDEXER}::test_a_record_that_cannot_be_read_is_no_answer_for_its_slot",
+    ),
+    Mutant(  # a change is remembered when it is shown, not when it is read
+        file="node_image/spine_node/search/indexer.py",
+        old="            await self._show(await self._read(keys), entries)\n",
+        new="            self.recent.note((entry.version, entry.key) for entry in entries)\n"
+        "            await self._show(await self._read(keys), entries)\n",
+        killed_by=f"{_INDEXER}::test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding",
     ),
     Mutant(
         file="node_image/spine_node/search/index.py",

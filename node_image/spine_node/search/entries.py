@@ -4,7 +4,6 @@ import msgspec
 
 from spine_core.errors import CorruptRecordError
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, decode
-from spine_core.records.ids import key_hash
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
 from spine_node.search.schema import CREATED_MS_MAX
 from spine_node.server_fields import read_body
@@ -39,11 +38,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def updated_ms(self) -> int:
         """The timestamp of this version, in milliseconds since 1970."""
         return ms_of(hlc_of(self.version))
-
-    @property
-    def hash(self) -> int:
-        """By which sessions name the record."""
-        return key_hash(self.namespace, self.memory_id)
 
 
 _client = msgspec.json.Decoder(Client)

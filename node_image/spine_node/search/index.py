@@ -16,7 +16,8 @@ import msgspec
 from spine_core.errors import ProblemError
 from spine_core.records.encoding import version_in
 from spine_core.records.filters import DEPTH_MAX, parse_filter
-from spine_core.records.versions import ms_of
+from spine_core.records.ids import key_hash
+from spine_core.records.versions import Version, ms_of
 from spine_node.search.gathering import Gathering
 from spine_node.search.index_file import IndexFile
 from spine_node.search.indexer import Indexer, IndexUnreadableError
@@ -176,10 +177,13 @@ class QueryIndex:
         Indexed is not enough: a slot that was dropped and is being pulled again may lack it.
         """
         hashed, version = need
-        shown = self._indexer.recent.get(hashed)
-        if shown is None or not asked >> shown.slot & 1 or shown.version < version:
+        key = self._indexer.recent.key_of(Version(version))
+        if key is None or key in self._indexer.damaged:
             return False
-        raw = self._store.get(shown.key)
+        slot, namespace, memory_id = split_key(key)
+        if key_hash(namespace, memory_id) != hashed or not asked >> slot & 1:
+            return False
+        raw = self._store.get(key)
         return raw is not None and version_in(raw) >= version
 
     def lag_ms(self) -> int:

@@ -22,7 +22,7 @@ from spine_node.search.index_file import IndexFile, entries_of
 from spine_node.search.limits import IndexLimits
 from spine_node.search.recent import Recent
 from spine_node.search.schema import is_damage
-from spine_node.store import CursorExpiredError, DamageLog, Store
+from spine_node.store import CursorExpiredError, DamageLog, FeedEntry, Store
 
 WAITING_MAX: Final = 2000
 IDLE_S: Final = 1.0  # how old an unindexed change may become while nobody asks
@@ -152,7 +152,7 @@ class Indexer:
             if not entries:
                 return
             keys = list(dict.fromkeys(entry.key for entry in entries))
-            await self._show(await self._read(keys), entries[-1].seq)
+            await self._show(await self._read(keys), entries)
             self._feed.advance(entries[-1].seq)
 
     def _follows(self, position: int) -> bool:
@@ -187,8 +187,10 @@ class Indexer:
         for page in self._pages():
             entries = await self._on_thread(partial(entries_of, page))
             await self._on_thread(partial(self._file.write, entries, None))
-            self._note(entries)
-        await self._show([], head)
+            self._note_damage(entries)
+            self.recent.note((entry.version, entry.key) for entry in entries)
+        await self._on_thread(partial(self._file.write, [], head))
+        await self._moved_to(head)
         self._trusted = True
         logger.info("index_rebuild_ends", extra={"position": head})
 
@@ -208,13 +210,15 @@ class Indexer:
                     break
         yield page
 
-    async def _show(self, entries: Sequence[Entry], position: int) -> None:
-        await self._on_thread(partial(self._file.write, entries, position))
-        self._note(entries)
+    async def _show(self, shown: Sequence[Entry], changes: Sequence[FeedEntry]) -> None:
+        """Bring the records of these changes into the file, and let the waiting know."""
+        position = changes[-1].seq
+        await self._on_thread(partial(self._file.write, shown, position))
+        self._note_damage(shown)
+        self.recent.note((change.version, change.key) for change in changes)
         await self._moved_to(position)
 
-    def _note(self, entries: Sequence[Entry]) -> None:
-        self.recent.note(entries)
+    def _note_damage(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if entry.damaged:
                 self._damage.note(entry.key)

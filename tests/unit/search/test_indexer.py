@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spine_core.errors import ProblemError
-from spine_core.records.ids import slot_of
+from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.versions import make_version
 from spine_core.scalars import Hlc, Origin, StoreNumber
 from spine_node.search.entries import Entry
@@ -233,10 +233,12 @@ async def test_a_record_that_cannot_be_read_is_no_answer_for_its_slot(tmp_path: 
     async with opened_store(tmp_path) as store:
         async with running_index(store, tmp_path) as index:
             harness = IndexHarness(store, index)
-            for name in "abc":
-                await harness.write(name, {})
+            await harness.ask(asking())  # what is written from here on comes by the feed
+            written = [await harness.write(name, {}) for name in "abc"]
+            needs = [(key_hash("team", "b"), written[1])]
             harness.damage("team", "b")  # before it is indexed
-            page = await harness.ask(asking())
+            page = await harness.ask(asking(needs=needs))
+            assert page.unknown == (needs[0][0],)
             assert [each.position[2] for each in page.candidates] == ["a", "c"]
             assert slots_of_bytes(page.damaged) == 1 << slot
             assert await damaged_slots(harness, asking(slots=ALL_SLOTS ^ 1 << slot)) == 0
@@ -278,7 +280,7 @@ async def test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding(
         async with running_index(store, tmp_path) as index:
             await IndexHarness(store, index).ask(asking())
         for name in names:
-            await IndexHarness(store, index).write(name, {"tags": ["x" * 400 + name]})
+            own = await IndexHarness(store, index).write(name, {"tags": ["x" * 400 + name]})
         if not known:
             (tmp_path / "index.sqlite").unlink()
         async with running_index(store, tmp_path, limits=quick) as index:
@@ -289,7 +291,10 @@ async def test_a_disk_that_is_full_keeps_the_index_waiting_and_not_rebuilding(
                         await harness.ask(asking())
                     assert (refused.value.code, index._indexer.stuck) == ("not-ready", True)
                 if known:
-                    assert await harness.ids(asking(fresh=False)) == []  # lists that need no more
+                    needs = [(key_hash("team", names[-1]), own)]
+                    page = await harness.ask(asking(fresh=False, needs=needs))
+                    assert page.candidates == []  # lists that need no more
+                    assert page.unknown == (needs[0][0],)
             async with asyncio.timeout(DEADLINE_S):
                 while index._indexer.stuck:
                     await asyncio.to_thread(lambda: None)
