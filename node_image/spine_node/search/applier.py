@@ -6,7 +6,7 @@ batch is one transaction together with the feed position it reaches.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -28,6 +28,7 @@ SELECT value, (SELECT max(number) FROM row
                WHERE number >= value << {SERIAL_BITS} AND number < value + 1 << {SERIAL_BITS})
 FROM json_each(?)
 """  # noqa: S608 - our own numbers
+_REMOVE: Final = "DELETE FROM row WHERE number IN (SELECT value FROM json_each(?))"
 # A failure takes the whole batch back, so no statement need keep what it would itself undo: with
 # many rows at once SQLite would copy each page first.
 _ROWS: Final = "INSERT OR FAIL INTO row VALUES "
@@ -98,11 +99,11 @@ class Applier:
     def _replace(self, entries: Sequence[Entry]) -> None:
         old = self._old_rows(entries)
         rows, terms = self._new_rows([each for each in entries if each.client is not None], old)
-        self._connection.executemany(
-            "DELETE FROM row WHERE number = ?", [(row.number,) for row in old.values()]
-        )
+        left = {row.number: row.terms for row in old.values()}
+        if left:
+            self._connection.execute(_REMOVE, (_json(list(left)),))
         self._insert(rows)
-        self._post({row.number: row.terms for row in old.values()}, terms)
+        self._post(left, terms)
 
     def _old_rows(self, entries: Sequence[Entry]) -> dict[Address, OldRow]:
         asked: defaultdict[int, list[str]] = defaultdict(list)
@@ -126,7 +127,7 @@ class Applier:
             client, created = entry.client, entry.created_ms
             assert client is not None, "a deleted record has no row"
             namespace = self._namespace(entry.namespace)
-            before = old.get((namespace, entry.memory_id))
+            before = old.get((namespace, entry.memory_id)) if old else None
             if before is not None and before.number >> SERIAL_BITS == created:
                 number = before.number
             else:
@@ -151,13 +152,13 @@ class Applier:
 
     def _post(self, old: dict[int, str], new: dict[int, str]) -> None:
         """Take rows out of the lists of their old terms and into those of the new ones."""
-        same = old.items() & new.items()
-        self._change(_LEAVE, old.items() - same)
-        self._change(_JOIN, new.items() - same)
+        same = {number for number, terms in old.items() if new.get(number) == terms}
+        self._change(_LEAVE, old, same)
+        self._change(_JOIN, new, same)
 
-    def _change(self, statement: str, terms: Iterable[tuple[int, str]]) -> None:
+    def _change(self, statement: str, terms: Mapping[int, str], same: set[int]) -> None:
         """Change lists in the order of rows: the table writes a segment when a number falls."""
-        ordered = dict(sorted(terms))
+        ordered = {number: terms[number] for number in sorted(terms) if number not in same}
         if ordered:
             self._connection.execute(statement, (_json(ordered),))
 

@@ -52,7 +52,7 @@ def terms_of(
     """Return the words of one row: of its agent, user and thread, and of its tags."""
     agent, user, thread = names
     of_agents, of_users, of_threads, of_tags = terms_in(namespace)
-    terms = [of_tags[text] for text in tags]
+    terms = list(map(of_tags.__getitem__, tags))
     if agent is not None:
         terms.append(of_agents[agent])
     if user is not None:
