@@ -32,7 +32,7 @@ _REMOVE: Final = "DELETE FROM row WHERE number IN (SELECT value FROM json_each(?
 # A failure takes the whole batch back, so no statement need keep what it would itself undo: with
 # many rows at once SQLite would copy each page first.
 _ROWS: Final = "INSERT OR FAIL INTO row VALUES "
-_ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?,?)"
 _COLUMNS: Final = _ROW.count("?")
 # One statement for all: the table writes a segment at the beginning of each.
 _LEAVE: Final = (
@@ -136,10 +136,11 @@ class Applier:
                 assert number >> SERIAL_BITS == created, "too many rows of one ms"
             names = (client.agent_id, client.user_id, client.thread_id)
             terms[number] = terms_of(namespace, names, client.tags)
+            pinned = None if client.pinned is None else int(client.pinned)
+            # sqlite3 binds these types at once: for bytes and bool it asks for a converter first
             rows += (
-                number, entry.slot, entry.version, namespace, entry.memory_id,
-                entry.updated_ms, entry.expires_ms, client.importance, client.pinned,
-                *names, join_tags(client.tags),
+                number, entry.slot, bytearray(entry.version), namespace, entry.memory_id,
+                entry.expires_ms, client.importance, pinned, *names, join_tags(client.tags),
             )  # fmt: skip
         return rows, terms
 

@@ -30,14 +30,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     memory_id: str
     version: Version
     created_ms: int = 0
-    expires_ms: int | None = None
+    expires_ms: int = 0  # never
     client: Client | None = None
     damaged: bool = False  # the record is held and cannot be read
-
-    @property
-    def updated_ms(self) -> int:
-        """The timestamp of this version, in milliseconds since 1970."""
-        return ms_of(hlc_of(self.version))
 
 
 _client = msgspec.json.Decoder(Client)
@@ -68,7 +63,7 @@ def entry_of(key: bytes, raw: bytes | None) -> Entry:
             memory_id=memory_id,
             version=record.version,
             created_ms=server.created_at,
-            expires_ms=record.expires_ms or None,
+            expires_ms=record.expires_ms,
             client=_client.decode(client_json),
         )
     except msgspec.DecodeError as error:

@@ -22,8 +22,8 @@ _NAMES: Final[Mapping[str, Column]] = {
 }
 _TIMES: Final = {
     "created_at": f"(row.number >> {SERIAL_BITS})",
-    "updated_at": "row.updated",
-    "expires_at": "row.expires",
+    "updated_at": "substr(row.version, 2, 6)",  # its bytes in the timestamp of the version
+    "expires_at": "nullif(row.expires, 0)",
 }
 _SIGNS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", "$eq": "IS", "$ne": "IS NOT"}
 AFTER_ANY_ID: Final = "\x7f"  # sorts behind every id: they are printable ASCII
@@ -68,7 +68,7 @@ def plan_of(where: Filter, order: ListOrder, now_ms: int) -> QueryPlan:
     parts = conjuncts(where)
     tests = [part for part in parts if isinstance(part, Test)]
     known = [sql for sql in (_fits(test, now_ms) for test in tests) if sql is not None]
-    alive = Sql("coalesce(row.expires > ?, 1)", (now_ms,))
+    alive = Sql("(row.expires = 0 OR row.expires > ?)", (now_ms,))
     by_id = Pick(index="row_id", sorted_by="id")
     plain = by_id if order == "id" else Pick(index="row_created")
     low_ms, high_ms = _created_bounds(tests, now_ms)
@@ -131,7 +131,7 @@ def _fits(test: Test, now_ms: int) -> Sql | None:
     if test.field in _NAMES:
         return _fits_name(f"row.{_NAMES[test.field]}", test)
     if test.field in _TIMES:
-        return _fits_time(_TIMES[test.field], test, now_ms)
+        return _fits_time(test, now_ms)
     translate = _BY_FIELD.get(test.field)
     return translate(test) if translate else None
 
@@ -152,12 +152,19 @@ def _marks(values: tuple[object, ...]) -> str:
     return ",".join("?" * len(values))
 
 
-def _fits_time(column: str, test: Test, now_ms: int) -> Sql:
+def _fits_time(test: Test, now_ms: int) -> Sql:
+    column = _TIMES[test.field]
     if test.op == "$exists":
         return Sql(f"{column} IS {'NOT ' if test.operand else ''}NULL")
     assert isinstance(test.operand, Instant | Ago), "the grammar admits times only"
     ms = point_in_time(test.operand, now_ms)
-    return Sql(f"coalesce({column} {_SIGNS[test.op]} ?, 0)", (ms,))
+    value = _bytes_of(ms) if test.field == "updated_at" else ms
+    return Sql(f"coalesce({column} {_SIGNS[test.op]} ?, 0)", (value,))
+
+
+def _bytes_of(ms: int) -> bytes:
+    """Return what stands among the six bytes of times as a time does among times."""
+    return b"" if ms < 0 else ms.to_bytes(6, "big") if ms < 1 << 48 else b"\xff" * 7
 
 
 def _fits_id(test: Test) -> Sql:

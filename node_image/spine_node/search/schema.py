@@ -1,7 +1,7 @@
 """The tables of the query index, and how its file is opened.
 
 row    one live record; its number is created_at in milliseconds and a serial number, so the order
-       of numbers is the order of lists, but for ties
+       of numbers is the order of lists, but for ties. updated_at is in its version
 term   full-text table without texts: which rows an agent, a user, a thread or a tag has (terms.py)
 damaged  key of a record that is held and cannot be read: its row, if any, is older
 meta   one line: whose records these are, and the feed position that all of the above shows
@@ -15,7 +15,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-FORMAT: Final = 3  # of these tables; another one is rebuilt
+FORMAT: Final = 4  # of these tables; another one is rebuilt
 WAL_PAGES: Final = 8000  # 32 MB, gathered before pages move to the file: each moves once, not often
 PAGE_BYTES: Final = 4096  # SQLite's own choice
 CACHE_KIB: Final = 16 * 1024  # pages kept per connection: the inner nodes of a million rows
@@ -47,7 +47,7 @@ CREATE TABLE row (
     number INTEGER PRIMARY KEY,
     slot INTEGER NOT NULL, version BLOB NOT NULL,
     namespace INTEGER NOT NULL, id TEXT NOT NULL,
-    updated INTEGER NOT NULL, expires INTEGER,
+    expires INTEGER NOT NULL,  -- 0 never
     importance REAL, pinned INTEGER, agent TEXT, user TEXT, thread TEXT,
     tags TEXT NOT NULL
 );

@@ -111,6 +111,25 @@ async def test_an_expired_memory_is_not_shown(harness: IndexHarness) -> None:
     assert await harness.ids(asking()) == ["later"]
 
 
+@pytest.mark.parametrize(
+    ("time", "signs"),
+    [
+        ("1960-01-01T00:00:00Z", {"$gt", "$gte"}),  # before all that bytes can tell
+        ("2023-11-14T22:13:19.999Z", {"$gt", "$gte"}),
+        ("2023-11-14T22:13:20Z", {"$gte", "$lte", "$eq"}),
+        ("2023-11-14T22:13:20.001Z", {"$lt", "$lte"}),
+        ("9999-12-31T00:00:00Z", {"$lt", "$lte"}),
+    ],
+)
+async def test_a_memory_is_found_by_the_time_of_its_version(
+    harness: IndexHarness, time: str, signs: set[str]
+) -> None:
+    await harness.write("a", {}, created_ms=1)
+    every = ("$gt", "$gte", "$lt", "$lte", "$eq")
+    found = {sign for sign in every if await harness.ids(asking({"updated_at": {sign: time}}))}
+    assert found == signs
+
+
 async def test_a_row_older_than_its_record_is_judged_by_the_record(harness: IndexHarness) -> None:
     await harness.write("a", {"tags": ["task"]})
     assert await harness.ids(asking({"tags": "task"})) == ["a"]

@@ -36,7 +36,7 @@ from unit.search.harness import (
 from unit.store.harness import limited_to
 
 _CONTENTS = {
-    "row": "SELECT namespace.name, id, slot, version, row.number >> 20, updated, expires, importance,"
+    "row": "SELECT namespace.name, id, slot, version, row.number >> 20, expires, importance,"
     " pinned, agent, user, thread, tags FROM row"
     " JOIN namespace ON namespace.number = row.namespace ORDER BY 1, 2",
     "term": "SELECT row.id, listed.term FROM listed LEFT JOIN row ON row.number = doc ORDER BY 1, 2",

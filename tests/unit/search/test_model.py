@@ -56,6 +56,7 @@ _TESTS = st.one_of(
     _test("id", {"$eq": _NAMES, "$ne": _NAMES, "$in": st.lists(_NAMES), "$nin": st.lists(_NAMES),
                  "$prefix": st.sampled_from(["p", "p~", "z"]), "$exists": st.booleans()}),
     _test("created_at", _ORDERS),
+    _test("updated_at", _ORDERS | {"$exists": st.booleans()}),
     _test("expires_at", _ORDERS | {"$exists": st.booleans()}),
     _test("importance", {op: st.sampled_from([0, 0.5]) for op in ("$eq", "$ne", "$gt", "$lte")}),
     _test("pinned", {"$eq": st.booleans(), "$ne": st.booleans()}),
@@ -109,7 +110,10 @@ async def _play(
         await harness.write(
             name, memory, namespace=namespace, created_ms=created_ms, expires_ms=expires_ms
         )
-        times = {"id": name, "created_at": created_ms, "expires_at": expires_ms or None}
+        times = {
+            "id": name, "created_at": created_ms, "updated_at": NOW_MS,
+            "expires_at": expires_ms or None,
+        }  # fmt: skip
         model[namespace, name] = None if memory is None else memory | times
     return model
 
