@@ -23,6 +23,7 @@ from spine_node.search.limits import IndexLimits
 from spine_node.search.recent import Recent
 from spine_node.search.schema import is_damage
 from spine_node.store import CursorExpiredError, DamageLog, FeedEntry, Store
+from spine_node.threads import show_thread_name
 
 WAITING_MAX: Final = 2000
 IDLE_S: Final = 1.0  # how old an unindexed change may become while nobody asks
@@ -47,7 +48,9 @@ class Indexer:
         self, store: Store, file: IndexFile, damage: DamageLog, limits: IndexLimits
     ) -> None:
         self._store, self._file, self._damage, self._limits = store, file, damage, limits
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="indexer")
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="indexer", initializer=show_thread_name
+        )
         self._feed = store.subscribe(store.feed_head())  # from where the file is, once it is open
         self._progress = asyncio.Condition()
         self._wanted = 0  # feed position that somebody waits for
