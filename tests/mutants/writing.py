@@ -82,6 +82,18 @@ MUTANTS = [
         "        timer = loop.call_later(9e9, group.expire, position)\n",
         f"{GROUPS}::test_each_put_ends_at_its_own_deadline",
     ),
+    _engine(
+        "coordinator/put_groups",
+        "one._replace(position=one.position - begin)",
+        "one",
+        f"{GROUPS}::test_a_refusal_meets_the_put_that_it_names_in_a_call_of_several_groups",
+    ),
+    _engine(
+        "coordinator/put_groups",
+        "        begin += len(group.records)\n",
+        "",
+        f"{GROUPS}::test_a_refusal_meets_the_put_that_it_names_in_a_call_of_several_groups",
+    ),
     # timestamps: each version below a durable high-water mark, and not carried away by restarts
     _engine(
         "cluster/timestamps",

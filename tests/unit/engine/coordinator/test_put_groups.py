@@ -1,23 +1,26 @@
-"""What one turn of the loop writes to the same replicas travels as one group; each put ends by itself."""
+"""What one turn of the loop writes to a store travels as one call; each put ends by itself."""
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import pytest
 
+from models.clusters import SLOTS
 from spine_core.replication.put_rules import PutKind, RefusedPut
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import WriteTally, WriteVerdict
 from spine_core.scalars import Slot, StoreNumber
+from spine_core.topology.document import StoreInfo
 from spine_node.engine.cluster.replica import PutCall
 from spine_node.engine.cluster.replica_client import OnPut, ReplicaClient
-from spine_node.engine.cluster.topology_view import MemberView
+from spine_node.engine.cluster.topology_view import Membership, MemberView
 from spine_node.engine.coordinator.put_groups import BYTES_MAX, PUTS_MAX, PutGroups
 from spine_node.store import Store
 from spine_node.store.operations import PutRecord
 from unit.engine.coordinator.scripted_replicas import ScriptedReplicas, context_of
-from unit.engine.harness import ManualClock
+from unit.engine.harness import ManualClock, document_for
 from unit.store.harness import StoreHarness, key
 
 OK = ReplicaStatus.OK
@@ -25,7 +28,7 @@ OK = ReplicaStatus.OK
 
 @dataclass
 class Sent:
-    """One group on its way; a test answers it."""
+    """One call on its way to some stores; a test answers it."""
 
     stores: tuple[StoreNumber, ...]
     call: PutCall
@@ -47,7 +50,7 @@ class HeldReplicas(ReplicaClient):
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
-        self.left = asyncio.Event()  # a group has
+        self.left = asyncio.Event()  # a call has
 
     def put(
         self, view: MemberView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,
@@ -67,12 +70,12 @@ class Groups:
     def __post_init__(self) -> None:
         self.groups = PutGroups(self.replicas)
 
-    def start(self, raw: bytes, left_s: float = 20.0) -> "asyncio.Task[WriteTally]":
-        record = PutRecord(key(0, raw[:9].decode()), Slot(0), raw)
+    def start(self, raw: bytes, left_s: float = 20.0, slot: int = 0) -> "asyncio.Task[WriteTally]":
+        record = PutRecord(key(slot, raw[:9].decode()), Slot(slot), raw)
         return asyncio.create_task(self.groups.put(self.view, record, left_s))
 
     async def turn(self) -> None:
-        """Let the turn that has begun end, and its group leave."""
+        """Let the turn that has begun end, and its puts leave."""
         self.replicas.left.clear()
         await self.replicas.left.wait()
 
@@ -81,6 +84,57 @@ class Groups:
 async def groups(harness: StoreHarness, store: Store, clock: ManualClock) -> Groups:
     context = await context_of(store, harness.clock, clock, ScriptedReplicas())
     return Groups(context.membership.member_view())
+
+
+@pytest.fixture
+async def four(store: Store) -> Groups:
+    """Four stores, so that the puts of a turn have different replicas."""
+    three = document_for(store)
+    fourth = StoreInfo(id=str(UUID(int=4)), seat="d0", zone="d", url="d0:1")
+    membership = Membership(store)
+    document = document_for(
+        store,
+        stores={**three.stores, StoreNumber(4): fourth},
+        current={**three.current, "d0": StoreNumber(4)},
+        next_number=5,
+    )
+    await membership.adopt(document.canonical())
+    return Groups(membership.member_view())
+
+
+async def test_a_store_gets_one_call_of_a_turn_whatever_other_replicas_its_puts_have(
+    four: Groups,
+) -> None:
+    puts = [four.start(b"%02d" % slot, slot=slot) for slot in range(SLOTS)]
+    await four.turn()
+    placement = four.view.placement
+    calls = {store: sent.names for sent in four.replicas.sent for store in sent.stores}
+    assert sum(len(sent.stores) for sent in four.replicas.sent) == len(calls) == 4
+    for store, names in calls.items():
+        held = placement.slots_of(store)
+        assert sorted(names) == [b"%02d" % slot for slot in range(SLOTS) if slot in held]
+    for sent in four.replicas.sent:
+        sent.answer(OK)
+    for put in puts:
+        assert ((await put).verdict(), len((await put).asked())) == (WriteVerdict.ACKNOWLEDGED, 3)
+
+
+@pytest.mark.parametrize("refused", range(0, SLOTS, 7))
+async def test_a_refusal_meets_the_put_that_it_names_in_a_call_of_several_groups(
+    four: Groups, refused: int
+) -> None:
+    puts = [four.start(b"%02d" % slot, slot=slot) for slot in range(SLOTS)]
+    await four.turn()
+    for sent in four.replicas.sent:
+        late = [
+            RefusedPut(position, ReplicaStatus.LATE)
+            for position, name in enumerate(sent.names)
+            if int(name) == refused
+        ]
+        sent.answer(OK, *late)
+    verdicts = [(await put).verdict() for put in puts]
+    assert verdicts.pop(refused) is WriteVerdict.RESTAMP
+    assert set(verdicts) == {WriteVerdict.ACKNOWLEDGED}
 
 
 async def test_the_puts_of_one_turn_are_one_call_and_the_next_turn_makes_another(
