@@ -28,5 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if options.report != BASELINE:
         shutil.copyfile(options.report, BASELINE)
     PAGE.write_text(with_figures(PAGE.read_text(), report))
+    if (picture := REPORT.with_suffix(".svg")).exists():  # `make bench-plot` draws it
+        shutil.copyfile(picture, PAGE.with_suffix(".svg"))
     console.print(f"{BASELINE} and {PAGE} are made from {options.report}")
     return 0

@@ -53,7 +53,7 @@ NOT_REASONS = {"True", "False", "Unknown"}
 FORBIDDEN = {
     "a registry": r"\b(pypi\.org|pythonhosted\.org|proxy\.golang\.org|docker\.io|ghcr\.io|quay\.io|gcr\.io)\b",
     "a path of the machine that built it": r"(?<![\w.~$}-])/(work|root|home|Users)/",
-    "the number of an issue": r"(?<![\w&/])#\d+\b",
+    "the number of an issue": r"(?<![\w&/])#\d{1,5}\b",  # six digits: a colour
 }
 
 
