@@ -73,7 +73,7 @@ class Consistency:
 
     def resolve(self, header: Model | None, tags: Collection[str]) -> Model:
         """Return the model of a request: `header` is what it asks for, None when silent."""
-        override = self.for_tags(tags)
+        override = self.for_tags(tags) if tags else None
         if header is None:
             return override or self.default
         return stronger(header, override) if override else header
