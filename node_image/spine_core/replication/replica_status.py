@@ -10,6 +10,7 @@ class ReplicaStatus(StrEnum):
     SUPERSEDED = "superseded"
     STRONG = "strong"
     LATE = "late"
+    NACK = "nack"  # a round of a higher ballot is in the way
     STALE_EPOCH = "stale-epoch"
     NEED_DOCUMENT = "need-document"
     MISDIRECTED = "misdirected"
