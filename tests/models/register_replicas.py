@@ -1,0 +1,121 @@
+"""The product's decisions on one replica, with numbers for things, so that states are small."""
+
+from collections.abc import Hashable
+from functools import cache
+from typing import Generic, TypeVar
+
+from models.register_world import NOW, ORIGIN, PLACED, SLOT, STORES, ballot
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record
+from spine_core.records.versions import Version
+from spine_core.replication.put_rules import PutKind, PutVerdict
+from spine_core.replication.registers.acceptor import (
+    Accepted,
+    Promise,
+    Replica,
+    accept,
+    learn,
+    prepare,
+    put_weak,
+)
+from spine_core.replication.registers.changes import Changed
+from spine_core.replication.registers.proposer import Current, current_value
+from spine_core.replication.registers.state import (
+    Ballot,
+    RegisterState,
+    ballot_hlc,
+    grown_from,
+    make_ballot,
+    version_of,
+)
+from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Hlc
+
+T = TypeVar("T", bound=Hashable)
+
+_TOP = make_ballot(Hlc(1 << 60), ORIGIN)  # of a round above all others
+
+
+class Numbers(Generic[T]):
+    """Numbers for things of one type."""
+
+    def __init__(self) -> None:
+        self.things: list[T] = []
+        self._numbers: dict[T, int] = {}
+
+    def of(self, thing: T) -> int:
+        number = self._numbers.setdefault(thing, len(self.things))
+        if number == len(self.things):
+            self.things.append(thing)
+        return number
+
+
+class Replicas:
+    """What a replica decides about each message: replica → replica and answer, by their numbers.
+
+    Every decision is made once: the rules are pure.
+    """
+
+    def __init__(self) -> None:
+        self.replicas: Numbers[Replica] = Numbers()
+        self.promises: Numbers[Promise] = Numbers()
+        self.proposals: Numbers[Changed] = Numbers()
+        self.put = cache(self._put)
+        self.prepare = cache(self._prepare)
+        self.accept = cache(self._accept)
+        self.learn = cache(self._learn)
+        self.fresh = cache(self._fresh)
+        self.accepted = cache(self._accepted)
+
+    def empty(self) -> int:
+        return self.replicas.of(Replica())
+
+    def deleted(self, at: Ballot, op: int) -> int:
+        """Return a replica that has learned a deletion."""
+        record = Record(version_of(at), op, b"", flags=FLAG_TOMBSTONE)
+        value = grown_from(None)._replace(record=record, changes=((op, at),))
+        return self.replicas.of(Replica(record, RegisterState(at, at, value, learned=True)))
+
+    def purged(self, number: int, floor: Hlc) -> int:
+        """Return the replica with its floor at the deletion that it has learned, nothing below it."""
+        replica = self.replicas.things[number]
+        assert replica.register is not None
+        if replica.floor or ballot_hlc(replica.register.promised) <= floor:
+            return number if replica.floor else self.replicas.of(Replica(floor=floor))
+        return self.replicas.of(replica._replace(floor=floor))
+
+    def _put(self, number: int, version: Version, op: int) -> tuple[int, ReplicaStatus]:
+        record = Record(version, op, b"")
+        after, verdict = put_weak(self.replicas.things[number], record, NOW, PutKind.WRITE)
+        applied = verdict in (PutVerdict.APPLY, PutVerdict.ALREADY)
+        status = ReplicaStatus.OK if applied else ReplicaStatus(verdict)
+        return self.replicas.of(after), status
+
+    def _prepare(self, number: int, this: Ballot) -> tuple[int, int | None]:
+        """Return the promise as its number, None for a refusal."""
+        after, reply = prepare(self.replicas.things[number], this)
+        promise = self.promises.of(reply) if isinstance(reply, Promise) else None
+        return self.replicas.of(after), promise
+
+    def _accept(self, number: int, this: Ballot, proposal: int) -> tuple[int, bool]:
+        value = self.proposals.things[proposal].value
+        after, reply = accept(self.replicas.things[number], this, value, NOW)
+        return self.replicas.of(after), isinstance(reply, Accepted)
+
+    def _learn(self, number: int, this: Ballot, proposal: int) -> int:
+        value = self.proposals.things[proposal].value
+        return self.replicas.of(learn(self.replicas.things[number], this, value))
+
+    def _fresh(self, one: int, other: int) -> Current:
+        """Return what a round above all others would go on from, asking two replicas."""
+        replies = [prepare(self.replicas.things[number], _TOP)[1] for number in (one, other)]
+        promises = {
+            store: reply
+            for store, reply in zip(STORES, replies, strict=False)
+            if isinstance(reply, Promise)
+        }
+        assert len(promises) == 2
+        return current_value(promises, PLACED, SLOT)
+
+    def _accepted(self, number: int, hlc: int) -> bool:
+        register = self.replicas.things[number].register
+        return register is not None and register.accepted == ballot(hlc)

@@ -1,0 +1,166 @@
+"""Mutants of registers: what makes weak writes and rounds safe together, ballots, retries, floors."""
+
+from mutants.mutant import Mutant
+
+REGISTERS = "node_image/spine_core/replication/registers"
+MODEL = "tests/models/test_register.py"
+UNIT = "tests/unit/core/replication/registers"
+
+
+def _register(module: str, old: str, new: str, killed_by: str, *, within: str = "") -> Mutant:
+    """`killed_by`: a test of the model, or `test_file.py::test` of the units."""
+    return Mutant(
+        file=f"{REGISTERS}/{module}.py",
+        within=within,
+        old=old,
+        new=new,
+        killed_by=f"{UNIT}/{killed_by}" if "::" in killed_by else f"{MODEL}::{killed_by}",
+    )
+
+
+PUT_AND_CHANGE = "test_a_put_that_meets_a_change_is_never_lost_nor_applied_twice"
+RETRIES = "test_changes_that_are_tried_again_take_effect_once"
+
+MUTANTS = [
+    # U1: weak puts are refused from the promise on, not from the first accept
+    _register(
+        "acceptor",
+        "has_register=replica.register is not None,",
+        "has_register=replica.register is not None and replica.register.value is not None,",
+        PUT_AND_CHANGE,
+    ),
+    # U2: a promise carries the weak record
+    _register("acceptor", "return grown_from(held)", "return grown_from(None)", PUT_AND_CHANGE),
+    # U3: an accepted value beats every weak record, whenever that was written
+    _register(
+        "proposer",
+        "(promise.accepted, promise.value.base)",
+        "(promise.value.record.version[1:], promise.accepted)",
+        "test_puts_that_take_new_timestamps_are_never_lost",
+    ),
+    # U4: a put that is its own base, or a change that is in the list, is not made again
+    _register(
+        "changes",
+        "    if op == current.base_op and current.base != ABSENT:\n        return current.base\n",
+        "",
+        PUT_AND_CHANGE,
+    ),
+    _register(
+        "changes",
+        "for made, ballot in current.changes if made == op",
+        "for made, ballot in current.changes if made == op and False",
+        RETRIES,
+    ),
+    # U5: `strong` is no acknowledgement
+    Mutant(
+        file="node_image/spine_core/replication/write_tally.py",
+        old="if answer is ReplicaStatus.OK:",
+        new="if answer in (ReplicaStatus.OK, ReplicaStatus.STRONG):",
+        killed_by=f"{MODEL}::{PUT_AND_CHANGE}",
+    ),
+    # §7.6: what the value has forgotten is not made again, nor called unapplied
+    _register(
+        "changes",
+        "if change.if_match is None and first is not None and current.forgotten >= first:",
+        "if False:",
+        "test_a_change_that_the_value_has_forgotten_is_not_made_again",
+    ),
+    _register(
+        "changes",
+        "if change.if_match is not None and change.if_match < current.forgotten:",
+        "if False:",
+        "test_changes.py::test_a_condition_older_than_what_is_forgotten_leaves_the_outcome_open",
+    ),
+    _register(
+        "changes",
+        "forgotten = dropped[-1][1] if dropped else current.forgotten",
+        "forgotten = current.forgotten",
+        "test_a_change_that_the_value_has_forgotten_is_not_made_again",
+    ),
+    # conditions
+    _register(
+        "changes",
+        "(absent or ballot_in(record.version) != change.if_match)",
+        "absent",
+        "test_changes.py::test_a_condition_holds_for_exactly_its_version",
+    ),
+    _register(
+        "changes",
+        "if change.kind is ChangeKind.CREATE and not absent:",
+        "if False:",
+        "test_one_of_two_creates_is_refused_and_never_takes_effect",
+    ),
+    # ballots: promises hold, in both halves, and are stored
+    _register("acceptor", "if ballot <= promised:", "if False:", RETRIES),
+    _register("acceptor", "if ballot < promised:", "if False:", RETRIES),
+    _register(
+        "acceptor",
+        "register=old._replace(promised=ballot)",
+        "register=old",
+        RETRIES,
+    ),
+    _register(
+        "proposer",
+        "if hlc >= ballot_hlc(ballot):",
+        "if False:",
+        "test_proposer.py::test_a_round_below_the_current_value_begins_again_above_it",
+    ),
+    # chosen: equal ballots on a write quorum, or learned
+    _register(
+        "proposer",
+        "learned or write_done(placement, slot, same)",
+        "True",
+        "test_reads_agree_with_changes_whether_or_not_they_need_a_round",
+    ),
+    _register(
+        "proposer",
+        "if promise.accepted == best.accepted}",
+        "if promise.value == best.value}",
+        "test_proposer.py::test_equal_values_of_different_ballots_are_not_chosen",
+    ),
+    _register(
+        "proposer",
+        "if current.chosen and changed.value == current.value:",
+        "if changed.value == current.value:",
+        "test_reads_agree_with_changes_whether_or_not_they_need_a_round",
+    ),
+    _register(
+        "proposer",
+        "if write_done(self._placement, self._slot, self.agreed):",
+        "if self.agreed:",
+        RETRIES,
+    ),
+    # learned: a higher accepted value stays, promises only grow
+    _register(
+        "acceptor",
+        "if ballot >= old.accepted:",
+        "if True:",
+        "test_acceptor.py::test_a_learned_value_leaves_a_higher_accepted_one_alone",
+    ),
+    _register(
+        "acceptor",
+        "RegisterState(max(old.promised, ballot), ballot, value, learned=True)",
+        "RegisterState(ballot, ballot, value, learned=True)",
+        "test_acceptor.py::test_a_promise_outlives_what_is_learned",
+    ),
+    # floors: what may have been purged takes no older round, and a slower replica's tombstone is absent
+    _register(
+        "acceptor",
+        "return make_ballot(replica.floor, _LAST_ORIGIN) if replica.floor else NO_BALLOT",
+        "return NO_BALLOT",
+        "test_rounds_from_before_a_purge_change_nothing_after_it",
+    ),
+    _register(
+        "proposer",
+        "ballot_hlc(promise.accepted) <= floor",
+        "False",
+        "test_what_a_slower_replica_has_not_purged_does_not_come_back",
+    ),
+    # late: an accept is first applied within five seconds of its ballot, or nowhere
+    _register(
+        "acceptor",
+        "    if now_hlc > ballot_hlc(ballot) + _MAX_WRITE:\n        return replica, Late()\n",
+        "",
+        "test_acceptor.py::test_an_accept_is_first_applied_within_five_seconds_of_its_ballot",
+    ),
+]
