@@ -87,6 +87,7 @@ from spine_core.replication.write_tally import WriteTally, WriteVerdict
 from spine_core.scalars import Hlc
 
 STATUSES = tuple(ReplicaStatus)
+_REFUSALS = (ChangeVerdict.PRECONDITION_FAILED, ChangeVerdict.NOT_FOUND)
 
 
 @dataclass(eq=False)
@@ -120,14 +121,11 @@ class Model:
         return make_version(Hlc(self.operations[operation].weak[attempt]), ORIGIN)
 
     def start(self) -> State:
-        deleted = self.purged_at is not None
-        column = Column(
-            self._at.deleted(ballot(self.purged_at or 0), DELETION)
-            if deleted
-            else self._at.empty(),
-            (NOTHING,) * len(self.ballots),
-            (NOTHING,) * len(self.attempts),
-        )
+        replica = self._at.empty()
+        if self.purged_at is not None:
+            replica = self._at.deleted(ballot(self.purged_at), DELETION)
+        no_rounds, no_puts = (NOTHING,) * len(self.ballots), (NOTHING,) * len(self.attempts)
+        column = Column(replica, no_rounds, no_puts)
         idle = (Progress(IDLE),) * len(self.operations)
         return State((column,) * len(STORES), idle, (Round(),) * len(self.ballots))
 
@@ -360,16 +358,17 @@ class Model:
         progress = state.operations[number]
         require(extends(history, progress.chosen), "I4: misses what was chosen before")
         require(base_of(history) >= progress.acked, "I4: misses what was acknowledged before")
-        known = [state.rounds[one].history for one in state.chosen]
-        require(history in (*known, DELETED), "an answer from a value that is not chosen")
+        known = {DELETED, *(state.rounds[one].history for one in state.chosen)}
+        require(history in known, "an answer from a value that is not chosen")
         self._verdicts.add((number, changed.verdict))
         state = state._replace(operations=with_item(state.operations, number, Progress(DONE)))
         if changed.verdict in (ChangeVerdict.APPLIED, ChangeVerdict.ALREADY):
             effective = number in history[1:] or self.bases.get(base_of(history)) == number
             require(effective, "an operation that did nothing is called applied")
-        if changed.verdict in (ChangeVerdict.PRECONDITION_FAILED, ChangeVerdict.NOT_FOUND):
-            state = state._replace(refused=state.refused | {number})
-            check_refused(state)
+        if changed.may_have_applied or changed.verdict not in _REFUSALS:
+            return state
+        state = state._replace(refused=state.refused | {number})
+        check_refused(state)
         return state
 
     def _learn(self, state: State, place: int) -> Iterator[tuple[str, State]]:

@@ -56,6 +56,12 @@ def test_one_of_two_creates_is_refused_and_never_takes_effect() -> None:
     assert outcome.verdicts >= {(0, "applied"), (0, "already"), (0, "precondition-failed")}
 
 
+def test_a_create_that_the_value_has_forgotten_is_not_called_unapplied() -> None:
+    create = Operation(kind=ChangeKind.CREATE, rounds=2)
+    outcome = explored(Model([create, CHANGE], [10, 20, 30], kept=1))
+    assert (0, "precondition-failed") in outcome.verdicts
+
+
 def test_one_of_two_changes_of_the_same_version_is_refused() -> None:
     matching = Operation(if_match=ballot(15))
     outcome = explored(Model([put(15), matching, matching], [20, 30]))

@@ -67,9 +67,15 @@ MUTANTS = [
     ),
     _register(
         "changes",
-        "if change.if_match is not None and change.if_match < current.forgotten:",
-        "if False:",
-        "test_changes.py::test_a_condition_older_than_what_is_forgotten_leaves_the_outcome_open",
+        "current.forgotten > (change.if_match or NO_BALLOT)",
+        "change.if_match is None and current.forgotten > NO_BALLOT",
+        "test_changes.py::test_case_3_a_condition_older_than_what_is_forgotten_leaves_the_outcome_open",
+    ),
+    _register(
+        "changes",
+        "current.forgotten > (change.if_match or NO_BALLOT)",
+        "change.if_match is not None and current.forgotten > change.if_match",
+        "test_a_create_that_the_value_has_forgotten_is_not_called_unapplied",
     ),
     _register(
         "changes",
@@ -146,7 +152,7 @@ MUTANTS = [
     # floors: what may have been purged takes no older round, and a slower replica's tombstone is absent
     _register(
         "acceptor",
-        "return make_ballot(replica.floor, _LAST_ORIGIN) if replica.floor else NO_BALLOT",
+        "return make_ballot(replica.floor, _LAST_ORIGIN)",
         "return NO_BALLOT",
         "test_rounds_from_before_a_purge_change_nothing_after_it",
     ),

@@ -116,7 +116,7 @@ def _promised(replica: Replica) -> Ballot:
     """Return the ballot below which nothing is taken; without state the floor stands for it."""
     if replica.register is not None:
         return replica.register.promised
-    return make_ballot(replica.floor, _LAST_ORIGIN) if replica.floor else NO_BALLOT
+    return make_ballot(replica.floor, _LAST_ORIGIN)
 
 
 def _value(replica: Replica) -> RegisterValue:

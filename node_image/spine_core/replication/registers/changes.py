@@ -13,6 +13,7 @@ from spine_core.records.encoding import Record, is_absent
 from spine_core.records.versions import ABSENT, Version, ms_of
 from spine_core.replication.registers.state import (
     CHANGES_KEPT,
+    NO_BALLOT,
     Ballot,
     RegisterValue,
     ballot_hlc,
@@ -36,10 +37,9 @@ class ChangeVerdict(StrEnum):
     APPLIED = "applied"
     ALREADY = "already"  # by an earlier attempt; the version is of then
     UNCHANGED = "unchanged"  # the answer to an identity
-    PRECONDITION_FAILED = "precondition-failed"  # and never applied
-    NOT_FOUND = "not-found"  # and never applied
-    CONTRADICTED = "contradicted"  # the condition fails now; an earlier attempt may have applied
-    INDETERMINATE = "indeterminate"  # whether an earlier attempt has applied is forgotten
+    PRECONDITION_FAILED = "precondition-failed"
+    NOT_FOUND = "not-found"
+    INDETERMINATE = "indeterminate"  # stopped: an earlier attempt may have applied
 
 
 class Changed(NamedTuple):
@@ -48,6 +48,7 @@ class Changed(NamedTuple):
     value: RegisterValue
     verdict: ChangeVerdict
     version: Version = ABSENT  # of what the operation wrote, or of what an identity has found
+    may_have_applied: bool = False  # in an earlier attempt, which the value may have forgotten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +85,11 @@ def apply_change(
         return Changed(current, ChangeVerdict.UNCHANGED, current.record.version)
     if (version := _made_by(change.op, current)) is not None:
         return Changed(current, ChangeVerdict.ALREADY, version)
-    if change.if_match is not None and change.if_match < current.forgotten:
-        return Changed(current, ChangeVerdict.CONTRADICTED)
     if change.if_match is None and first is not None and current.forgotten >= first:
-        return Changed(current, ChangeVerdict.INDETERMINATE)
+        return Changed(current, ChangeVerdict.INDETERMINATE, may_have_applied=True)
     if (refusal := _refusal(change, current.record, ballot)) is not None:
-        return Changed(current, refusal)
+        forgotten = current.forgotten > (change.if_match or NO_BALLOT)
+        return Changed(current, refusal, may_have_applied=forgotten)
     return Changed(_next(change, current, ballot, kept), ChangeVerdict.APPLIED, version_of(ballot))
 
 

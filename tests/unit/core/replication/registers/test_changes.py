@@ -112,13 +112,13 @@ def test_no_condition_holds_for_what_is_absent() -> None:
 def test_case_1_a_change_that_is_remembered_is_not_made_again() -> None:
     current = changed_by(1, 8)
     changed = apply_change(PUT, current, ballot(200), first=None)
-    assert changed == (current, ChangeVerdict.ALREADY, version_of(ballot(100)))
+    assert changed == (current, ChangeVerdict.ALREADY, version_of(ballot(100)), False)
 
 
 def test_case_1_a_put_that_became_the_base_is_not_made_again() -> None:
     again = RegisterChange(kind=ChangeKind.WRITE, op=BASE.op)
     changed = apply_change(again, changed_by(1), ballot(200), first=None)
-    assert changed == (changed_by(1), ChangeVerdict.ALREADY, BASE.version)
+    assert changed == (changed_by(1), ChangeVerdict.ALREADY, BASE.version, False)
 
 
 def test_case_2_a_condition_no_older_than_what_is_forgotten_is_judged() -> None:
@@ -129,20 +129,27 @@ def test_case_2_a_condition_no_older_than_what_is_forgotten_is_judged() -> None:
         (101, ChangeVerdict.APPLIED),
     ):
         changed = apply_change(if_match(hlc), current, ballot(200), first=None)
-        assert changed.verdict is verdict
+        assert (changed.verdict, changed.may_have_applied) == (verdict, False)
 
 
-def test_a_condition_older_than_what_is_forgotten_leaves_the_outcome_open() -> None:
+def test_case_3_a_condition_older_than_what_is_forgotten_leaves_the_outcome_open() -> None:
     current = changed_by(8, 9, kept=1)
     changed = apply_change(if_match(99), current, ballot(200), first=None)
-    assert changed == (current, ChangeVerdict.CONTRADICTED, ABSENT)
+    assert changed == (current, ChangeVerdict.PRECONDITION_FAILED, ABSENT, True)
+
+
+@pytest.mark.parametrize("kept", [1, CHANGES_KEPT])
+def test_a_refused_create_is_unapplied_for_sure_while_nothing_is_forgotten(kept: int) -> None:
+    changed = apply_change(CREATE, changed_by(8, 9, kept=kept), ballot(200), first=None)
+    assert changed.verdict is ChangeVerdict.PRECONDITION_FAILED
+    assert changed.may_have_applied is (kept == 1)
 
 
 @pytest.mark.parametrize("change", [PUT, CREATE, TOUCH, DELETE])
 def test_case_4_a_later_round_stops_when_the_first_may_be_forgotten(change: RegisterChange) -> None:
     current = changed_by(8, 9, kept=1)
     changed = apply_change(change, current, ballot(200), first=ballot(100))
-    assert changed == (current, ChangeVerdict.INDETERMINATE, ABSENT)
+    assert changed == (current, ChangeVerdict.INDETERMINATE, ABSENT, True)
 
 
 def test_case_4_a_later_round_goes_on_when_nothing_since_is_forgotten() -> None:
