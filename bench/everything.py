@@ -28,7 +28,7 @@ MODES: dict[str, dict[str, list[str]]] = {  # command → its options
     },
     "quick": {
         "index_cost": [],
-        "openloop": ["--seconds", "2", "--nodes", "3", "--first", "1500"],
+        "openloop": ["--seconds", "2", "--nodes", "3", "--first", "1500", "--tries", "1"],
         "rebalance": ["--records", "3000", "--rate", "300"],
     },
 }

@@ -15,7 +15,7 @@ from bench.closed.session import data_folder
 from bench.load.spine_link import missing as link_missing
 from bench.openloop.generator import Pace
 from bench.openloop.schedule import Paced
-from bench.openloop.search import READ_P99_MS, Search
+from bench.openloop.search import READ_P99_MS, TRIES, Search
 from bench.report.section import Section, finish
 from bench.report.verdict import Verdict
 from bench.systems.filling import fill
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", type=float, default=1000, help="the lowest rate")
     parser.add_argument("--most", type=float, default=40_000, help="the highest rate")
     parser.add_argument("--records", type=int, default=5000, help="memories that are read")
+    parser.add_argument("--tries", type=int, default=TRIES, help="one of which has to hold")
     parser.add_argument("--nodes", default="3,4", help="sizes of the cluster, with commas")
 
 
@@ -94,7 +95,9 @@ def _one(place: _Place, options: argparse.Namespace, section: Section) -> None:
     value = None
     if why is None:
         place.paced(options.first, options, 99)  # warm-up: connections, caches
-        search = Search(lambda rate: place.paced(rate, options, len(search.seen)))
+        search = Search(
+            lambda rate: place.paced(rate, options, len(search.seen)), tries=options.tries
+        )
         value = search.highest(options.first, options.most)
         section.facts[f"{transport}-{count}"] = search.seen
     section.verdicts.append(

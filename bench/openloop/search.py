@@ -16,6 +16,7 @@ class Search:
     """Runs rates through `run` and keeps what it saw."""
 
     run: Callable[[float], Paced]
+    tries: int = TRIES
     seen: list[Paced] = field(default_factory=list)
 
     def highest(self, first: float, most: float) -> float:
@@ -33,7 +34,7 @@ class Search:
 
     def _holds(self, rate: float) -> bool:
         """Whether one of some runs holds: a stall of a shared disk is no limit of the nodes."""
-        for _ in range(TRIES):
+        for _ in range(self.tries):
             paced = self.run(rate)
             self.seen.append(paced)
             if paced.reads.p99 < READ_P99_MS and paced.errors == 0:
