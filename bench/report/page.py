@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bench.closed.samples import median_of
 from bench.report.report import Report
@@ -49,7 +48,7 @@ def _gate(verdict: Verdict) -> list[str]:
 
 def _latencies(report: Report) -> Iterator[str]:
     """Yield the open loops: each rate that was offered, and what reads and writes took at it."""
-    runs = [(name, run) for name, found in _facts(report, "openloop").items() for run in found]
+    runs = [(name, run) for name, found in report.facts_of("openloop").items() for run in found]
     if runs:
         yield "\n| open loop, 80 % GET, 20 % PUT | offered/s | reads p50 ms | p99 | writes p50 | p99 | errors |"
         yield "|---|---|---|---|---|---|---|"
@@ -61,15 +60,10 @@ def _latencies(report: Report) -> Iterator[str]:
 
 def _budget(report: Report) -> Iterator[str]:
     """Yield what each stage costs by itself."""
-    if budget := _facts(report, "budget"):
+    if budget := report.facts_of("budget"):
         yield "\n| budget: stage, alone in a hot loop | CPU µs |"
         yield "|---|---|"
         yield from (f"| {name} | {cost:.1f} |" for name, cost in budget.items())
-
-
-def _facts(report: Report, section: str) -> dict[str, Any]:
-    facts: dict[str, Any] = report.sections.get(section, {}).get("facts", {})
-    return facts
 
 
 def _rows(report: Report) -> list[list[str]]:

@@ -44,7 +44,7 @@ def _gates(axes: Axes, report: Report) -> None:
 
 
 def _latencies(axes: Axes, report: Report) -> None:
-    facts = report.sections.get("openloop", {}).get("facts", {})
+    facts = report.facts_of("openloop")
     for name, runs in facts.items():
         best: dict[float, tuple[float, float]] = {}  # rate → of its runs the one that counts
         for run in runs:

@@ -42,6 +42,11 @@ class Report(msgspec.Struct, kw_only=True):
     verdicts: list[Verdict]
     sections: dict[str, dict[str, Any]] = {}  # command → what else it found
 
+    def facts_of(self, section: str) -> dict[str, Any]:
+        """Return what a command found, nothing if it did not run."""
+        facts: dict[str, Any] = self.sections.get(section, {}).get("facts", {})
+        return facts
+
 
 def load(path: Path) -> Report | None:
     """Return a report from a file, None when there is none."""

@@ -16,6 +16,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from models.clusters import document, joining, store
+from models.search import trace_of, with_item
 from spine_core.records.versions import make_version
 from spine_core.replication.pull_sources import sources_of
 from spine_core.replication.put_rules import (
@@ -136,7 +137,7 @@ class Model:
                     continue
                 parents[after] = (state, label)
                 if self._is_broken(after):
-                    return Outcome(len(parents), frozenset(found_at), _trace(after, parents))
+                    return Outcome(len(parents), frozenset(found_at), trace_of(after, parents))
                 stack.append(after)
             assert len(parents) < limit, "the model has grown out of hand"
         return Outcome(len(parents), frozenset(found_at), None)
@@ -194,7 +195,7 @@ class Model:
             if one in self.lost:
                 continue
             for epoch in range(state.epochs[place] + 1, state.published + 1):
-                after = state._replace(epochs=_with(state.epochs, place, epoch))
+                after = state._replace(epochs=with_item(state.epochs, place, epoch))
                 if one not in self.placements[epoch].write_set(SLOT):
                     # It drops the slot, at once in the worst case.
                     after = after._replace(holding=after.holding - {one})
@@ -311,15 +312,3 @@ def drain() -> Document:
 def replacement() -> Document:
     """Return the prepare of a change that gives a0 a new disk."""
     return before_a_join().with_change("replace", joining=(store("a0", 9),), now_ms=0)
-
-
-def _with(epochs: tuple[int, ...], place: int, epoch: int) -> tuple[int, ...]:
-    return (*epochs[:place], epoch, *epochs[place + 1 :])
-
-
-def _trace(state: State, parents: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
-    labels: list[str] = []
-    while (step := parents[state]) is not None:
-        state, label = step
-        labels.append(label)
-    return tuple(reversed(labels))

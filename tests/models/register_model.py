@@ -56,10 +56,9 @@ from models.register_world import (
     longest_chosen,
     put_cell,
     round_cell,
-    trace_of,
     with_column,
-    with_item,
 )
+from models.search import trace_of, with_item
 from spine_core.records.versions import Version, make_version
 from spine_core.replication.registers.changes import (
     Changed,

@@ -1,9 +1,10 @@
 """The states of the model of one record that is written weakly and by rounds: register_model.py."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from models.clusters import document
+from models.search import with_item
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.registers.changes import ChangeKind
 from spine_core.replication.registers.state import Ballot, make_ballot
@@ -26,7 +27,6 @@ UNUSED, PREPARING, ACCEPTING, OVER = range(4)
 History = tuple[Version | int, ...]  # base, then operations
 DELETION = 99  # the operation that deleted the record before the beginning
 DELETED: History = (ABSENT, DELETION)
-T = TypeVar("T")
 
 
 def ballot(hlc: int) -> Ballot:
@@ -88,10 +88,6 @@ class State(NamedTuple):
     refused: frozenset[int] = frozenset()  # operations that were told they were not applied
 
 
-def with_item(items: tuple[T, ...], place: int, item: T) -> tuple[T, ...]:
-    return (*items[:place], item, *items[place + 1 :])
-
-
 def round_cell(column: Column, place: int, cell: int) -> Column:
     return column._replace(rounds=with_item(column.rounds, place, cell))
 
@@ -125,11 +121,3 @@ class Outcome:
     verdicts: frozenset[tuple[int, str]]
     broken: str | None = None
     trace: tuple[str, ...] = ()
-
-
-def trace_of(state: State, parents: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
-    labels: list[str] = []
-    while (step := parents[state]) is not None:
-        state, label = step
-        labels.append(label)
-    return tuple(reversed(labels))

@@ -40,9 +40,8 @@ class PutGroups:
         flush = self._flush(view)
         loop = asyncio.get_running_loop()
         decided: asyncio.Future[WriteTally] = loop.create_future()
-        group = flush.group_of(record)
-        position = group.add(record, decided)
-        if flush.counts(record, left_s):
+        group, position = flush.add(record, decided, left_s)
+        if flush.is_full:
             self._leave(flush)
         timer = loop.call_later(left_s, group.expire, position)
         try:
@@ -72,21 +71,23 @@ class _Flush:
         self._puts = self._bytes = 0
         self._left_s = 0.0  # of the most patient
 
-    def group_of(self, record: PutRecord) -> "_PutGroup":
-        """Return the group of the replicas that a record has."""
+    @property
+    def is_full(self) -> bool:
+        return self._puts >= PUTS_MAX or self._bytes >= BYTES_MAX
+
+    def add(
+        self, record: PutRecord, decided: "asyncio.Future[WriteTally]", left_s: float
+    ) -> "tuple[_PutGroup, int]":
+        """Append a put to the group of its replicas; return that and the position in it."""
+        self._puts += 1
+        self._bytes += len(record.raw)
+        self._left_s = max(self._left_s, left_s)
         placement = self.view.placement
         replicas = placement.replicas_of(record.slot)
         group = self._groups.get(replicas)
         if group is None:
             group = self._groups[replicas] = _PutGroup(PutGroupTally(placement, record.slot))
-        return group
-
-    def counts(self, record: PutRecord, left_s: float) -> bool:
-        """Take account of a put; return whether no more may come."""
-        self._puts += 1
-        self._bytes += len(record.raw)
-        self._left_s = max(self._left_s, left_s)
-        return self._puts >= PUTS_MAX or self._bytes >= BYTES_MAX
+        return group, group.add(record, decided)
 
     def send(self, replicas: ReplicaClient) -> None:
         """Send to each store of a write set all that is for it; stores that get the same share a call."""

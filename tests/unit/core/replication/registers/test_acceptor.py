@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.register_world import ORIGIN, ballot
 from spine_core.records.encoding import Record
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import hlc_from_ms, make_version
@@ -19,21 +20,14 @@ from spine_core.replication.registers.acceptor import (
 )
 from spine_core.replication.registers.state import (
     NO_BALLOT,
-    Ballot,
     RegisterState,
     RegisterValue,
     grown_from,
-    make_ballot,
     version_of,
 )
-from spine_core.scalars import Hlc, Origin
+from spine_core.scalars import Hlc
 
-ORIGIN = Origin(7)
 NOW = Hlc(100)
-
-
-def ballot(hlc: int) -> Ballot:
-    return make_ballot(Hlc(hlc), ORIGIN)
 
 
 def weak(hlc: int) -> Record:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.register_world import ORIGIN, ballot
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
 from spine_core.records.versions import ABSENT, etag_of, hlc_from_ms, make_version
 from spine_core.replication.registers.changes import (
@@ -13,15 +14,12 @@ from spine_core.replication.registers.changes import (
 from spine_core.replication.registers.state import (
     CHANGES_KEPT,
     NO_BALLOT,
-    Ballot,
     RegisterValue,
     grown_from,
-    make_ballot,
     version_of,
 )
-from spine_core.scalars import Hlc, Origin
+from spine_core.scalars import Hlc
 
-ORIGIN = Origin(7)
 NOTHING = grown_from(None)
 BASE = Record(make_version(Hlc(5), ORIGIN), 55, b"base")
 GROWN = grown_from(BASE)
@@ -30,10 +28,6 @@ DELETE = RegisterChange(kind=ChangeKind.WRITE, op=2, flags=FLAG_TOMBSTONE)
 CREATE = RegisterChange(kind=ChangeKind.CREATE, op=3, body=b"new")
 TOUCH = RegisterChange(kind=ChangeKind.TOUCH, op=4, expires_ms=9)
 READ = RegisterChange(kind=ChangeKind.IDENTITY)
-
-
-def ballot(hlc: int) -> Ballot:
-    return make_ballot(Hlc(hlc), ORIGIN)
 
 
 def changed_by(*ops: int, kept: int = CHANGES_KEPT) -> RegisterValue:

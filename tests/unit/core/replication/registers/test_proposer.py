@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from models.clusters import document, stores
+from models.register_world import ORIGIN, ballot
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
 from spine_core.records.versions import make_version
 from spine_core.replication.registers.acceptor import Promise
@@ -21,25 +22,18 @@ from spine_core.replication.registers.proposer import (
 )
 from spine_core.replication.registers.state import (
     NO_BALLOT,
-    Ballot,
     RegisterValue,
     grown_from,
-    make_ballot,
     version_of,
 )
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import HLC_ZERO, Hlc, Origin, Slot, StoreNumber
+from spine_core.scalars import HLC_ZERO, Hlc, Slot, StoreNumber
 from spine_core.topology.placement import Placement
 
 A = ReplicaStatus
 FIRST = Slot(0)
 PLACED = Placement(document())
-ORIGIN = Origin(7)
 NOTHING = grown_from(None)
-
-
-def ballot(hlc: int) -> Ballot:
-    return make_ballot(Hlc(hlc), ORIGIN)
 
 
 def weak(hlc: int) -> Promise:
