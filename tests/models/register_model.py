@@ -63,6 +63,7 @@ from spine_core.records.versions import Version, make_version
 from spine_core.replication.registers.changes import (
     Changed,
     ChangeVerdict,
+    NewValue,
     RegisterChange,
     apply_change,
 )
@@ -320,7 +321,7 @@ class Model:
         change = RegisterChange(
             kind=operation.kind,
             op=number + 1,
-            flags=operation.flags,
+            make=lambda _basis: NewValue(b"", flags=operation.flags),
             if_match=operation.if_match,
         )
         retried = operation.same_coordinator and progress.first != one

@@ -79,20 +79,20 @@ MUTANTS = [
     ),
     _register(
         "changes",
-        "forgotten = dropped[-1][1] if dropped else current.forgotten",
-        "forgotten = current.forgotten",
+        "forgotten = dropped[-1][1] if dropped else value.forgotten",
+        "forgotten = value.forgotten",
         "test_a_change_that_the_value_has_forgotten_is_not_made_again",
     ),
     # conditions
     _register(
         "changes",
-        "(absent or ballot_in(record.version) != change.if_match)",
-        "absent",
+        "live is None or ballot_in(live.version) != change.if_match",
+        "live is None",
         "test_changes.py::test_a_condition_holds_for_exactly_its_version",
     ),
     _register(
         "changes",
-        "if change.kind is ChangeKind.CREATE and not absent:",
+        "if change.kind is ChangeKind.CREATE and live is not None:",
         "if False:",
         "test_one_of_two_creates_is_refused_and_never_takes_effect",
     ),
@@ -168,5 +168,30 @@ MUTANTS = [
         "    if now_hlc > ballot_hlc(ballot) + _MAX_WRITE:\n        return replica, Late()\n",
         "",
         "test_acceptor.py::test_an_accept_is_first_applied_within_five_seconds_of_its_ballot",
+    ),
+    # fences: a lower one, none, or that of another lease writes nothing to a guarded record
+    _register(
+        "changes",
+        "change.fence.fence < guard.fence",
+        "False",
+        "test_changes.py::test_a_guarded_record_takes_no_write_of_a_lower_fence_nor_one_without",
+    ),
+    _register(
+        "changes",
+        "return None if change.unguard else ChangeVerdict.FENCE_REQUIRED",
+        "return None",
+        "test_changes.py::test_a_guarded_record_takes_no_write_of_a_lower_fence_nor_one_without",
+    ),
+    _register(
+        "changes",
+        "if change.fence.lease != guard.lease:",
+        "if False:",
+        "test_changes.py::test_a_guarded_record_takes_no_write_of_a_lower_fence_nor_one_without",
+    ),
+    _register(
+        "changes",
+        "None if change.unguard else change.fence",
+        "None",
+        "test_changes.py::test_a_guard_only_rises_and_outlives_a_deletion",
     ),
 ]

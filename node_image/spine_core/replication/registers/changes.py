@@ -5,6 +5,7 @@ so the value itself tells whether it has taken effect (protocol.md §7.6). Whate
 final only once the value it was read from is chosen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from spine_core.replication.registers.state import (
     CHANGES_KEPT,
     NO_BALLOT,
     Ballot,
+    LeaseGuard,
     RegisterValue,
     ballot_hlc,
     ballot_in,
@@ -23,12 +25,13 @@ from spine_core.replication.registers.state import (
 
 
 class ChangeKind(StrEnum):
-    """What a change does."""
+    """What a change asks of the current value before it is made."""
 
-    CREATE = "create"  # only where there is nothing
-    WRITE = "write"  # put or delete, by the flags
-    TOUCH = "touch"  # a new expiry for the same content
-    IDENTITY = "identity"  # nothing: a read, or the completion of somebody's round
+    CREATE = "create"  # there is nothing
+    WRITE = "write"  # anything
+    REPLACE = "replace"  # there is something, whatever it is (`If-Match: *`)
+    UPDATE = "update"  # there is something to go on from
+    IDENTITY = "identity"  # nothing changes: a read, or the completion of somebody's round
 
 
 class ChangeVerdict(StrEnum):
@@ -36,10 +39,40 @@ class ChangeVerdict(StrEnum):
 
     APPLIED = "applied"
     ALREADY = "already"  # by an earlier attempt; the version is of then
-    UNCHANGED = "unchanged"  # the answer to an identity
+    UNCHANGED = "unchanged"  # the answer to an identity, or to a change that has nothing to do
     PRECONDITION_FAILED = "precondition-failed"
     NOT_FOUND = "not-found"
+    FENCE_STALE = "fence-stale"  # a higher fence of the lease has touched the record
+    FENCE_REQUIRED = "fence-required"  # the record is guarded, and the change names no fence
+    GUARD_CONFLICT = "guard-conflict"  # another lease guards the record
+    REFUSED = "refused"  # by the change itself, for the `reason` it gave
     INDETERMINATE = "indeterminate"  # stopped: an earlier attempt may have applied
+
+
+class NewValue(NamedTuple):
+    """What a change writes."""
+
+    body: bytes
+    expires_ms: int = 0
+    flags: int = 0
+
+
+class Refusal(NamedTuple):
+    """Why a change refuses the value it was given, for whoever has asked for it."""
+
+    reason: str
+
+
+class Basis(NamedTuple):
+    """What a change is made from."""
+
+    live: Record | None  # the current record, None where readers see nothing
+    held: Record  # the same, with a tombstone or what has expired
+    now_ms: int  # the time of the round
+    guard: LeaseGuard | None  # of the record after the change
+
+
+Make = Callable[[Basis], NewValue | Refusal | None]  # None: there is nothing to change
 
 
 class Changed(NamedTuple):
@@ -49,18 +82,23 @@ class Changed(NamedTuple):
     verdict: ChangeVerdict
     version: Version = ABSENT  # of what the operation wrote, or of what an identity has found
     may_have_applied: bool = False  # in an earlier attempt, which the value may have forgotten
+    reason: str = ""  # of a `REFUSED`
+
+
+def _nothing(_basis: Basis) -> None:
+    """Change nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterChange:
-    """One operation on a register; all of it travels to the proposer."""
+    """One operation on a register."""
 
     kind: ChangeKind
     op: int = 0
-    body: bytes = b""
-    expires_ms: int = 0
-    flags: int = 0
+    make: Make = _nothing
     if_match: Ballot | None = None  # what the ETag of the condition says
+    fence: LeaseGuard | None = None  # the lease that protects the write
+    unguard: bool = False  # a fenced write takes the guard away; one that may, without a fence too
 
 
 def apply_change(
@@ -87,10 +125,21 @@ def apply_change(
         return Changed(current, ChangeVerdict.ALREADY, version)
     if change.if_match is None and first is not None and current.forgotten >= first:
         return Changed(current, ChangeVerdict.INDETERMINATE, may_have_applied=True)
-    if (refusal := _refusal(change, current.record, ballot)) is not None:
-        forgotten = current.forgotten > (change.if_match or NO_BALLOT)
-        return Changed(current, refusal, may_have_applied=forgotten)
-    return Changed(_next(change, current, ballot, kept), ChangeVerdict.APPLIED, version_of(ballot))
+    now_ms = ms_of(ballot_hlc(ballot))
+    live = None if is_absent(current.record, now_ms) else current.record
+    verdict = _refusal(change, live) or _fence_refusal(change, current.guard)
+    if verdict is not None:
+        return _refused(change, current, verdict)
+    guard = None if change.unguard else change.fence
+    made = change.make(Basis(live, current.record, now_ms, guard))
+    if isinstance(made, Refusal):
+        return _refused(change, current, ChangeVerdict.REFUSED, made.reason)
+    if made is None:
+        return Changed(current, ChangeVerdict.UNCHANGED, current.record.version)
+    version = version_of(ballot)
+    record = Record(version, change.op, made.body, made.expires_ms, made.flags)
+    value = _remembering(current._replace(record=record, guard=guard), change.op, ballot, kept)
+    return Changed(value, ChangeVerdict.APPLIED, version)
 
 
 def _made_by(op: int, current: RegisterValue) -> Version | None:
@@ -100,28 +149,39 @@ def _made_by(op: int, current: RegisterValue) -> Version | None:
     return next((version_of(ballot) for made, ballot in current.changes if made == op), None)
 
 
-def _refusal(change: RegisterChange, record: Record, ballot: Ballot) -> ChangeVerdict | None:
-    absent = is_absent(record, ms_of(ballot_hlc(ballot)))
-    if change.if_match is not None and (absent or ballot_in(record.version) != change.if_match):
+def _refused(
+    change: RegisterChange, current: RegisterValue, verdict: ChangeVerdict, reason: str = ""
+) -> Changed:
+    forgotten = current.forgotten > (change.if_match or NO_BALLOT)
+    return Changed(current, verdict, may_have_applied=forgotten, reason=reason)
+
+
+def _refusal(change: RegisterChange, live: Record | None) -> ChangeVerdict | None:
+    if change.if_match is not None and (live is None or ballot_in(live.version) != change.if_match):
         return ChangeVerdict.PRECONDITION_FAILED
-    if change.kind is ChangeKind.CREATE and not absent:
+    if change.kind is ChangeKind.CREATE and live is not None:
         return ChangeVerdict.PRECONDITION_FAILED
-    if change.kind is ChangeKind.TOUCH and absent:
+    if change.kind is ChangeKind.REPLACE and live is None:
+        return ChangeVerdict.PRECONDITION_FAILED
+    if change.kind is ChangeKind.UPDATE and live is None:
         return ChangeVerdict.NOT_FOUND
     return None
 
 
-def _next(
-    change: RegisterChange, current: RegisterValue, ballot: Ballot, kept: int
-) -> RegisterValue:
-    version = version_of(ballot)
-    if change.kind is ChangeKind.TOUCH:
-        record = current.record._replace(
-            version=version, op=change.op, expires_ms=change.expires_ms
-        )
-    else:
-        record = Record(version, change.op, change.body, change.expires_ms, change.flags)
-    changes = (*current.changes, (change.op, ballot))
+def _fence_refusal(change: RegisterChange, guard: LeaseGuard | None) -> ChangeVerdict | None:
+    """Check the fence of a change: one that a newer holder has passed is never applied again."""
+    if guard is None:
+        return None
+    if change.fence is None:
+        return None if change.unguard else ChangeVerdict.FENCE_REQUIRED
+    if change.fence.lease != guard.lease:
+        return ChangeVerdict.GUARD_CONFLICT
+    return ChangeVerdict.FENCE_STALE if change.fence.fence < guard.fence else None
+
+
+def _remembering(value: RegisterValue, op: int, ballot: Ballot, kept: int) -> RegisterValue:
+    """Return the value with one more change in its list, which drops the oldest."""
+    changes = (*value.changes, (op, ballot))
     dropped, changes = changes[:-kept], changes[-kept:]
-    forgotten = dropped[-1][1] if dropped else current.forgotten
-    return current._replace(record=record, changes=changes, forgotten=forgotten)
+    forgotten = dropped[-1][1] if dropped else value.forgotten
+    return value._replace(changes=changes, forgotten=forgotten)
