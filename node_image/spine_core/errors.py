@@ -28,7 +28,8 @@ class ProblemError(SpineError):
     """A failure that a client is shown: its code is a row of the table in problems.py.
 
     `outcome` tells the writer what became of the write. Where the table leaves it open, silence
-    means `indeterminate`: whoever knows that nothing was applied has to say so.
+    means `indeterminate`: whoever knows that nothing was applied has to say so. To be in doubt is
+    never wrong, as when an earlier attempt of the same operation may have been applied.
     """
 
     def __init__(
@@ -43,15 +44,17 @@ class ProblemError(SpineError):
     ) -> None:
         assert code in PROBLEMS, f"{code} is not in the table"
         kind = PROBLEMS[code]
-        assert outcome is None or kind.outcome in (outcome, "either"), f"{code} is not {outcome}"
+        assert (
+            outcome is None or kind.outcome in (outcome, "either") or outcome == "indeterminate"
+        ), f"{code} is not {outcome}"
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.status = kind.status
         self.retryable = kind.retryable
         self.title = kind.title
-        self.outcome: Outcome | None = (
-            outcome or "indeterminate" if kind.outcome == "either" else kind.outcome
+        self.outcome: Outcome | None = outcome or (
+            "indeterminate" if kind.outcome == "either" else kind.outcome
         )
         self.errors = errors  # (path, message) of each wrong field
         self.retry_after_ms = retry_after_ms

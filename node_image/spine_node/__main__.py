@@ -28,6 +28,7 @@ from spine_node.engine.node import Node, NodeEnvironment
 from spine_node.http.app import App
 from spine_node.http.audit import LOGGER, AuditLog
 from spine_node.http.auth import Credentials
+from spine_node.http.bodies import merge_patch
 from spine_node.http.connection_limit import ConnectionLimit, maximum_of
 from spine_node.http.origin_guard import guard_needed
 from spine_node.http.request_context import AppContext
@@ -92,6 +93,7 @@ async def _serve(settings: Settings, announce: Announce, log: LineHandler) -> in
         store=store,
         hlc=hlc,
         clock=clock,
+        merge_patch=merge_patch,
         metrics=metrics,
         in_flight=in_flight,
         refreshers=(credentials.refresh,),

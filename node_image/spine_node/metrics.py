@@ -69,6 +69,13 @@ class Metrics:
             "spine_quorum_failures_total", "requests without a quorum", "op", "model", "reason"
         )
         self.restamped = counter("spine_writes_restamped_total", "writes that met a newer version")
+        self.rerouted = counter("spine_writes_rerouted_total", "weak writes that met a register")
+        self.rounds = counter(
+            "spine_paxos_rounds_total", "changes of registers that were decided", "result"
+        )
+        self.registers_reaped = counter(
+            "spine_reaper_rounds_total", "rounds that completed what others had left behind"
+        )
         self.session_fallbacks = counter(
             "spine_session_fallbacks_total", "session reads that went to a quorum", "reason"
         )

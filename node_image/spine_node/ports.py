@@ -5,22 +5,44 @@ is a `ProblemError` from spine_core, whose code and `outcome` say what the calle
 Deadlines are in seconds of the event loop's clock (`loop.time()`), ages and durations as named.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from spine_core.errors import ProblemError
+from spine_core.problems import Outcome
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record
 from spine_core.records.filters import Filter
 from spine_core.records.sessions import Session
+from spine_core.records.versions import etag_of
+
+
+class Patched(NamedTuple):
+    """A memory after a merge patch."""
+
+    memory: bytes  # the JSON that is kept
+    ttl_seconds: int | None
+    pinned: bool
+
+
+MergePatch = Callable[[bytes, bytes], Patched]  # of (kept JSON, patch); raises InvalidInputError
+
+
+class Fence(NamedTuple):
+    """The lease that protects a write, and the number of its grant."""
+
+    lease: str
+    fence: int
 
 
 class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One unconditional write: a create, a replacement or a deletion.
+    """One write: a create, a replacement, a deletion, a merge patch or a touch.
 
     `memory_id` None asks the server to issue one (POST). `memory` is the client's JSON object as it
-    is kept, None deletes. `model` is what the header asked for, None when it was silent.
+    is kept, None deletes, unless `patch` is one to be merged into it or `touch` asks for a new expiry.
+    `model` is what the header asked for, None when it was silent.
     """
 
     namespace: str
@@ -36,6 +58,35 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     ttl_seconds: int | None = None
     pinned: bool = False
     idempotency_key: str | None = None
+    patch: bytes | None = None
+    touch: bool = False
+    if_match: str | None = None  # an ETag without its quotes, or `*` for any
+    create_only: bool = False  # `If-None-Match: *`
+    fence: Fence | None = None
+    unguard: bool = False
+
+    @property
+    def needs_register(self) -> bool:
+        """Whether only a round can decide about it."""
+        return (
+            self.patch is not None
+            or self.touch
+            or self.if_match is not None
+            or self.create_only
+            or self.fence is not None
+            or self.unguard
+        )
+
+
+class PreconditionFailedError(ProblemError):
+    """A condition does not hold for `current`, which is None where nothing is."""
+
+    def __init__(self, current: Record | None, *, outcome: Outcome, detail: str) -> None:
+        self.current = current
+        version = None if current is None else etag_of(current.version)
+        super().__init__(
+            "precondition-failed", detail, outcome=outcome, extra={"current_version": version}
+        )
 
 
 class WriteOutcome(msgspec.Struct, frozen=True, kw_only=True):

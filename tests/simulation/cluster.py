@@ -29,6 +29,7 @@ from spine_node.engine.cluster.configuration import Configuration, LiveConfigura
 from spine_node.engine.cluster.secrets import Secrets
 from spine_node.engine.node import Node, NodeEnvironment, NodeOptions
 from spine_node.engine.replication.pull_server import PULL_LIMITS, PullLimits
+from spine_node.http.bodies import merge_patch
 from spine_node.links.server import LinkServer
 from spine_node.store import StorePorts, open_store
 from spine_node.store.committer import Failpoint
@@ -78,7 +79,11 @@ class Process:
             ports=StorePorts(writer=writer_of),
         )
         environment = NodeEnvironment(
-            store=store, hlc=hlc, clock=clock, mesh_of=partial(cluster.network.mesh_of, self)
+            store=store,
+            hlc=hlc,
+            clock=clock,
+            merge_patch=merge_patch,
+            mesh_of=partial(cluster.network.mesh_of, self),
         )
         return Node(cluster.options(machine), environment)
 

@@ -23,7 +23,7 @@ from spine_core.records.consistency import Model
 from spine_core.records.encoding import encode, version_in
 from spine_core.records.hlc import MAX_DRIFT_MS, MAX_WRITE_MS
 from spine_core.records.sessions import Session
-from spine_core.records.versions import hlc_from_ms, hlc_of, make_version
+from spine_core.records.versions import STRONG, hlc_from_ms, hlc_of, kind_of, make_version
 from spine_core.replication.put_rules import PutKind
 from spine_core.scalars import HLC_ZERO, Hlc, Origin, Slot
 from spine_node.engine.cluster.replica import GET, PUT, GetCall, GetReply, PutCall
@@ -99,14 +99,14 @@ async def test_a_write_is_answered_in_time_though_the_disk_of_its_node_hangs(
     ("model", "tags"),
     [(Model.STRONG, ()), (None, ("lock",)), (Model.EVENTUAL, ("note", "critical"))],
 )
-async def test_a_write_that_must_be_strong_is_refused_and_applied_nowhere(
+async def test_a_write_that_must_be_strong_makes_a_register_on_every_replica(
     cluster: SimulatedCluster, model: Model | None, tags: tuple[str, ...]
 ) -> None:
-    with pytest.raises(ProblemError) as refused:
-        await write(cluster.machines["a"], "k", "x", model=model, tags=tags)
-    assert (refused.value.code, refused.value.outcome) == ("not-implemented", "not-applied")
+    done = await write(cluster.machines["a"], "k", "x", model=model, tags=tags)
+    assert kind_of(done.record.version) == STRONG
     await cluster.sleep(1.0)
-    assert {held(machine, "k") for machine in cluster.machines.values()} == {None}
+    held_by = {held(machine, "k") for machine in cluster.machines.values()}
+    assert held_by == {done.record.version}
 
 
 async def test_an_attempt_that_nothing_superseded_is_repeated_with_its_version(

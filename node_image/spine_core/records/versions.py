@@ -6,6 +6,7 @@ timestamp once, so two writes never tie. The ETag leaves class and rev out and s
 a weak record to a register.
 """
 
+import re
 import struct
 from typing import NewType
 
@@ -21,6 +22,7 @@ COUNTER_BITS = 16  # of an HLC, below the milliseconds since 1970
 
 ABSENT = Version(bytes(VERSION_BYTES))  # below every version that was ever written
 
+_ETAG = re.compile("([0-9a-f]{16})-([0-9a-f]{8})")
 _LAYOUT = struct.Struct(">BQIB")
 
 
@@ -48,6 +50,12 @@ def etag_of(version: Version) -> str:
     """Return `hlc-origin` in hex, 16 and 8 digits, without quotes."""
     digits = version.hex()
     return f"{digits[2:18]}-{digits[18:26]}"
+
+
+def parse_etag(text: str) -> tuple[Hlc, Origin] | None:
+    """Return timestamp and origin of an ETag, None for a text that `etag_of` never made."""
+    found = _ETAG.fullmatch(text)
+    return None if found is None else (Hlc(int(found[1], 16)), Origin(int(found[2], 16)))
 
 
 def ms_of(hlc: Hlc) -> int:

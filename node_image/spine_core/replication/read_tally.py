@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from spine_core.records.sessions import Session
-from spine_core.records.versions import ABSENT, Version, hlc_of
+from spine_core.records.versions import ABSENT, STRONG, Version, hlc_of, kind_of
 from spine_core.replication.quorums import majority, read_done, read_possible, write_done
+from spine_core.replication.registers.state import NO_BALLOT, Ballot
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_core.topology.placement import Placement
@@ -26,6 +27,7 @@ class Found(Generic[C]):
 
     copy: C | None
     degraded: bool = False  # fewer replicas answered than it takes; the answer may be wrong
+    has_register: bool = False  # some replica that answered has acceptor state of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,21 @@ class WriteBack(Generic[C]):
 
     newest: C
     holders: frozenset[StoreNumber]  # replicas that have it, or a newer one
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsRound:
+    """The newest value is accepted and perhaps not chosen: only a round can tell, and complete it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRegister(Generic[C]):
+    """The acceptor state of a replica that has not learned its value: a promise, or more."""
+
+    promised: Ballot = NO_BALLOT
+    ballot: Ballot = NO_BALLOT  # under which a value was accepted; `NO_BALLOT`: none was
+    version: Version = ABSENT  # of that value
+    copy: C | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,7 @@ class QuorumRead(Generic[C]):
         "_damaged",
         "_failed",
         "_held",
+        "_open",
         "_placement",
         "_replicas",
         "_slot",
@@ -121,6 +139,7 @@ class QuorumRead(Generic[C]):
         self._asked = 0  # of the replicas, from the first
         self._held: dict[StoreNumber, Version] = {}  # store → version of its copy
         self._copy: C | None = None  # of `newest`
+        self._open: dict[StoreNumber, OpenRegister[C]] = {}
         self._failed: set[StoreNumber] = set()
         self._damaged: set[StoreNumber] = set()  # of those that failed
         self.newest: Version = ABSENT  # of the answers so far
@@ -142,11 +161,18 @@ class QuorumRead(Generic[C]):
         return [store for store in asked if store not in self._held and store not in self._failed]
 
     def answer(
-        self, store: StoreNumber, status: ReplicaStatus, held: Version, copy: C | None
+        self,
+        store: StoreNumber,
+        status: ReplicaStatus,
+        held: Version,
+        copy: C | None,
+        register: OpenRegister[C] | None = None,
     ) -> None:
         """Note the answer of a store: its version with `ok`, and no word on the record without."""
         if status is ReplicaStatus.OK:
             self._held[store] = held
+            if register is not None:
+                self._open[store] = register
             if held > self.newest:
                 self.newest, self._copy = held, copy
         else:
@@ -154,7 +180,7 @@ class QuorumRead(Generic[C]):
         if status is ReplicaStatus.DAMAGED:
             self._damaged.add(store)
 
-    def verdict(self) -> Found[C] | WriteBack[C] | Unanswered | None:
+    def verdict(self) -> Found[C] | WriteBack[C] | NeedsRound | Unanswered | None:
         """Return what follows from the answers so far, None while more can change it."""
         if read_done(self._placement, self._slot, self._held.keys()):
             return self._found()
@@ -162,7 +188,7 @@ class QuorumRead(Generic[C]):
             return None
         return self._unanswered()
 
-    def expire(self) -> Found[C] | WriteBack[C] | Unanswered:
+    def expire(self) -> Found[C] | WriteBack[C] | NeedsRound | Unanswered:
         """End the attempt now."""
         return self.verdict() or self._unanswered()
 
@@ -170,15 +196,41 @@ class QuorumRead(Generic[C]):
         hopeless = not read_possible(self._placement, self._slot, self._damaged)
         return Unanswered(frozenset(self._damaged), hopeless)
 
-    def _found(self) -> Found[C] | WriteBack[C]:
+    def _found(self) -> Found[C] | WriteBack[C] | NeedsRound:
         newest = self.newest
+        if any(register.version > newest for register in self._open.values()):
+            return self._chosen()
+        if newest != ABSENT and kind_of(newest) == STRONG:
+            # learned: a write quorum has accepted it
+            return Found(self._copy, has_register=True)
         if newest == ABSENT:
-            return Found(None)
+            return Found(None, has_register=bool(self._open))
         assert self._copy is not None, "a version above all others comes with its copy"
-        holders = frozenset(store for store, held in self._held.items() if held == newest)
+        # beside acceptor state a weak copy vouches for nothing: it may have come after the promise,
+        # and the round may have been promised without it
+        holders = frozenset(
+            store
+            for store, held in self._held.items()
+            if held == newest and store not in self._open
+        )
         if write_done(self._placement, self._slot, holders):
-            return Found(self._copy)
+            return Found(self._copy, has_register=bool(self._open))
         return WriteBack(self._copy, holders)
+
+    def _chosen(self) -> Found[C] | NeedsRound:
+        """Return the newest accepted value if a write quorum has accepted it under one ballot.
+
+        Every chosen value extends those before it, so none can be newer than the newest of a majority.
+        A value vouches for nothing where a higher ballot is promised: it may have been transferred to
+        that replica after the promise, and the higher round may have been promised without it.
+        """
+        best = max(self._open.values(), key=lambda one: (one.version, one.ballot))
+        same = {
+            store for store, one in self._open.items() if one.ballot == one.promised == best.ballot
+        }
+        if write_done(self._placement, self._slot, same):
+            return Found(best.copy, has_register=True)
+        return NeedsRound()
 
 
 def answers_alone(held: Version, need: Version, read_quorum: int) -> bool:

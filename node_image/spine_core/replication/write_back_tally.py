@@ -21,13 +21,14 @@ _HAS_IT = frozenset({ReplicaStatus.OK, ReplicaStatus.SUPERSEDED, ReplicaStatus.L
 class WriteBackTally:
     """Collect the answers of one write-back: one copy, one epoch."""
 
-    __slots__ = ("_failed", "_holders", "_placement", "_slot")
+    __slots__ = ("_failed", "_holders", "_placement", "_slot", "_strong")
 
     def __init__(self, placement: Placement, slot: Slot, holders: AbstractSet[StoreNumber]) -> None:
         """Begin with the replicas that hold the copy, or a newer one, already."""
         self._placement, self._slot = placement, slot
         self._holders = set(holders)
         self._failed: set[StoreNumber] = set()
+        self._strong = False  # somewhere the record has become a register meanwhile
 
     def asked(self) -> Iterable[StoreNumber]:
         """Return the stores of the write set that lack the copy."""
@@ -40,6 +41,7 @@ class WriteBackTally:
         """Note the answer of a store to the one put."""
         if refused:
             status = refused[0].status
+        self._strong |= status is ReplicaStatus.STRONG
         (self._holders if status in _HAS_IT else self._failed).add(store)
 
     def verdict(self) -> WriteVerdict | None:
@@ -48,7 +50,7 @@ class WriteBackTally:
             return WriteVerdict.ACKNOWLEDGED
         if write_possible(self._placement, self._slot, self._failed):
             return None
-        return WriteVerdict.UNAVAILABLE
+        return WriteVerdict.REROUTE if self._strong else WriteVerdict.UNAVAILABLE
 
     def expire(self) -> WriteVerdict:
         """End the attempt now."""

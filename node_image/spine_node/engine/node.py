@@ -13,6 +13,7 @@ from pathlib import Path
 from spine_core.records.hlc import HybridClock
 from spine_core.records.ids import PartitionStrategy
 from spine_node.clock import Clock
+from spine_node.engine.cluster.acceptor import Acceptor
 from spine_node.engine.cluster.configuration import LiveConfiguration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica import GET, PUT, Replica
@@ -22,8 +23,8 @@ from spine_node.engine.cluster.stable_time import StableTimes
 from spine_node.engine.cluster.timestamps import HlcAllocator
 from spine_node.engine.cluster.topology_service import TOPOLOGY, TopologyService
 from spine_node.engine.cluster.topology_view import Membership, TopologyView
-from spine_node.engine.coordinator.read import ReadCoordinator
-from spine_node.engine.coordinator.write import WriteCoordinator
+from spine_node.engine.coordinator.coordinators import Coordinators
+from spine_node.engine.coordinator.registers import CHANGE
 from spine_node.engine.data_plane import DataPlane
 from spine_node.engine.operations import NodeOperations
 from spine_node.engine.query.list_coordinator import ListCoordinator
@@ -36,6 +37,7 @@ from spine_node.engine.replication.throttle import Throttle
 from spine_node.engine.replication.transfer_progress import TransferTracker
 from spine_node.engine.upkeep.gossip import GOSSIP, GossipLoop
 from spine_node.engine.upkeep.health import Health
+from spine_node.engine.upkeep.reaper import Reaper
 from spine_node.engine.upkeep.report import ReportBuilder
 from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
 from spine_node.engine.upkeep.timers import Upkeep
@@ -45,6 +47,7 @@ from spine_node.links.mesh import Mesh, MeshSettings
 from spine_node.links.server import LinkServer, Service
 from spine_node.links.tls import TlsContexts
 from spine_node.metrics import Metrics
+from spine_node.ports import MergePatch
 from spine_node.search.index import QueryIndex
 from spine_node.store import Store
 
@@ -76,6 +79,7 @@ class NodeEnvironment:
     store: Store
     hlc: HybridClock
     clock: Clock
+    merge_patch: MergePatch
     metrics: Metrics = field(default_factory=Metrics)
     in_flight: InFlight = field(default_factory=InFlight)
     refreshers: tuple[Callable[[], None], ...] = ()  # read files again that may have changed
@@ -96,36 +100,30 @@ class Node:
         self.mesh = environment.mesh_of(self._mesh_settings(me), clock)
         self.replica = Replica(store, self.membership)
         self.replicas = ReplicaClient(self.mesh, self.replica, self.membership, store, clock)
-        context = Context(
-            store=store,
-            membership=self.membership,
-            replicas=self.replicas,
-            hlc=self.hlc,
-            clock=clock,
-            metrics=self.metrics,
-        )
+        context = self._context()
         self.stable = StableTimes()
         self.throttle = Throttle(clock, bytes_per_s=options.pull_bytes_per_s, slots=PULL_SLOTS)
-        self.reads = ReadCoordinator(context, self.stable, lambda: self.configuration.now)
-        self.writes = WriteCoordinator(
-            context, self.reads, lambda: self.configuration.now, options.strategy
+        self.coordinators = Coordinators(
+            context,
+            self.stable,
+            lambda: self.configuration.now,
+            strategy=options.strategy,
+            merge_patch=environment.merge_patch,
         )
+        self.reaper = Reaper(context, self.coordinators.rounds)
         transfers = TransferTracker(store, clock)
         mover = Mover(context, self.throttle)
         self.anti_entropy = AntiEntropy(context, mover, self.stable, transfers, self.throttle)
         self.slot_transfer = SlotTransfer(context, mover, transfers, self.throttle)
         self.index = QueryIndex(store, options.index_file, physical_ms=clock.physical_ms)
         query_replicas = ClusterQueryReplicas(
-            context, self.stable, self.reads, self.replica, self.index
+            context, self.stable, self.coordinators.reads, self.replica, self.index
         )
         page_keys = partial(secrets.keys, "page")
         self.lists = ListCoordinator(
             query_replicas, clock, page_keys, lambda: self.engine.consistency
         )
-        self.health = Health(
-            self.membership, self.replicas, clock, clock.now(), store,
-            lambda: self.anti_entropy.rounds > 0, environment.in_flight,
-        )  # fmt: skip
+        self.health = self._health(environment.in_flight)
         self.gossip = GossipLoop(context, self.stable, self.anti_entropy, self.health)
         self.upkeep = Upkeep(
             context=context,
@@ -142,9 +140,29 @@ class Node:
         self.report_builder = self._reporting(transfers)
         self.links = self._link_server(me, query_replicas)
         self.engine = DataPlane(
-            self.writes, self.reads, self.lists, self.health, lambda: self.configuration.now
+            self.coordinators.writes,
+            self.coordinators.reads,
+            self.lists,
+            self.health,
+            lambda: self.configuration.now,
         )
         self.operations = self._operations()
+
+    def _health(self, in_flight: InFlight) -> Health:
+        return Health(
+            self.membership, self.replicas, self.clock, self.clock.now(), self.store,
+            lambda: self.anti_entropy.rounds > 0, in_flight,
+        )  # fmt: skip
+
+    def _context(self) -> Context:
+        return Context(
+            store=self.store,
+            membership=self.membership,
+            replicas=self.replicas,
+            hlc=self.hlc,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
 
     def _identity(self) -> LinkIdentity:
         return LinkIdentity(
@@ -206,9 +224,11 @@ class Node:
                     [
                         PUT.served(self.replica.put),
                         GET.served_at_once(self.replica.get),
+                        CHANGE.served(self.coordinators.registers.serve),
                         TOPOLOGY.served(TopologyService(self.store, self.membership).serve),
                         GOSSIP.served_at_once(self.gossip.serve),
                         QUERY.served(query_replicas.serve),
+                        *Acceptor(self.store, self.replica).methods(),
                         *PullServer(self.store, self.replica, self.options.pull_limits).methods(),
                     ]
                 ),
@@ -220,7 +240,14 @@ class Node:
         if self.membership.view is not None:
             self._adopted(self.membership.view)
         async with asyncio.TaskGroup() as tasks:
-            loops = (self.gossip, self.anti_entropy, self.slot_transfer, self.index, self.upkeep)
+            loops = (
+                self.gossip,
+                self.anti_entropy,
+                self.slot_transfer,
+                self.index,
+                self.upkeep,
+                self.reaper,
+            )
             for loop in loops:
                 tasks.create_task(loop.run())
 

@@ -21,8 +21,10 @@ from spine_node.http.schema import (
     MemoryCreate,
     MemoryFields,
     MemoryInput,
+    MemoryPatch,
     MemoryPut,
 )
+from spine_node.ports import Patched
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ _NAME = re.compile(NAME_PATTERN[1:-1])
 
 _create = msgspec.json.Decoder(MemoryCreate)
 _put = msgspec.json.Decoder(MemoryPut)
+_patch = msgspec.json.Decoder(MemoryPatch)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -98,6 +101,41 @@ def kept_json(memory: MemoryInput) -> bytes:
     if len(kept) > bound and len(_encode(fields.metadata)) > bound:
         raise InvalidInputError(f"larger than {bound} bytes", path="metadata")
     return kept
+
+
+def merge_patch(kept: bytes, patch: bytes) -> Patched:
+    """Return a memory after a JSON merge patch (RFC 7396), every rule checked again.
+
+    Raises:
+        InvalidInputError: what comes of it is no valid memory.
+    """
+    merged = _merged(msgspec.json.decode(kept), msgspec.json.decode(patch))
+    memory = decode(_patch, _encode(merged))
+    _check(memory)
+    return Patched(kept_json(memory), memory.ttl_seconds, memory.pinned or False)
+
+
+def decode_patch(body: bytes) -> bytes:
+    """Return a merge patch whose fields are those of a memory; what they make is checked later.
+
+    Raises:
+        ProblemError: `invalid-request`.
+        InvalidInputError: a field has another type, or is the server's.
+    """
+    decode(_patch, body)
+    return body
+
+
+def _merged(kept: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(kept) if isinstance(kept, dict) else {}
+    for name, item in patch.items():
+        if item is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), item)
+    return merged
 
 
 def check_json(container: dict[str, Any] | list[Any], depth_max: int, depth: int = 1) -> None:

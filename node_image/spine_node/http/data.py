@@ -7,13 +7,15 @@ from collections.abc import Awaitable
 
 import msgspec
 
+from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
 from spine_core.problems import PROBLEMS
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent
 from spine_core.records.sessions import Session
 from spine_node.http import audit, headers
-from spine_node.http.bodies import decode_create, decode_put, kept_json
+from spine_node.http.bodies import decode_create, decode_patch, decode_put, kept_json
+from spine_node.http.identity import authorise
 from spine_node.http.limits import BODY_BYTES_MAX
 from spine_node.http.messages import Response
 from spine_node.http.problems import problem_response
@@ -21,12 +23,15 @@ from spine_node.http.queries import flag, includes
 from spine_node.http.render import JSON, common_headers, etag_header, memory_json
 from spine_node.http.request_context import RequestContext
 from spine_node.http.schema import Embedding, MemoryCreate, MemoryInput, MemoryPut
-from spine_node.ports import ReadOutcome, ReadRequest, WriteOutcome, WriteRequest
-from spine_node.server_fields import read_body
-
-REGISTERS_LATER = (
-    "conditional, fenced and strong writes need registers, which this version does not have yet"
+from spine_node.ports import (
+    Fence,
+    PreconditionFailedError,
+    ReadOutcome,
+    ReadRequest,
+    WriteOutcome,
+    WriteRequest,
 )
+from spine_node.server_fields import read_body
 
 
 class _WithEmbedding(msgspec.Struct):
@@ -36,12 +41,25 @@ class _WithEmbedding(msgspec.Struct):
 _with_embedding = msgspec.json.Decoder(_WithEmbedding)
 
 
+class Conditions(msgspec.Struct, frozen=True):
+    """What must hold for a write, by headers or in an operation of a batch."""
+
+    if_match: str | None = None  # an ETag without its quotes, or `*`
+    create_only: bool = False
+    fence: Fence | None = None
+    unguard: bool = False
+
+
+UNCONDITIONAL = Conditions()
+
+
 class RequestOptions(msgspec.Struct, frozen=True):
     """What the headers ask of an operation."""
 
     session: Session | None
     model: Model | None
     idempotency_key: str | None = None
+    conditions: Conditions = UNCONDITIONAL
 
 
 async def create_memory(context: RequestContext) -> Response:
@@ -53,17 +71,25 @@ async def create_memory(context: RequestContext) -> Response:
 
 async def put_memory(context: RequestContext) -> Response:
     """`PUT {m}/{id}`: create or replace."""
-    _refuse_conditions(context)
+    options = _conditional_options(context)
     body = await json_body(context, BODY_BYTES_MAX)
     memory_id = context.path["id"]
     memory = decode_put(body, context.namespace, memory_id)
-    return written(context, await write(context, options_of(context), memory_id, memory))
+    return written(context, await write(context, options, memory_id, memory))
+
+
+async def patch_memory(context: RequestContext) -> Response:
+    """`PATCH {m}/{id}`: a merge patch, one atomic change."""
+    options = _conditional_options(context)
+    patch = decode_patch(await _patch_body(context))
+    outcome = await change(context, options, context.path["id"], patch=patch)
+    return written(context, outcome)
 
 
 async def delete_memory(context: RequestContext) -> Response:
     """`DELETE {m}/{id}`: 204, record or not."""
-    _refuse_conditions(context)
-    outcome = await write(context, options_of(context), context.path["id"], None)
+    options = _conditional_options(context)
+    outcome = await write(context, options, context.path["id"], None)
     return Response(status_of(outcome), _write_headers(context, outcome))
 
 
@@ -96,8 +122,33 @@ async def write(
     if isinstance(memory, MemoryPut) and memory.omitted and memory.embedding is None:
         embedding = await _stored_embedding(context, options, str(memory_id))
         memory = msgspec.structs.replace(memory, embedding=embedding)
-    request = _write_request(context, options, memory_id, memory)
-    outcome = await context.app.engine.write(request)
+    return await _execute(context, _write_request(context, options, memory_id, memory))
+
+
+async def change(
+    context: RequestContext,
+    options: RequestOptions,
+    memory_id: str,
+    *,
+    patch: bytes | None = None,
+    touch: bool = False,
+) -> WriteOutcome:
+    """Change what is stored by a merge patch, or give it a new expiry, and note it in the audit."""
+    request = _write_request(context, options, memory_id, None)
+    return await _execute(context, msgspec.structs.replace(request, patch=patch, touch=touch))
+
+
+async def _execute(context: RequestContext, request: WriteRequest) -> WriteOutcome:
+    try:
+        outcome = await context.app.engine.write(request)
+    except PreconditionFailedError as error:
+        if headers.wants_current(context.request.headers):
+            current = error.current
+            shown = current and memory_json(
+                context.namespace, str(request.memory_id), current, embedding=False
+            )
+            error.extra = {**error.extra, "current": msgspec.Raw(shown or b"null")}
+        raise
     audit.note(attempt_of(context, outcome.memory_id), status_of(outcome))
     return outcome
 
@@ -245,21 +296,45 @@ def _write_request(
         ttl_seconds=fields.ttl_seconds,
         pinned=fields.pinned or False,
         idempotency_key=options.idempotency_key,
+        if_match=options.conditions.if_match,
+        create_only=options.conditions.create_only,
+        fence=options.conditions.fence,
+        unguard=options.conditions.unguard,
     )
 
 
-def _refuse_conditions(context: RequestContext) -> None:
-    """Refuse, after a look at the syntax, what only registers can do.
+def _conditional_options(context: RequestContext) -> RequestOptions:
+    """Return what the headers ask for, conditions included.
 
     Raises:
-        ProblemError: `not-implemented`, or `invalid-request`.
+        ProblemError: `invalid-request`.
     """
     given = context.request.headers
-    asked = (
+    conditions = Conditions(
         headers.condition(given, headers.IF_MATCH),
-        headers.condition(given, headers.IF_NONE_MATCH),
+        headers.create_only(given),
         headers.fence(given),
-        flag(context.query, "unguard") or None,
+        flag(context.query, "unguard"),
     )
-    if any(condition is not None for condition in asked):
-        raise ProblemError("not-implemented", REGISTERS_LATER)
+    check_conditions(context, conditions)
+    return msgspec.structs.replace(options_of(context), conditions=conditions)
+
+
+async def _patch_body(context: RequestContext) -> bytes:
+    headers.check_media_type(context.request.headers, "application/merge-patch+json")
+    return await context.request.body(BODY_BYTES_MAX, context.deadline)
+
+
+def check_conditions(context: RequestContext, conditions: Conditions) -> None:
+    """Refuse conditions that cannot both hold, and to take a guard away without its lease.
+
+    Raises:
+        ProblemError: `invalid-request`, `forbidden`.
+    """
+    if conditions.if_match is not None and conditions.create_only:
+        message = "cannot hold together with If-None-Match"
+        raise ProblemError(
+            "invalid-request", f"If-Match {message}", errors=((headers.IF_MATCH, message),)
+        )
+    if conditions.unguard and conditions.fence is None:
+        authorise(context.principal, Scope.ADMIN, context.namespace)

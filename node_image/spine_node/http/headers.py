@@ -10,8 +10,9 @@ from typing import Final, NoReturn
 
 from multidict import MultiMapping, istr
 
-from spine_core.errors import ProblemError
+from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.consistency import Model
+from spine_core.records.ids import check_id
 from spine_core.records.sessions import Session, merge, open_session
 from spine_core.records.tokens import SESSION_CHARS_MAX
 from spine_node.http.limits import (
@@ -20,6 +21,7 @@ from spine_node.http.limits import (
     TIMEOUT_MS_MAX,
     TIMEOUT_MS_MIN,
 )
+from spine_node.ports import Fence
 
 Headers = MultiMapping[str]
 
@@ -39,6 +41,7 @@ HOST: Final = istr("Host")
 IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
 IF_MATCH: Final = istr("If-Match")
 IF_NONE_MATCH: Final = istr("If-None-Match")
+PREFER: Final = istr("Prefer")
 ORIGIN: Final = istr("Origin")
 REQUEST_ID: Final = istr("Spine-Request-Id")
 SESSION: Final = istr("Spine-Session")
@@ -134,9 +137,42 @@ def check_unconditional(headers: Headers) -> None:
             )
 
 
-def fence(headers: Headers) -> str | None:
-    """Return `key=number` of the lease that protects this write."""
-    return _matching(headers, FENCE, _FENCE, "KEY=NUMBER of one lease")
+def fence(headers: Headers) -> Fence | None:
+    """Return the lease that protects this write, and the number of its grant."""
+    text = _matching(headers, FENCE, _FENCE, "KEY=NUMBER of one lease")
+    if text is None:
+        return None
+    lease, _, number = text.rpartition("=")
+    try:
+        return Fence(check_id(lease), int(number))
+    except InvalidInputError as error:
+        _reject_unsupported(FENCE, f"must name a lease: {error.message}")
+
+
+def is_etag(text: str) -> bool:
+    """Return whether a text is one strong ETag, quotes included."""
+    return text != "*" and _CONDITION.fullmatch(text) is not None
+
+
+def create_only(headers: Headers) -> bool:
+    """Return whether a write must find nothing.
+
+    Raises:
+        ProblemError: `invalid-request`, an ETag: a write knows `If-None-Match: *` alone.
+    """
+    given = condition(headers, IF_NONE_MATCH)
+    if given is not None and given != "*":
+        _reject_unsupported(IF_NONE_MATCH, "must be * in a write")
+    return given == "*"
+
+
+def wants_current(headers: Headers) -> bool:
+    """Return whether a condition that fails is to be answered with the current memory."""
+    return any(
+        part.strip().lower() == "return=representation"
+        for value in headers.getall(PREFER, ())
+        for part in value.split(",")
+    )
 
 
 def request_id(headers: Headers) -> str | None:
@@ -145,7 +181,7 @@ def request_id(headers: Headers) -> str | None:
     return text if text is not None and _REQUEST_ID.fullmatch(text) else None
 
 
-def check_media_type(headers: Headers) -> None:
+def check_media_type(headers: Headers, wanted: str = "application/json") -> None:
     """Reject a body that is not declared as uncompressed JSON in UTF-8.
 
     It also keeps out what a web page may send to another site without asking (CORS "simple requests").
@@ -154,8 +190,8 @@ def check_media_type(headers: Headers) -> None:
         ProblemError: `unsupported-media-type`.
     """
     media_type, _, options = (single(headers, CONTENT_TYPE) or "").partition(";")
-    if media_type.strip().lower() != "application/json":
-        raise ProblemError("unsupported-media-type", "the body must be application/json")
+    if media_type.strip().lower() != wanted:
+        raise ProblemError("unsupported-media-type", f"the body must be {wanted}")
     if options and options.strip().lower().replace('"', "") != "charset=utf-8":
         raise ProblemError("unsupported-media-type", "JSON takes no option but charset=utf-8")
     if headers.get(CONTENT_ENCODING, "identity").lower() != "identity":

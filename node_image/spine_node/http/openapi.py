@@ -123,7 +123,7 @@ def _operation(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
     if route.access == "open":
         shown["security"] = []
     if route.body is not None:
-        content = {"application/json": {"schema": schema_of[route.body]}}
+        content = {route.media_type: {"schema": schema_of[route.body]}}
         shown["requestBody"] = {"required": True, "content": content}
     return shown
 

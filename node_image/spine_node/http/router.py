@@ -37,6 +37,7 @@ class Route:
     summary: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Any = None  # type of the JSON body
+    media_type: str = "application/json"  # of the body
     answers: Mapping[int, str] = field(default_factory=dict)  # status → response in `openapi`
 
     @cached_property

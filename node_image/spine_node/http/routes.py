@@ -64,7 +64,7 @@ _DATA = (
         summary="Create with an id issued by the server",
         parameters=(*_ALWAYS, known.IDEMPOTENCY_KEY),
         body=schema.MemoryCreate,
-        answers=_answers({201: "Created"}, 400, 401, 403, 404, 410, 413, 415, 501, 507),
+        answers=_answers({201: "Created"}, 400, 401, 403, 404, 410, 413, 415, 507),
     ),
     Route(
         method="GET",
@@ -119,7 +119,21 @@ _DATA = (
         summary="Create or replace",
         parameters=(*_ONE, *_CONDITIONAL, known.IF_NONE_MATCH),
         body=schema.MemoryPut,
-        answers=_answers({200: "Memory", 201: "Created"}, 409, 412, 428, 501, 507),
+        answers=_answers({200: "Memory", 201: "Created"}, 409, 412, 428, 507),
+    ),
+    Route(
+        method="PATCH",
+        path=_MEMORIES + "/{id}",
+        name="patchMemory",
+        handler=data.patch_memory,
+        scope=Scope.WRITE,
+        writes=True,
+        tag="memories",
+        summary="JSON Merge Patch as one atomic change of the register",
+        parameters=(*_ONE, *_CONDITIONAL),
+        body=schema.MemoryPatch,
+        media_type="application/merge-patch+json",
+        answers=_answers({200: "Memory"}, 404, 409, 412, 428, 507),
     ),
     Route(
         method="DELETE",
@@ -131,7 +145,7 @@ _DATA = (
         tag="memories",
         summary="Delete, whether or not there is a record",
         parameters=(*_ONE, *_CONDITIONAL),
-        answers=_answers({204: "Deleted"}, 409, 412, 428, 501),
+        answers=_answers({204: "Deleted"}, 409, 412, 428),
     ),
     Route(
         method="POST",
@@ -150,6 +164,19 @@ _DATA = (
         ),
         body=schema.Batch,
         answers=_answers({200: "BatchResult"}, 413),
+    ),
+    Route(
+        method="POST",
+        path=_MEMORIES + ":touch",
+        name="touchMemories",
+        handler=batch.touch_memories,
+        scope=Scope.WRITE,
+        writes=True,
+        tag="lifecycle",
+        summary="Set expires_at to now + ttl_seconds of each, each as a change of its register",
+        parameters=(*_ALWAYS, known.IDEMPOTENCY_KEY),
+        body=schema.Touch,
+        answers=_answers({200: "BatchResult"}, 413, 415),
     ),
 )
 
@@ -244,9 +271,7 @@ _ADMIN = (
 
 # (method, path, operation id, scope that it will need)
 _RESERVED: tuple[tuple[str, str, str, Scope | None], ...] = (
-    ("PATCH", _MEMORIES + "/{id}", "patchMemory", Scope.WRITE),
     ("POST", _MEMORIES + ":search", "searchMemories", Scope.READ),
-    ("POST", _MEMORIES + ":touch", "touchMemories", Scope.WRITE),
     ("POST", _MEMORIES + ":forget", "forgetMemories", Scope.WRITE),
     ("POST", _MEMORIES + ":prune", "pruneMemories", Scope.ERASE),
     ("POST", _MEMORIES + ":consolidate", "consolidateMemories", Scope.ERASE),

@@ -182,6 +182,23 @@ class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
     ]
 
 
+class Touch(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The memories whose expiry is to begin anew."""
+
+    ids: Annotated[list[MemoryId], Meta(min_length=1, max_length=limits.BATCH_OPERATIONS_MAX)]
+
+
+class TouchOne(Struct, kw_only=True):
+    """One memory whose expiry is to begin anew, as an operation of a batch."""
+
+    id: MemoryId
+    op: Literal["touch"] = "touch"
+
+
+class MemoryPatch(MemoryInput, forbid_unknown_fields=True, kw_only=True):
+    """A merge patch (RFC 7396): null removes a field, a list is replaced."""
+
+
 class Query(Struct, forbid_unknown_fields=True, kw_only=True):
     """The parameters of a list as a body, for filters that do not fit a URL."""
 

@@ -7,9 +7,12 @@ before. Source: protocol.md §2.5, §9.1, §12.1.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_of
+from spine_core.replication.registers.encoding import state_head
+from spine_core.replication.registers.state import Ballot
 from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store.digests import DigestChange, bucket_of, change_of, fingerprint, is_buried
 from spine_node.store.feed import ROW_ENTRIES, append_hlc_of, pack_row
@@ -31,14 +34,28 @@ from spine_node.store.state import State
 FEED_SHARE = 0.10  # the feed may fill so much of the quota
 
 
+class OpenRound(NamedTuple):
+    """A register whose newest value is not learned here: promised, and perhaps accepted."""
+
+    promised: Ballot
+    accepted: Ballot  # `NO_BALLOT`: nothing
+
+
 @dataclass(slots=True)
 class Effects:
     """What became durable with one commit."""
 
     changes: list[DigestChange] = field(default_factory=list)
     floors: dict[int, Hlc] = field(default_factory=dict)
+    rounds: dict[bytes, OpenRound | None] = field(default_factory=dict)  # key → None: learned
     adopted: Adopt | None = None
     feed_head: int = 0
+
+
+def open_round(raw: bytes) -> OpenRound | None:
+    """Return what a stored acceptor state has still to learn, None if it has learned its value."""
+    head = state_head(raw)
+    return None if head.learned else OpenRound(head.promised, head.accepted)
 
 
 class Draft:
@@ -73,6 +90,16 @@ class Draft:
         """Return whether acceptor state exists, be it only a promise."""
         return self._registers and self._txn.get(key, db=self._tables.reg) is not None
 
+    def register(self, key: bytes) -> bytes | None:
+        """Return the acceptor state of a record."""
+        return self._txn.get(key, db=self._tables.reg) if self._registers else None
+
+    def set_register(self, key: bytes, raw: bytes) -> None:
+        """Store the acceptor state of a record."""
+        self._set(self._tables.reg, key, raw)
+        self._registers = True
+        self.effects.rounds[key] = open_round(raw)
+
     def floor(self, slot: int) -> Hlc:
         """Return the purge floor of a slot."""
         return self.state.floors.get(slot, HLC_ZERO)
@@ -103,6 +130,7 @@ class Draft:
         keys = [key for key, _ in self._range(self._tables.reg, slot, limit)]
         for key in keys:
             self._txn.delete(key, db=self._tables.reg)
+            self.effects.rounds[key] = None
         self._changed |= bool(keys)
         return len(keys)
 

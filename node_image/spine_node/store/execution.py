@@ -6,10 +6,10 @@ R2), §5, §9.1, §9.3, §20 (1).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, get_args
 
 from spine_core.errors import CorruptRecordError
-from spine_core.records.encoding import FLAG_TOMBSTONE, decode, header_of, version_in
+from spine_core.records.encoding import version_in
 from spine_core.records.versions import WEAK, Version, hlc_of, kind_of
 from spine_core.replication.put_rules import (
     EpochVerdict,
@@ -21,38 +21,46 @@ from spine_core.replication.put_rules import (
 )
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc
+from spine_node.store.checks import (
+    EPOCH_STATUS,
+    epoch_refusal,
+    has_space,
+    is_intact,
+    owns,
+    refusal,
+)
 from spine_node.store.digests import is_buried
 from spine_node.store.draft import Draft
-from spine_node.store.layout import checksum, slot_of_key
+from spine_node.store.layout import slot_of_key
 from spine_node.store.operations import (
+    Accept,
     Adopt,
     AdoptReply,
     Barrier,
     DropReply,
     DropSlot,
-    EpochStatus,
     FinishPull,
+    Learn,
     MergePage,
     MergeReply,
     Operation,
+    Prepare,
     Put,
     PutRecord,
     PutReply,
     RaiseFloor,
     Reserve,
+    StoredEntry,
     TrimFeed,
 )
-from spine_node.store.space import Space
+from spine_node.store.register_execution import accept, learn, merge_entry, prepare
 
 DROP_PIECE = 1000  # records that one DropSlot removes: a few ms of the writer
 
 TRIM_PIECE = 4000  # rows of the feed that one TrimFeed removes
 
-_EPOCH_STATUS: Mapping[EpochVerdict, Literal["stale-epoch", "need-document"]] = {
-    EpochVerdict.STALE_EPOCH: "stale-epoch",
-    EpochVerdict.NEED_DOCUMENT: "need-document",
-}
 _OK = PutReply()
+_Merged = Literal["applied", "known", "corrupt", "full"]
 
 
 def execute(draft: Draft, operation: Operation) -> object:
@@ -62,12 +70,12 @@ def execute(draft: Draft, operation: Operation) -> object:
 
 def put(draft: Draft, operation: Put) -> PutReply:
     """Decide weak puts and apply them, each by itself (protocol.md §5, the table of answers)."""
-    other_epoch = _epoch_refusal(draft, operation.epoch)
+    other_epoch = epoch_refusal(draft, operation.epoch)
     if other_epoch is not None:
         return PutReply(ReplicaStatus(other_epoch))
     refused: list[RefusedPut] = []
     for position, record in enumerate(operation.records):
-        if not _owns(draft, record.slot):
+        if not owns(draft, record.slot):
             refused.append(RefusedPut(position, ReplicaStatus.MISDIRECTED))
         elif (why := _put_one(draft, record, operation.kind)) is not None:
             refused.append(RefusedPut(position, *why))
@@ -91,7 +99,7 @@ def _put_one(
     )
     match verdict:
         case PutVerdict.APPLY:
-            if not _has_space(draft, raw, client=kind is PutKind.WRITE):
+            if not has_space(draft, raw, client=kind is PutKind.WRITE):
                 return ReplicaStatus.FULL, None
             draft.write(record.slot, key, raw, before)
             return None
@@ -109,29 +117,48 @@ def _put_one(
 
 def merge_page(draft: Draft, operation: MergePage) -> MergeReply:
     """Apply a pulled page by version; one of a full transfer even below the floor."""
-    refused = _refusal(draft, operation.slot, operation.epoch)
+    refused = refusal(draft, operation.slot, operation.epoch)
     if refused is not None:
         return MergeReply(refused)
     assert not (operation.full_transfer and operation.floor), "a full transfer adopts it last"
     _raise_floor(draft, operation.slot, operation.floor)
-    intact = [
-        (entry.key, entry.record)
-        for entry in operation.entries
-        if entry.record is not None
-        and slot_of_key(entry.key) == operation.slot
-        and _is_intact(entry.record)
-    ]
-    corrupt = len(operation.entries) - len(intact)
-    applied = 0
-    for key, raw in intact:
-        before = draft.held(key)
-        if not _wins(draft, operation, raw, before):
-            continue
-        if not _has_space(draft, raw, client=False):
-            return MergeReply("full", applied, corrupt)
-        draft.write(operation.slot, key, raw, before)
-        applied += 1
-    return MergeReply("ok", applied, corrupt)
+    counts = dict.fromkeys(get_args(_Merged), 0)
+    for entry in operation.entries:
+        became = _merge_one(draft, operation, entry)
+        counts[became] += 1
+        if became == "full":
+            break
+    status: Literal["full", "ok"] = "full" if counts["full"] else "ok"
+    return MergeReply(status, counts["applied"], counts["corrupt"])
+
+
+def _merge_one(draft: Draft, operation: MergePage, entry: StoredEntry) -> _Merged:
+    raw = entry.record
+    if slot_of_key(entry.key) != operation.slot or not (raw is None or is_intact(raw)):
+        return "corrupt"
+    if raw is not None and not has_space(draft, raw, client=False):
+        return "full"
+    if entry.register is not None:
+        return _merge_register(draft, operation, entry)
+    return "known" if raw is None else _merge_weak(draft, operation, entry.key, raw)
+
+
+def _merge_register(draft: Draft, operation: MergePage, entry: StoredEntry) -> _Merged:
+    try:
+        changed = merge_entry(draft, operation.slot, entry, whole=operation.full_transfer)
+    except CorruptRecordError:
+        return "corrupt"
+    return "applied" if changed else "known"
+
+
+def _merge_weak(draft: Draft, operation: MergePage, key: bytes, raw: bytes) -> _Merged:
+    if kind_of(version_in(raw)) != WEAK:
+        return "corrupt"  # its acceptor state is missing
+    before = draft.held(key)
+    if not _wins(draft, operation, raw, before):
+        return "known"
+    draft.write(operation.slot, key, raw, before)
+    return "applied"
 
 
 def finish_pull(draft: Draft, operation: FinishPull) -> MergeReply:
@@ -139,7 +166,7 @@ def finish_pull(draft: Draft, operation: FinishPull) -> MergeReply:
 
     The floor comes last: a key that is missing and below the floor is treated as purged.
     """
-    refused = _refusal(draft, operation.slot, operation.epoch)
+    refused = refusal(draft, operation.slot, operation.epoch)
     if refused is not None:
         return MergeReply(refused)
     _raise_floor(draft, operation.slot, operation.floor)
@@ -170,7 +197,7 @@ def drop_slot(draft: Draft, operation: DropSlot) -> DropReply:
     """Remove a piece of a slot that is no longer owned."""
     verdict = judge_epoch(operation.epoch, draft.state.epoch)
     if verdict is not EpochVerdict.OK:
-        return DropReply(_EPOCH_STATUS[verdict])
+        return DropReply(EPOCH_STATUS[verdict])
     if operation.slot in draft.state.owned:
         return DropReply("owned")
     draft.set_pull_checkpoint(operation.slot, None)
@@ -195,34 +222,6 @@ def barrier(_draft: Draft, _operation: Barrier) -> None:
     """Change nothing."""
 
 
-def _refusal(draft: Draft, slot: int, epoch: int) -> EpochStatus | None:
-    """R1 and ownership: None when a request of `epoch` may touch the slot here and now."""
-    return _epoch_refusal(draft, epoch) or (None if _owns(draft, slot) else "misdirected")
-
-
-def _epoch_refusal(draft: Draft, epoch: int) -> Literal["stale-epoch", "need-document"] | None:
-    verdict = judge_epoch(epoch, draft.state.epoch)
-    return None if verdict is EpochVerdict.OK else _EPOCH_STATUS[verdict]
-
-
-def _owns(draft: Draft, slot: int) -> bool:
-    return slot in draft.state.owned
-
-
-def _has_space(draft: Draft, raw: bytes, *, client: bool) -> bool:
-    """Clients stop first, other replicas' records later, tombstones never."""
-    limit = Space.LOW if client else Space.OUT
-    return draft.space < limit or bool(header_of(raw).flags & FLAG_TOMBSTONE)
-
-
-def _is_intact(raw: bytes) -> bool:
-    try:
-        decode(raw, checksum)
-    except CorruptRecordError:
-        return False
-    return True
-
-
 def _wins(draft: Draft, operation: MergePage, raw: bytes, before: bytes | None) -> bool:
     """Return whether a pulled record is to be stored.
 
@@ -233,7 +232,7 @@ def _wins(draft: Draft, operation: MergePage, raw: bytes, before: bytes | None) 
     if before is None:
         return operation.full_transfer or hlc_of(version) > draft.floor(operation.slot)
     held = version_in(before)
-    return held < version or (held == version and not _is_intact(before))
+    return held < version or (held == version and not is_intact(before))
 
 
 def _raise_floor(draft: Draft, slot: int, hlc: Hlc) -> int:
@@ -257,6 +256,9 @@ def _raise_floor(draft: Draft, slot: int, hlc: Hlc) -> int:
 
 _EXECUTE: Mapping[type, Callable[[Draft, Any], object]] = {
     Put: put,
+    Prepare: prepare,
+    Accept: accept,
+    Learn: learn,
     MergePage: merge_page,
     FinishPull: finish_pull,
     Adopt: adopt,

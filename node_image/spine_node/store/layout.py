@@ -31,7 +31,8 @@ CHECKPOINT = b"\x01"
 
 
 Table: TypeAlias = lmdb._Database  # noqa: SLF001 - LMDB gives its handle no public name
-Transaction: TypeAlias = "lmdb.Transaction[bytes]"  # the stub is generic, the class is not
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"  # the stubs are generic, the classes are not
+Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 
 
 class Tables(NamedTuple):

@@ -13,17 +13,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import lmdb
 
 from spine_core.records.encoding import version_in
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version
+from spine_core.replication.registers.state import NO_BALLOT, ballot_hlc
 from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of
-from spine_node.store.draft import Effects
+from spine_node.store.draft import Effects, OpenRound
 from spine_node.store.errors import StorageError, StoreBusyError, StoreClosedError
 from spine_node.store.feed import FeedEntry, unpack_row
 from spine_node.store.layout import (
@@ -39,6 +41,7 @@ from spine_node.store.layout import (
 from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT, StoredEntry
 from spine_node.store.space import Disk, FileSystem, Space
 from spine_node.store.subscription import FeedListener, Subscription
+from spine_node.store.walks import joined, rows
 from spine_node.store.writer import Perform, StoreWriter, Writer
 
 logger = logging.getLogger("spine.store")
@@ -100,6 +103,7 @@ def open_store(
             opening.check_format(environment, path)
             tables = open_tables(environment)
             digests = opening.digests_of(environment, tables)
+            rounds = opening.open_rounds(environment, tables)
             identity = opening.begin_run(environment, tables)
         for directory in (path, path.parent):
             opening.sync_directory(directory)
@@ -114,7 +118,15 @@ def open_store(
         )
         clock.last = max(clock.last, committer.state.high_water)
         writer = ports.writer(committer.perform, ports.failpoint)
-        return Store(database, identity, digests, committer, writer, stack.pop_all())
+        contents = Contents(digests, rounds)
+        return Store(database, identity, contents, committer, writer, stack.pop_all())
+
+
+class Contents(NamedTuple):
+    """What is known of the records in memory."""
+
+    digests: Digests
+    rounds: dict[bytes, OpenRound]
 
 
 class Store:
@@ -124,7 +136,7 @@ class Store:
         self,
         database: Database,
         identity: opening.StoreIdentity,
-        digests: Digests,
+        contents: "Contents",
         committer: Committer,
         writer: StoreWriter[Effects],
         resources: ExitStack,
@@ -138,7 +150,8 @@ class Store:
         self._environment, self._tables = database
         self._data_file = Path(self._environment.path()) / DATA_FILE
         self._rec = self._tables.rec
-        self._digests = digests
+        self._digests = contents.digests
+        self.open_rounds = contents.rounds  # key → round whose value is not learned here
         self._floors = dict(state.floors)
         self._feed_head = state.feed_head
         self._feed_listeners: list[FeedListener] = []
@@ -213,16 +226,45 @@ class Store:
             size += len(key) + len(raw)
         return page, None
 
+    def register(self, key: bytes) -> bytes | None:
+        """Return the stored acceptor state of a record."""
+        with self._environment.begin(db=self._tables.reg) as txn:
+            return txn.get(key)
+
+    def oldest_unlearned(self) -> Hlc | None:
+        """Return the lowest time of a round that was accepted here and not learned."""
+        times = [
+            ballot_hlc(one.accepted)
+            for one in self.open_rounds.values()
+            if one.accepted != NO_BALLOT
+        ]
+        return min(times, default=None)
+
     def entry(self, key: bytes) -> StoredEntry:
         """Return what a pull carries of a key: record and acceptor state as of one moment."""
-        return StoredEntry(key, self.get(key))
+        with self._environment.begin(db=self._rec) as txn:
+            return StoredEntry(key, txn.get(key), txn.get(key, db=self._tables.reg))
 
     def entries(
         self, slot: int, after: bytes | None, limit_records: int, limit_bytes: int
     ) -> tuple[list[StoredEntry], bytes | None]:
-        """Return a page of a slot as `scan` does, with what a pull carries of each key."""
-        page, following = self.scan(slot, after, limit_records, limit_bytes)
-        return [StoredEntry(key, raw) for key, raw in page], following
+        """Return a page of a slot as `scan` does, with what a pull carries of each key.
+
+        All is of one moment; a key that has acceptor state only is an entry too.
+        """
+        prefix = slot_prefix(slot)
+        page: list[StoredEntry] = []
+        size = 0
+        with self._environment.begin(db=self._rec) as txn:
+            begin = prefix if after is None else after + b"\x00"
+            records = rows(txn.cursor(), prefix, begin)
+            registers = rows(txn.cursor(db=self._tables.reg), prefix, begin)
+            for key, record, register in joined(records, registers):
+                if len(page) >= limit_records or size >= limit_bytes:
+                    return page, page[-1].key
+                page.append(StoredEntry(key, record, register))
+                size += len(key) + len(record or b"") + len(register or b"")
+        return page, None
 
     def scan_versions(
         self, slot: int, buckets: Collection[int], after: bytes | None, limit: int
@@ -239,13 +281,7 @@ class Store:
     def _records(self, slot: int, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         prefix = slot_prefix(slot)
         with self._environment.begin(db=self._rec) as txn:
-            cursor = txn.cursor()
-            if not cursor.set_range(prefix if after is None else after + b"\x00"):
-                return
-            for key, raw in cursor:
-                if not key.startswith(prefix):
-                    return
-                yield key, raw
+            yield from rows(txn.cursor(), prefix, prefix if after is None else after + b"\x00")
 
     def feed_head(self) -> int:
         """Return the sequence number of the newest entry, 0 before the first."""
@@ -311,6 +347,11 @@ class Store:
         for change in effects.changes:
             self._digests.apply(change)
         self._floors.update(effects.floors)
+        for key, opened in effects.rounds.items():
+            if opened is None:
+                self.open_rounds.pop(key, None)
+            else:
+                self.open_rounds[key] = opened
         if effects.adopted is not None:
             self.epoch = effects.adopted.epoch
             self.document = effects.adopted.document

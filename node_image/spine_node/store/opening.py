@@ -18,6 +18,7 @@ import lmdb
 
 from spine_core.scalars import HLC_ZERO, StoreNumber
 from spine_node.store.digests import Digests, change_of
+from spine_node.store.draft import OpenRound, open_round
 from spine_node.store.errors import (
     StorageError,
     StorageFullError,
@@ -172,6 +173,13 @@ def digests_of(environment: lmdb.Environment, tables: Tables) -> Digests:
             slot = slot_of_key(key)
             digests.apply(change_of(slot, key, None, raw, floors.get(slot, HLC_ZERO)))
         return digests
+
+
+def open_rounds(environment: lmdb.Environment, tables: Tables) -> dict[bytes, OpenRound]:
+    """Return the registers whose newest value is not learned here, by key."""
+    with environment.begin(db=tables.reg) as txn:
+        rounds = ((key, open_round(raw)) for key, raw in txn.cursor())
+        return {key: opened for key, opened in rounds if opened is not None}
 
 
 def save(environment: lmdb.Environment, tables: Tables, *, digests: Digests) -> None:

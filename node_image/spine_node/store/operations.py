@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from spine_core.replication.put_rules import PutKind, RefusedPut
+from spine_core.replication.registers.state import NO_BALLOT, Ballot
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import HLC_ZERO, Hlc, Slot, StoreNumber
 
@@ -72,7 +73,54 @@ class StoredEntry(msgspec.Struct, array_like=True, frozen=True):
 
     key: bytes
     record: bytes | None  # encoded; None: not held
-    register: bytes | None = None  # acceptor state; None: the record is weak
+    register: bytes | None = None  # encoded acceptor state; None: the record is weak
+
+
+class PrepareReply(msgspec.Struct, frozen=True, array_like=True):
+    """A promise, with what the replica has of the record, or why there is none."""
+
+    status: ReplicaStatus
+    promised: bytes = NO_BALLOT  # of a `nack`: what is in the way
+    accepted: bytes = NO_BALLOT  # of the value; `NO_BALLOT`: it would grow from the weak record
+    learned: bool = False
+    value: bytes = b""  # as `registers.encoding` has it
+    floor: Hlc = HLC_ZERO
+
+
+class Prepare(Asked[PrepareReply], frozen=True):
+    """Promise to take part in no lower round of a record any more (protocol.md §7.2)."""
+
+    key: bytes
+    slot: Slot
+    epoch: int
+    ballot: Ballot
+
+
+class AcceptReply(msgspec.Struct, frozen=True, array_like=True):
+    """Whether a value was accepted or learned."""
+
+    status: ReplicaStatus
+    promised: bytes = NO_BALLOT  # of a `nack`: what is in the way
+
+
+class Accept(Asked[AcceptReply], frozen=True):
+    """Accept the value of a round (protocol.md §7.2)."""
+
+    key: bytes
+    slot: Slot
+    epoch: int
+    ballot: Ballot
+    value: bytes  # as `registers.encoding` has it
+
+
+class Learn(Asked[AcceptReply], frozen=True):
+    """Take over a chosen value (protocol.md §7.2)."""
+
+    key: bytes
+    slot: Slot
+    epoch: int
+    ballot: Ballot
+    value: bytes | None  # None: the one that was accepted under this ballot
 
 
 class MergePage(Asked[MergeReply], frozen=True):

@@ -21,11 +21,16 @@ from spine_node.store.errors import (
     StoreClosedError,
 )
 from spine_node.store.operations import (
+    Accept,
+    AcceptReply,
     Asked,
     FinishPull,
+    Learn,
     MergePage,
     MergeReply,
     Operation,
+    Prepare,
+    PrepareReply,
     Put,
     PutReply,
     ReplyT,
@@ -202,6 +207,8 @@ def _bytes_of(operation: Operation) -> int:
     """Return the bytes of the records that an operation puts."""
     if isinstance(operation, Put):
         return sum(len(record.raw) for record in operation.records)
+    if isinstance(operation, Accept | Learn):
+        return len(operation.value or b"")
     return 0
 
 
@@ -212,5 +219,9 @@ def _full(operation: Operation, error: StorageFullError) -> object:
             return PutReply(ReplicaStatus.FULL)
         case MergePage() | FinishPull():
             return MergeReply("full")
+        case Prepare():
+            return PrepareReply(ReplicaStatus.FULL)
+        case Accept() | Learn():
+            return AcceptReply(ReplicaStatus.FULL)
         case _:
             return error

@@ -49,7 +49,12 @@ def test_a_code_outside_the_table_is_a_bug() -> None:
 
 def test_an_outcome_that_the_table_excludes_is_a_bug() -> None:
     with pytest.raises(AssertionError):
-        ProblemError("validation-failed", "", outcome="indeterminate")
+        ProblemError("internal", "", outcome="not-applied")
+
+
+def test_to_be_in_doubt_is_never_wrong() -> None:
+    assert ProblemError("not-found", "").outcome == "not-applied"
+    assert ProblemError("not-found", "", outcome="indeterminate").outcome == "indeterminate"
 
 
 def test_invalid_input_names_the_field() -> None:

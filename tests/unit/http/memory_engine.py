@@ -1,7 +1,7 @@
 """The double at the engine's port: one dictionary, one clock that counts, no replicas.
 
 It keeps the promises that the HTTP API can see: versions grow, a keyed create happens once, a page goes on
-where the last one ended, an effective strong write is refused as long as there are no registers.
+where the last one ended, a condition holds or the write is refused.
 """
 
 import asyncio
@@ -11,18 +11,20 @@ from typing import Any
 import msgspec
 
 from spine_core.errors import InvalidInputError, ProblemError
-from spine_core.records.consistency import SEED, Model
+from spine_core.records.consistency import SEED
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent, join_body, split_body
 from spine_core.records.filters import matches
 from spine_core.records.ids import key_hash, keyed_name, ulid
 from spine_core.records.sessions import Session
-from spine_core.records.versions import hlc_from_ms, hlc_of, make_version, ms_of
+from spine_core.records.versions import etag_of, hlc_from_ms, hlc_of, make_version, ms_of
 from spine_core.scalars import Hlc, Origin
 from spine_node.clock import Clock
+from spine_node.http.bodies import merge_patch
 from spine_node.ports import (
     ListItem,
     ListOutcome,
     ListRequest,
+    PreconditionFailedError,
     ReadOutcome,
     ReadRequest,
     WriteOutcome,
@@ -71,10 +73,9 @@ class MemoryEngine:
 
     def _written(self, request: WriteRequest) -> WriteOutcome:
         model = self.consistency.resolve(request.model, request.tags)
-        if model is Model.STRONG:
-            raise ProblemError("not-implemented", "registers come later")
         memory_id, key = self._id_of(request), request.idempotency_key
         held = self.records.get((request.namespace, memory_id))
+        self._check(request, held)
         replayed = request.memory_id is None and key is not None and held is not None
         record = held if replayed and held else self._put(request, memory_id, held)
         session = (request.session or Session()).wrote(
@@ -132,10 +133,32 @@ class MemoryEngine:
             return ulid(now_ms, len(self.seen).to_bytes(10, "big"))
         return keyed_name(request.subject, request.namespace, request.idempotency_key, now_ms)
 
+    def _check(self, request: WriteRequest, held: Record | None) -> None:
+        """Refuse what a register would refuse."""
+        live = None if held is None or is_absent(held, self._clock.physical_ms()) else held
+        if (request.patch is not None or request.touch) and live is None:
+            raise ProblemError("not-found", "there is no such memory")
+        etag = None if live is None else etag_of(live.version)
+        wrong = request.if_match is not None and request.if_match not in (etag, "*" if etag else "")
+        if wrong or (request.create_only and live is not None):
+            raise PreconditionFailedError(live, outcome="not-applied", detail="it is another one")
+        guard = None if held is None else server_fields(held)["guard"]
+        if guard is not None and (request.fence is None or request.fence.fence < guard["fence"]):
+            code = "fence-required" if request.fence is None else "fence-stale"
+            raise ProblemError(code, "a lease guards this record")
+
     def _put(self, request: WriteRequest, memory_id: str, held: Record | None) -> Record:
         self._hlc = Hlc(self._hlc + 1)
         now_ms = self._clock.physical_ms()
+        if held is not None and (request.patch is not None or request.touch):
+            kept = split_body(held.body)[1]
+            patched = merge_patch(kept, request.patch or b"{}")
+            request = msgspec.structs.replace(
+                request, memory=patched.memory, ttl_seconds=patched.ttl_seconds
+            )
         facts = {"created_at": now_ms, "writer": request.subject, "guard": None}
+        if request.fence is not None and not request.unguard:
+            facts["guard"] = request.fence._asdict()
         if held is not None:
             facts["created_at"] = server_fields(held)["created_at"]
         record = Record(

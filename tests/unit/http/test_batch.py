@@ -9,6 +9,7 @@ from spine_core.api_keys import Scope
 from spine_core.errors import ProblemError
 from spine_core.records.sessions import open_session
 from spine_node.http.limits import BATCH_AT_ONCE
+from spine_node.ports import Fence
 from unit.http.harness import MEMORIES, SESSION_KEY, Answer, HttpHarness, Keyring, until
 
 BATCH = MEMORIES + ":batch"
@@ -91,21 +92,55 @@ async def test_an_operation_has_what_its_kind_needs_and_no_more(
 
 
 @pytest.mark.parametrize(
-    "condition",
+    ("condition", "meant"),
     [
-        {"if_match": '"v"'},
-        {"if_none_match": "*"},
-        {"fence": {"lease": "k", "fence": 1}},
-        {"op": "patch"},
+        ({"if_match": '"v"'}, {"if_match": "v"}),
+        ({"if_match": "*"}, {"if_match": "*"}),
+        ({"if_none_match": "*"}, {"create_only": True}),
+        ({"fence": {"lease": "k", "fence": 1}}, {"fence": Fence("k", 1)}),
+        ({"op": "patch"}, {"patch": b'{"content":"a"}', "memory": None}),
     ],
 )
-async def test_a_condition_in_a_batch_is_never_ignored(
-    harness: HttpHarness, condition: dict[str, Any]
+async def test_a_condition_in_a_batch_reaches_the_engine(
+    harness: HttpHarness, condition: dict[str, Any], meant: dict[str, Any]
 ) -> None:
-    answer = await run(harness, put("a") | condition)
-    problem = answer.json["results"][0]["problem"]
-    assert (problem["code"], problem["outcome"]) == ("not-implemented", "not-applied")
-    assert harness.engine.records == {}
+    await run(harness, {"op": "put", "id": "a", "body": {"content": "a"}} | condition)
+    (request,) = harness.engine.seen
+    assert {name: getattr(request, name) for name in meant} == meant
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ({"op": "get", "id": "a", "if_match": "*"}, "if_match"),
+        ({"op": "create", "body": {"content": "x"}, "if_none_match": "*"}, "if_none_match"),
+        ({"op": "delete", "id": "a", "if_none_match": "*"}, "if_none_match"),
+        ({"op": "put", "id": "a", "body": {"content": "x"}, "if_match": "v"}, "if_match"),
+    ],
+)
+async def test_a_condition_that_makes_no_sense_fails_its_operation_alone(
+    harness: HttpHarness, operation: dict[str, Any], path: str
+) -> None:
+    answer = await run(harness, operation, put("b"))
+    assert answer.json["results"][0]["problem"]["errors"][0]["path"] == path
+    assert answer.json["results"][1]["status"] == 201
+
+
+async def test_a_touch_renews_each_memory_and_answers_in_order(harness: HttpHarness) -> None:
+    await harness.ask("PUT", f"{MEMORIES}/a", {"content": "x", "ttl_seconds": 60})
+    harness.clock.ms += 30_000
+    answer = await harness.ask("POST", f"{MEMORIES}:touch", {"ids": ["none", "a"]})
+    assert [result["status"] for result in answer.json["results"]] == [404, 200]
+    assert answer.json["failed"] == 1
+    read = await harness.ask("GET", f"{MEMORIES}/a")
+    assert read.json["expires_at"] == answer.json["results"][1]["memory"]["expires_at"]
+
+
+@pytest.mark.parametrize("ids", [[], ["a", "a"], ["a b"], [1], [str(i) for i in range(501)]])
+async def test_a_touch_of_nonsense_is_refused(harness: HttpHarness, ids: list[Any]) -> None:
+    answer = await harness.ask("POST", f"{MEMORIES}:touch", {"ids": ids})
+    assert answer.status == 422
+    assert harness.engine.seen == []
 
 
 @pytest.mark.parametrize(

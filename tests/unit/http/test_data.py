@@ -286,31 +286,11 @@ async def test_a_keyed_create_that_was_made_before_says_so(harness: HttpHarness)
     assert again.json == first.json
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [{"If-Match": '"01a3185c50000002-00000001"'}, {"If-None-Match": "*"}, {"Spine-Fence": "k=1"}],
-)
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_condition_is_never_ignored(
-    harness: HttpHarness, method: str, condition: dict[str, str]
-) -> None:
-    body = {"content": "x"} if method == "PUT" else None
-    answer = await harness.ask(method, f"{MEMORIES}/n", body, headers=condition)
-    assert (answer.status, answer.code) == (501, "not-implemented")
-    assert answer.json["outcome"] == "not-applied"
-    assert harness.engine.records == {}
-
-
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "Spine-Fence"])
 async def test_a_create_knows_no_condition_and_says_so(harness: HttpHarness, name: str) -> None:
     answer = await harness.ask("POST", MEMORIES, {"content": "x"}, headers={name: "*"})
     assert (answer.status, answer.json["errors"][0]["path"]) == (400, name)
     assert harness.engine.records == {}
-
-
-async def test_a_write_that_is_strong_by_its_tags_is_refused_for_now(harness: HttpHarness) -> None:
-    answer = await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x", "tags": ["lock"]})
-    assert (answer.status, answer.json["outcome"]) == (501, "not-applied")
 
 
 async def test_a_failed_write_says_what_became_of_it(harness: HttpHarness) -> None:

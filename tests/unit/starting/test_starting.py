@@ -20,6 +20,7 @@ from spine_core.planning.wanted import SeatAddress
 from spine_core.records.hlc import HybridClock
 from spine_node.clock import Clock
 from spine_node.engine.node import Node, NodeEnvironment
+from spine_node.http.bodies import merge_patch
 from spine_node.modes import set_up
 from spine_node.settings import Settings
 from spine_node.startup import ALONE, bootstrap_cluster, check_owner, nobody_else
@@ -42,7 +43,9 @@ async def _run_alone(data: Path) -> None:
     setup = set_up(_settings(data))
     clock, hlc = Clock(), HybridClock()
     store = open_store(data, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
-    node = Node(setup.options, NodeEnvironment(store=store, hlc=hlc, clock=clock))
+    node = Node(
+        setup.options, NodeEnvironment(store=store, hlc=hlc, clock=clock, merge_patch=merge_patch)
+    )
     await bootstrap_cluster(node, ALONE, nobody_else, lambda _: None)
     check_owner(node.membership.view, "local", data)
     with pytest.raises(InvalidInputError, match="a node that ran alone") as refused:
@@ -164,7 +167,9 @@ async def test_what_only_a_person_can_mend_is_told_once_and_as_a_warning(
 
     setup, clock, hlc = set_up(_settings(tmp_path)), HastyClock(), HybridClock()
     store = open_store(tmp_path, clock=hlc, physical_ms=clock.physical_ms, quota_bytes=1 << 30)
-    node = Node(setup.options, NodeEnvironment(store=store, hlc=hlc, clock=clock))
+    node = Node(
+        setup.options, NodeEnvironment(store=store, hlc=hlc, clock=clock, merge_patch=merge_patch)
+    )
     with caplog.at_level(logging.INFO, "spine.node"), pytest.raises(asyncio.CancelledError):
         await bootstrap_cluster(node, wanted, ask_b, lambda _: None)
     await node.close()

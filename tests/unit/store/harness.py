@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode
+from spine_core.records.encoding import FLAG_TOMBSTONE, Record, decode, encode, version_in
 from spine_core.records.hlc import HybridClock
-from spine_core.records.versions import Version, hlc_from_ms, make_version
+from spine_core.records.versions import ABSENT, STRONG, Version, hlc_from_ms, make_version
 from spine_core.replication.put_rules import PutKind, RefusedPut
+from spine_core.replication.registers.encoding import encode_state
+from spine_core.replication.registers.state import RegisterState, RegisterValue, ballot_in
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Origin, Slot, StoreNumber
 from spine_node.store import Store, StorePorts, checksum, key_of, open_store
@@ -184,5 +186,15 @@ def rows(store: Store) -> dict[bytes, bytes]:
 
 
 def stored(records: Iterable[tuple[bytes, bytes]]) -> list[StoredEntry]:
-    """Return (key, record) pairs as a pull carries them."""
-    return [StoredEntry(key_, raw) for key_, raw in records]
+    """Return (key, record) pairs as a pull carries them; a strong one has been learned."""
+    return [StoredEntry(key_, raw, _learned(raw)) for key_, raw in records]
+
+
+def _learned(raw: bytes) -> bytes | None:
+    """Return the acceptor state of a replica that has learned a record; None of a weak one."""
+    if version_in(raw)[:1] != bytes([STRONG]):
+        return None
+    held = decode(raw, checksum)
+    ballot = ballot_in(held.version)
+    value = RegisterValue(held, ABSENT, 0, ((held.op, ballot),))
+    return encode_state(RegisterState(ballot, ballot, value, learned=True), checksum)

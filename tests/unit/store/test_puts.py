@@ -5,9 +5,11 @@ import pytest
 from spine_core.records.hlc import MAX_WRITE_MS
 from spine_core.records.versions import STRONG
 from spine_core.replication.put_rules import PutKind, RefusedPut
+from spine_core.replication.registers.state import ballot_in
 from spine_core.replication.replica_status import ReplicaStatus
+from spine_core.scalars import Slot
 from spine_node.store import Store, StoreClosedError
-from spine_node.store.operations import Barrier, MergePage, Put, PutReply, RaiseFloor
+from spine_node.store.operations import Barrier, MergePage, Prepare, Put, PutReply, RaiseFloor
 from unit.store.harness import (
     EPOCH,
     SLOTS,
@@ -75,16 +77,11 @@ async def test_a_strong_record_refuses_weak_puts_and_keeps_its_value(store: Stor
 
 
 async def test_acceptor_state_alone_refuses_weak_puts(store: Store) -> None:
-    promise_register(store, key(1))
+    promised = await store.submit(Prepare(key(1), Slot(1), EPOCH, ballot_in(at(5))))
+    assert promised.status is ReplicaStatus.OK
     assert await store.submit(put(1, at(9))) == refused(ReplicaStatus.STRONG)
     assert store.get(key(1)) is None
     assert await store.submit(put(1, at(9), "b")) == PutReply()
-
-
-def promise_register(store: Store, of: bytes) -> None:
-    """Put acceptor state where the register room will; nothing writes it yet."""
-    with store._environment.begin(write=True, db=store._tables.reg) as txn:
-        txn.put(of, b"promise")
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,22 @@ def learn(replica: Replica, ballot: Ballot, value: RegisterValue) -> Replica:
     return replica._replace(held=held, register=old)
 
 
+def transfer(replica: Replica, held: Record | None, register: RegisterState | None) -> Replica:
+    """Take over all that another replica has of the record, promises included (R4).
+
+    Whoever is displaced by this replica took part in rounds that may still go on: a promise that did
+    not come along would let an older round pass here.
+    """
+    if replica.held is not None and (held is None or held.version < replica.held.version):
+        held = replica.held
+    if register is None:
+        return replica._replace(held=held)
+    ours = replica.register or RegisterState(NO_BALLOT)
+    newer = max(ours, register, key=lambda state: (state.accepted, state.learned))
+    promised = max(ours.promised, register.promised)
+    return replica._replace(held=held, register=newer._replace(promised=promised))
+
+
 def _promised(replica: Replica) -> Ballot:
     """Return the ballot below which nothing is taken; without state the floor stands for it."""
     if replica.register is not None:

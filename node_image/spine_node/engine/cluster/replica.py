@@ -45,6 +45,7 @@ class GetReply(msgspec.Struct, array_like=True, frozen=True):
     record: bytes | None
     floor: Hlc
     version: Version | None = None
+    register: bytes | None = None  # acceptor state, where its newest value is not learned
 
 
 PUT = Method("put", request=PutCall, reply=PutReply)
@@ -77,11 +78,19 @@ class Replica:
         except StorageError:  # too many wait, or the disk failed: nothing was queued
             raise RefusedCallError(ReplicaStatus.BUSY) from None
         reply = await waiting
-        if reply.status is ReplicaStatus.STALE_EPOCH:
-            raise self._stale()
-        if reply.status is ReplicaStatus.NEED_DOCUMENT:
-            raise RefusedCallError(reply.status)
+        self.check_status(reply.status)
         return reply
+
+    def check_status(self, status: ReplicaStatus) -> None:
+        """Refuse what the writer has found to be of another epoch (R1).
+
+        Raises:
+            RefusedCallError: the answer to it.
+        """
+        if status is ReplicaStatus.STALE_EPOCH:
+            raise self._stale()
+        if status is ReplicaStatus.NEED_DOCUMENT:
+            raise RefusedCallError(status)
 
     def get(self, call: GetCall, header: CallHeader) -> GetReply:
         """Serve `get`: no await between the epoch check and the read (R1).
@@ -91,9 +100,15 @@ class Replica:
         """
         self.check_epoch(header.epoch)
         raw, floor = self._store.get(call.key), self._store.floor(call.slot)
+        register = self.open_register(call.key)
         if raw is not None and version_in(raw) <= call.known and is_whole(raw, checksum):
-            return GetReply(None, floor, version_in(raw))
-        return GetReply(raw, floor)
+            return GetReply(None, floor, version_in(raw), register)
+        return GetReply(raw, floor, None, register)
+
+    def open_register(self, key: bytes) -> bytes | None:
+        """Return the acceptor state of a record whose newest value this store has not learned."""
+        opened = self._store.open_rounds.get(key)
+        return None if opened is None else self._store.register(key)
 
     def check_epoch(self, epoch: int) -> None:
         """Refuse a request of another epoch, or any while no document names us (R1, R9).

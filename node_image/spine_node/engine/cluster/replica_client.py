@@ -10,9 +10,11 @@ from typing import NamedTuple
 import msgspec
 
 from spine_core.errors import CorruptRecordError
-from spine_core.records.encoding import Record, decode
+from spine_core.records.encoding import Record, decode, encode
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.put_rules import RefusedPut
+from spine_core.replication.read_tally import OpenRegister
+from spine_core.replication.registers.encoding import decode_state
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Slot, StoreNumber
 from spine_node.clock import Clock
@@ -29,7 +31,9 @@ DOCUMENT_TIMEOUT_S = 1.0
 LATE_FACTOR = 4  # times the mean of a store's answers: a few in a hundred take longer
 LATE_MIN_S, LATE_MAX_S = 0.003, 0.05
 OnPut = Callable[[StoreNumber, ReplicaStatus, Sequence[RefusedPut]], None]
-OnCopy = Callable[[StoreNumber, ReplicaStatus, Version, "Copy | None"], None]
+OnCopy = Callable[
+    [StoreNumber, ReplicaStatus, Version, "Copy | None", "OpenRegister[Copy] | None"], None
+]
 
 
 class Copy(NamedTuple):
@@ -42,6 +46,22 @@ class Copy(NamedTuple):
     def version(self) -> Version:
         """The version of the record."""
         return self.record.version
+
+
+def open_register(raw: bytes | None) -> OpenRegister[Copy] | None:
+    """Return what an acceptor state that is not learned says to a read.
+
+    Raises:
+        CorruptRecordError: the state is damaged.
+    """
+    if raw is None:
+        return None
+    state = decode_state(raw, None, checksum)
+    if state.value is None:
+        return OpenRegister(state.promised)
+    record = state.value.record
+    copy = Copy(encode(record, checksum), record)
+    return OpenRegister(state.promised, state.accepted, record.version, copy)
 
 
 class ReplicaClient:
@@ -143,6 +163,60 @@ class ReplicaClient:
             self._damage.note(key, store=store)
             raise CallError(store, ReplicaStatus.DAMAGED, EMPTY) from error
 
+    def own_register(self, view: MemberView, key: bytes) -> OpenRegister[Copy] | None:
+        """Return our own acceptor state of a record whose newest value is not learned here.
+
+        Raises:
+            CallError: it is damaged.
+        """
+        return self._register_in(view.number, key, self._replica.open_register(key))
+
+    def _register_in(
+        self, store: StoreNumber, key: bytes, raw: bytes | None
+    ) -> OpenRegister[Copy] | None:
+        try:
+            return open_register(raw)
+        except CorruptRecordError as error:
+            self._damage.note(key, store=store)
+            raise CallError(store, ReplicaStatus.DAMAGED, EMPTY) from error
+
+    def ask_each(
+        self,
+        view: MemberView,
+        peers: Iterable[StoreNumber],
+        method: Method[RequestT, ReplyT],
+        request: RequestT,
+        left_s: float,
+        on_reply: Callable[[StoreNumber, ReplicaStatus, ReplyT | None], None],
+    ) -> None:
+        """Call peers at once; `on_reply(store, status, reply)` for each, a reply with `ok` only."""
+        body = method.pack(request)
+        for store in peers:
+            self._ask_one(view, store, method, body, left_s, on_reply)
+
+    def _ask_one(
+        self,
+        view: MemberView,
+        store: StoreNumber,
+        method: Method[RequestT, ReplyT],
+        body: Body,
+        left_s: float,
+        on_reply: Callable[[StoreNumber, ReplicaStatus, ReplyT | None], None],
+    ) -> None:
+        def answered(status: ReplicaStatus, body: Body) -> None:
+            if status is not ReplicaStatus.OK:
+                self._exchange_documents(store, status, body)
+                on_reply(store, status, None)
+                return
+            try:
+                reply = method.reply_in(body)
+            except msgspec.DecodeError:
+                on_reply(store, ReplicaStatus.ERROR, None)
+                return
+            on_reply(store, status, reply)
+
+        self._mesh.call(store, method, view.epoch, body, left_s, answered)
+
     async def ask(
         self,
         view: MemberView,
@@ -184,20 +258,22 @@ class ReplicaClient:
         def on_reply(status: ReplicaStatus, body: Body) -> None:
             if status is not ReplicaStatus.OK:
                 self._exchange_documents(store, status, body)
-                on_copy(store, status, ABSENT, None)
+                on_copy(store, status, ABSENT, None, None)
                 return
             self.note(store, self._clock.now() - began)
             try:
                 reply = GET.reply_in(body)
                 copy = self._copy_in(store, call.key, reply.record)
+                register = self._register_in(store, call.key, reply.register)
             except msgspec.DecodeError:
-                on_copy(store, ReplicaStatus.ERROR, ABSENT, None)
+                on_copy(store, ReplicaStatus.ERROR, ABSENT, None, None)
             except CallError as error:
-                on_copy(store, ReplicaStatus(error.status), ABSENT, None)
+                on_copy(store, ReplicaStatus(error.status), ABSENT, None, None)
             else:
                 held = copy.version if copy else reply.version or ABSENT
                 bare = copy is None and held > call.known  # not what was asked for
-                on_copy(store, ReplicaStatus.ERROR if bare else ReplicaStatus.OK, held, copy)
+                status = ReplicaStatus.ERROR if bare else ReplicaStatus.OK
+                on_copy(store, status, held, copy, register)
 
         self._mesh.call(store, GET, view.epoch, body, left_s, on_reply)
 

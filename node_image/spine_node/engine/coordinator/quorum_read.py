@@ -10,9 +10,17 @@ from collections.abc import Iterable
 from functools import partial
 
 from spine_core.errors import ProblemError
+from spine_core.records.encoding import encode
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.put_rules import PutKind
-from spine_core.replication.read_tally import Found, QuorumRead, Unanswered, WriteBack
+from spine_core.replication.read_tally import (
+    Found,
+    NeedsRound,
+    OpenRegister,
+    QuorumRead,
+    Unanswered,
+    WriteBack,
+)
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_back_tally import WriteBackTally
 from spine_core.replication.write_tally import WriteVerdict
@@ -22,17 +30,20 @@ from spine_node.engine.cluster.replica import GetCall, PutCall
 from spine_node.engine.cluster.replica_client import Copy, ReplicaClient
 from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.attempts import AttemptFailedError, collect
+from spine_node.engine.coordinator.rounds import IDENTITY, Rounds
 from spine_node.engine.coordinator.target import Target
 from spine_node.links.mesh import CallError
+from spine_node.store import checksum
 from spine_node.store.operations import PutRecord
 
-Verdict = Found[Copy] | WriteBack[Copy] | Unanswered
+Verdict = Found[Copy] | WriteBack[Copy] | NeedsRound | Unanswered
 
 
 class QuorumReads:
     """The quorum reads of one node; each call of `read` is one attempt, under one epoch."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, rounds: Rounds) -> None:
+        self._rounds = rounds
         self._replicas, self._clock = context.replicas, context.clock
         self._membership = context.membership
 
@@ -48,21 +59,35 @@ class QuorumReads:
             case Unanswered():
                 raise failure_of(verdict)
             case WriteBack(newest, holders):
-                await self._write_back(target, view, newest.raw, holders)
-                return Found(newest)
+                if await self._write_back(target, view, newest.raw, holders):
+                    return Found(newest)
+                return await self._round(target)
+            case NeedsRound():
+                return await self._round(target)
             case Found():
                 return verdict
 
     async def _write_back(
         self, target: Target, view: MemberView, raw: bytes, holders: frozenset[StoreNumber]
-    ) -> None:
-        """Bring the newest copy to a write quorum before it is shown."""
+    ) -> bool:
+        """Bring the newest copy to a write quorum before it is shown; not where it is a register."""
         left_s = target.deadline - self._clock.now()
         tally = WriteBackTally(view.placement, target.slot, holders)
         put = PutCall([PutRecord(target.key, target.slot, raw)], PutKind.WRITE_BACK)
         send = partial(self._replicas.put, view, tally.asked(), put, left_s)
-        if await collect(tally, send, left_s) is not WriteVerdict.ACKNOWLEDGED:
-            raise AttemptFailedError(too_few())
+        match await collect(tally, send, left_s):
+            case WriteVerdict.ACKNOWLEDGED:
+                return True
+            case WriteVerdict.REROUTE:
+                return False
+            case _:
+                raise AttemptFailedError(too_few())
+
+    async def _round(self, target: Target) -> Found[Copy]:
+        """Complete what somebody's round has left behind, and return its value."""
+        decided = await self._rounds.run(target, IDENTITY)
+        record = decided.changed.value.record
+        return Found(Copy(encode(record, checksum), record), has_register=True)
 
 
 class _Attempt:
@@ -105,21 +130,28 @@ class _Attempt:
         store = self._view.number
         try:
             copy = self._replicas.own(self._view, self._target.key)
+            register = self._replicas.own_register(self._view, self._target.key)
         except CallError as error:
             self._tally.answer(store, ReplicaStatus(error.status), ABSENT, None)
             return
-        self._tally.answer(store, ReplicaStatus.OK, copy.version if copy else ABSENT, copy)
+        held = copy.version if copy else ABSENT
+        self._tally.answer(store, ReplicaStatus.OK, held, copy, register)
 
     def _ask(self, stores: Iterable[StoreNumber]) -> None:
         call = GetCall(self._target.slot, self._target.key, self._tally.newest)
         self._replicas.copies(self._view, stores, call, self._left_s, self._answered)
 
     def _answered(
-        self, store: StoreNumber, status: ReplicaStatus, held: Version, copy: Copy | None
+        self,
+        store: StoreNumber,
+        status: ReplicaStatus,
+        held: Version,
+        copy: Copy | None,
+        register: OpenRegister[Copy] | None,
     ) -> None:
         if self._decided.done():
             return
-        self._tally.answer(store, status, held, copy)
+        self._tally.answer(store, status, held, copy, register)
         if (verdict := self._tally.verdict()) is not None:
             self._decided.set_result(verdict)
         elif more := self._tally.next():  # one has failed

@@ -24,7 +24,7 @@ from spine_core.replication.read_tally import (
     own_write_need,
 )
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Slot
+from spine_core.scalars import HLC_ZERO, Slot
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.replica_client import Copy
@@ -58,11 +58,15 @@ class ReadCoordinator:
     """Coordinates reads on any node."""
 
     def __init__(
-        self, context: Context, stable: StableTimes, configuration: Callable[[], Configuration]
+        self,
+        context: Context,
+        stable: StableTimes,
+        quorum: QuorumReads,
+        configuration: Callable[[], Configuration],
     ) -> None:
         self._stable, self._configuration = stable, configuration
         self._membership, self._replicas = context.membership, context.replicas
-        self._quorum = QuorumReads(context)
+        self._quorum = quorum
         self._hlc, self._clock, self._metrics = context.hlc, context.clock, context.metrics
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
@@ -82,7 +86,7 @@ class ReadCoordinator:
             if ORDER.index(asked) > ORDER.index(model):
                 model = asked
                 found = await self._read_at(model, target, request)
-        record = found.copy and found.copy.record
+        record = _seen(found)
         session = request.session or Session()
         return ReadOutcome(
             record=record,
@@ -99,8 +103,7 @@ class ReadCoordinator:
             ProblemError: `quorum-unavailable`, `not-ready`.
         """
         target = self._target(namespace, memory_id, deadline)
-        found = await self._retried(partial(self._quorum.read, target), deadline)
-        return found.copy and found.copy.record
+        return _seen(await self._retried(partial(self._quorum.read, target), deadline))
 
     async def _read_at(self, model: Model, target: Target, request: ReadRequest) -> Found[Copy]:
         if model is Model.EVENTUAL:
@@ -177,6 +180,12 @@ class ReadCoordinator:
             return None
         stable = self._stable.of(self._view(), slot)
         return max(0, self._clock.physical_ms() - ms_of(stable)) if stable else None
+
+
+def _seen(found: Found[Copy]) -> Record | None:
+    """Return the record that a read has found; a register may say that there never was one."""
+    record = found.copy and found.copy.record
+    return None if record is not None and hlc_of(record.version) == HLC_ZERO else record
 
 
 def tags_of(copy: Copy | None) -> list[str]:

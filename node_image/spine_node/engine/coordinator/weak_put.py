@@ -26,6 +26,11 @@ from spine_node.store.operations import PutRecord
 RESTAMPS_MAX = 5
 BACKOFF = Backoff(first_s=0.025, max_s=0.2, jitter=True)  # after an attempt without a quorum
 
+
+class MetRegisterError(Exception):
+    """The record is a register: the same write goes on as its change (protocol.md §5, step 4)."""
+
+
 ReadBefore = Callable[[], Awaitable[Record | None]]
 
 
@@ -35,11 +40,11 @@ class WeakPut:
     __slots__ = (
         "_context",
         "_groups",
-        "_may_have_applied",
         "_pending",
         "_read_before",
         "_restamps",
         "_version",
+        "may_have_applied",
     )
 
     def __init__(
@@ -54,13 +59,14 @@ class WeakPut:
         self._pending, self._read_before = pending, read_before
         self._version: Version = ABSENT  # of the next attempt; absent: take a new one
         self._restamps = 0
-        self._may_have_applied = False
+        self.may_have_applied = False
 
     async def run(self) -> tuple[Record, WriteTally]:
         """Try until the write quorum has it, the deadline passes, or the answer is final.
 
         Raises:
             ProblemError: with `outcome`.
+            MetRegisterError: no attempt can succeed.
         """
         try:
             return await attempts(self._once, self._context.clock, self._pending.deadline, BACKOFF)
@@ -78,13 +84,17 @@ class WeakPut:
         verdict = tally.verdict() or WriteVerdict.UNAVAILABLE
         if verdict is WriteVerdict.ACKNOWLEDGED:
             return record, tally
-        self._may_have_applied = self._may_have_applied or tally.may_have_applied
-        if verdict is WriteVerdict.RESTAMP:
+        self.may_have_applied = self.may_have_applied or tally.may_have_applied
+        if verdict in (WriteVerdict.RESTAMP, WriteVerdict.REROUTE):
             found = await self._made_before()
             if found is not None:
                 return found, tally
+        if verdict is WriteVerdict.REROUTE:
+            raise MetRegisterError
+        if verdict is WriteVerdict.RESTAMP:
             self._restamp_above(tally.superseded_by)
-        self._check_not_final(verdict)
+        if verdict is WriteVerdict.FULL:
+            raise self._problem("storage-full", "the replicas' disks are full")
         detail = f"{len(tally.acks)} of {len(tally.asked())} replicas took the write in time"
         problem = self._problem("quorum-unavailable", detail)
         raise AttemptFailedError(problem, final=self._restamps > RESTAMPS_MAX)
@@ -139,17 +149,6 @@ class WeakPut:
         self._version = ABSENT
         self._restamps += 1
 
-    def _check_not_final(self, verdict: WriteVerdict) -> None:
-        """Let another attempt pass.
-
-        Raises:
-            ProblemError: none can succeed.
-        """
-        if verdict is WriteVerdict.REROUTE:
-            raise self._problem("not-implemented", "this record is a register")
-        if verdict is WriteVerdict.FULL:
-            raise self._problem("storage-full", "the replicas' disks are full")
-
     def _problem(self, code: str, detail: str) -> ProblemError:
-        applied = self._may_have_applied
+        applied = self.may_have_applied
         return ProblemError(code, detail, outcome="indeterminate" if applied else "not-applied")

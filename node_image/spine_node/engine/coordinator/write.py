@@ -1,11 +1,13 @@
 """Coordinator of writes: from a request to one put, and from its end to the answer (protocol.md §5).
 
-What a write replaces is looked up first, for `created_at` and for keyed creates; `WeakPut` brings it
-to a write quorum.
+What a weak write replaces is looked up first, for `created_at` and for keyed creates; `WeakPut` brings
+it to a write quorum. What only a register can decide goes to `RegisterWrites`.
 """
 
 from collections.abc import Callable
 from functools import partial
+
+import msgspec
 
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
@@ -27,14 +29,15 @@ from spine_core.records.ids import (
     ulid,
 )
 from spine_core.records.sessions import Session
-from spine_core.scalars import Slot
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.pending_write import PendingWrite
 from spine_node.engine.coordinator.put_groups import PutGroups
 from spine_node.engine.coordinator.read import ReadCoordinator
-from spine_node.engine.coordinator.weak_put import WeakPut
+from spine_node.engine.coordinator.register_write import RegisterWrites
+from spine_node.engine.coordinator.registers import RegisterCoordinator
+from spine_node.engine.coordinator.weak_put import MetRegisterError, WeakPut
 from spine_node.links.mesh import CallError
 from spine_node.ports import WriteOutcome, WriteRequest
 from spine_node.server_fields import read_body
@@ -50,6 +53,7 @@ class WriteCoordinator:
         self,
         context: Context,
         reads: ReadCoordinator,
+        registers: RegisterCoordinator,
         configuration: Callable[[], Configuration],
         strategy: PartitionStrategy,
     ) -> None:
@@ -58,6 +62,7 @@ class WriteCoordinator:
         self._configuration, self._strategy = configuration, strategy
         self._replicas, self._clock = context.replicas, context.clock
         self._groups = PutGroups(context.replicas)
+        self._register_writes = RegisterWrites(registers, context.clock)
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Execute one write.
@@ -67,20 +72,21 @@ class WriteCoordinator:
         """
         view = self._context.membership.member_view()
         model = self._configuration().consistency.resolve(request.model, request.tags)
-        if model is Model.STRONG:
-            raise ProblemError(
-                "not-implemented",
-                "strong writes need registers, which this version does not have yet; "
-                "write with another model and without the tags that ask for strong",
-                outcome="not-applied",
-            )
         session = request.session or Session()
         self._context.hlc.observe_session(session.t)
-        pending, previous = await self._pending(view, request)
+        if model is Model.STRONG or request.needs_register:
+            pending = self._pending(view, request)
+            return await self._register_writes.write(request, pending, model, session)
+        pending, previous = await self._with_previous(view, request)
         if request.memory_id is None and previous is not None:
             return self._replay(request, pending, previous, model, session)
         read_before = partial(self._read_before, pending) if request.memory_id is None else None
-        record, tally = await WeakPut(self._context, self._groups, pending, read_before).run()
+        put = WeakPut(self._context, self._groups, pending, read_before)
+        try:
+            record, tally = await put.run()
+        except MetRegisterError:
+            self._context.metrics.rerouted.inc()
+            return await self._rerouted(request, pending, put, model, session)
         now_ms = self._clock.physical_ms()
         return WriteOutcome(
             memory_id=pending.memory_id,
@@ -93,10 +99,37 @@ class WriteCoordinator:
             replicas=len(tally.asked()),
         )
 
-    async def _pending(
+    async def _rerouted(
+        self,
+        request: WriteRequest,
+        pending: PendingWrite,
+        put: WeakPut,
+        model: Model,
+        session: Session,
+    ) -> WriteOutcome:
+        """Go on as a change of the register that a weak put has met."""
+        try:
+            return await self._register_writes.write(request, pending, model, session)
+        except ProblemError as error:
+            if put.may_have_applied and error.outcome == "not-applied":
+                error.outcome = (
+                    "indeterminate"  # as a weak record, on a replica that had no promise
+                )
+            raise
+
+    async def _with_previous(
         self, view: MemberView, request: WriteRequest
     ) -> tuple[PendingWrite, Record | None]:
         """Return the write without its version, and the record it replaces as far as one knows."""
+        pending = self._pending(view, request)
+        previous = await self._previous(view, request, pending)
+        if previous is not None and not is_absent(previous, self._clock.physical_ms()):
+            created_ms = read_body(previous.body)[0].created_at
+            pending = msgspec.structs.replace(pending, created_ms=created_ms)
+        return pending, previous
+
+    def _pending(self, view: MemberView, request: WriteRequest) -> PendingWrite:
+        """Return the write without its version, as if there were nothing before it."""
         now_ms = self._clock.physical_ms()
         keyed = request.idempotency_key
         op = (
@@ -107,12 +140,8 @@ class WriteCoordinator:
         memory_id = request.memory_id or self._issue(request, now_ms)
         slot = slot_of(request.namespace, memory_id, view.document.slots)
         key = key_of(slot, request.namespace, memory_id)
-        previous = await self._previous(view, request, slot, key, memory_id)
-        created_ms = None
-        if previous is not None and not is_absent(previous, now_ms):
-            created_ms = read_body(previous.body)[0].created_at
         flags = FLAG_TOMBSTONE if request.memory is None else 0
-        pending = PendingWrite(
+        return PendingWrite(
             namespace=request.namespace,
             memory_id=memory_id,
             slot=slot,
@@ -120,15 +149,14 @@ class WriteCoordinator:
             op=op,
             flags=flags | (FLAG_PINNED if request.pinned else 0),
             expires_after_ms=request.ttl_seconds and request.ttl_seconds * 1000,
-            created_ms=created_ms,
+            created_ms=None,
             writer=request.subject,
             memory=request.memory or b"",
             deadline=request.deadline,
         )
-        return pending, previous
 
     async def _previous(
-        self, view: MemberView, request: WriteRequest, slot: Slot, key: bytes, memory_id: str
+        self, view: MemberView, request: WriteRequest, pending: PendingWrite
     ) -> Record | None:
         """Find what the write replaces.
 
@@ -138,7 +166,8 @@ class WriteCoordinator:
         if request.memory_id is None:
             if request.idempotency_key is None:
                 return None
-            return await self._reads.quorum(request.namespace, memory_id, request.deadline)
+            return await self._read_before(pending)
+        slot, key = pending.slot, pending.key
         left_s = min(LOOK_TIMEOUT_S, request.deadline - self._clock.now())
         for store in self._replicas.order(view.placement.read_set(slot), view.number)[:2]:
             try:

@@ -102,7 +102,7 @@ class AntiEntropy:
         began = self._hlc.tick()
         slots = [slot for slot in shared if slot not in left_out]
         try:
-            differing = await self._differing(view, peer, slots)
+            differing, unlearned = await self._differing(view, peer, slots)
             for at in range(0, len(differing), SLOTS_AT_ONCE):
                 before = Hlc(self._hlc.now() - hlc_from_ms(YOUNG_MS))
                 chunk = differing[at : at + SLOTS_AT_ONCE]
@@ -112,7 +112,8 @@ class AntiEntropy:
             return False
         self._metrics.digest_mismatches.set(len(differing))
         if len(slots) == len(shared):
-            self._note(view, peer, began)
+            # what is not learned there did not come along, and may yet be chosen
+            self._note(view, peer, began if unlearned is None else min(began, Hlc(unlearned - 1)))
         return True
 
     def _note(self, view: MemberView, source: StoreNumber, began: Hlc) -> None:
@@ -124,10 +125,12 @@ class AntiEntropy:
 
     async def _differing(
         self, view: MemberView, peer: StoreNumber, slots: list[Slot]
-    ) -> list[Slot]:
+    ) -> tuple[list[Slot], Hlc | None]:
+        """Return the slots that differ, and the lowest time of what the peer has still to learn."""
         call = SlotsCall(slots)
-        roots = (await self._replicas.ask(view, peer, ROOTS, call, CALL_TIMEOUT_S)).roots
-        if len(roots) != len(slots):
+        reply = await self._replicas.ask(view, peer, ROOTS, call, CALL_TIMEOUT_S)
+        if len(reply.roots) != len(slots):
             raise PullCutError("roots of other slots than were asked for")
-        pairs = zip(slots, roots, strict=True)
-        return [slot for slot, theirs in pairs if theirs.root != self._store.root(slot)]
+        pairs = zip(slots, reply.roots, strict=True)
+        differing = [slot for slot, theirs in pairs if theirs.root != self._store.root(slot)]
+        return differing, reply.unlearned

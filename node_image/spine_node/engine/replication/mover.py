@@ -45,6 +45,11 @@ class DamagedSourceError(PullCutError):
     """The source holds a record that fails its checksum."""
 
 
+def size_of(entry: StoredEntry) -> int:
+    """Return the bytes of what a store holds under a key."""
+    return len(entry.record or b"") + len(entry.register or b"")
+
+
 class Mover:
     """The pulls of one node, whoever asks for them; they share one throttle."""
 
@@ -121,14 +126,10 @@ class Mover:
         """Merge pulled entries by version, durably; return how many were newer than ours.
 
         Raises:
-            PullCutError: the store refused them (another epoch, a full disk), or an entry has
-                acceptor state.
+            PullCutError: the store refused them (another epoch, a full disk).
             DamagedSourceError: a checksum was wrong.
         """
-        if any(entry.register is not None for entry in entries):
-            # Without it the copy would not refuse what its source refuses (R4).
-            raise PullCutError("acceptor state, which this version cannot keep")
-        size = sum(len(entry.record or b"") for entry in entries)
+        size = sum(map(size_of, entries))
         await self._throttle.spend(size)
         by_slot: dict[Slot, list[StoredEntry]] = {}
         for entry in entries:

@@ -48,6 +48,7 @@ class RootsReply(msgspec.Struct, array_like=True, frozen=True):
     """One item for each slot that was asked for."""
 
     roots: list[SlotRoot]
+    unlearned: Hlc | None = None  # the lowest time of a round that is accepted and not learned
 
 
 class BucketsReply(msgspec.Struct, array_like=True, frozen=True):
@@ -148,7 +149,8 @@ class PullServer:
             [
                 SlotRoot(store.root(slot), store.floor(slot), store.slot_stats(slot)[1])
                 for slot in call.slots
-            ]
+            ],
+            store.oldest_unlearned(),
         )
 
     async def buckets(self, call: SlotsCall, header: CallHeader) -> BucketsReply:
@@ -186,7 +188,7 @@ class PullServer:
         size = 0
         for key in call.keys:
             found.append(self._store.entry(key))
-            size += len(found[-1].record or b"")
+            size += len(found[-1].record or b"") + len(found[-1].register or b"")
             if size >= self._limits.page_bytes_max:
                 break
         return FetchReply(found)

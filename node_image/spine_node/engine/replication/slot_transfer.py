@@ -23,6 +23,7 @@ from spine_node.engine.replication.mover import (
     Mover,
     PullCutError,
     PullReason,
+    size_of,
 )
 from spine_node.engine.replication.pull_server import PAGE, ROOTS, PageCall, SlotsCall
 from spine_node.engine.replication.throttle import Throttle
@@ -134,7 +135,7 @@ class SlotTransfer:
             call = PageCall(slot, after)
             page = await self._replicas.ask(view, source, PAGE, call, CALL_TIMEOUT_S)
             await self._mover.merge(view, page.entries, reason=PullReason.CHANGE)
-            progress.bytes_done += sum(len(entry.record or b"") for entry in page.entries)
+            progress.bytes_done += sum(map(size_of, page.entries))
             after = page.after
             if after is None:
                 # Adopt the floor last: a key that is missing and below the floor is treated as

@@ -51,6 +51,9 @@ class ScriptedReplicas(ReplicaClient):
             raise CallError(view.number, held, EMPTY)
         return held
 
+    def own_register(self, view: MemberView, key: bytes) -> None:
+        """Return that there is no acceptor state."""
+
     async def get(
         self, view: MemberView, store: StoreNumber, slot: int, key: bytes, left_s: float
     ) -> tuple[Copy | None, Hlc]:
@@ -70,10 +73,11 @@ class ScriptedReplicas(ReplicaClient):
             self.asked.append(store)
             held = self.holds[store]
             if isinstance(held, ReplicaStatus):
-                on_copy(store, held, ABSENT, None)
+                on_copy(store, held, ABSENT, None, None)
                 continue
             version = held.version if held else ABSENT
-            on_copy(store, ReplicaStatus.OK, version, held if version > call.known else None)
+            newer = held if version > call.known else None
+            on_copy(store, ReplicaStatus.OK, version, newer, None)
 
     def put(
         self, view: MemberView, stores: Iterable[StoreNumber], put: PutCall, left_s: float,

@@ -13,7 +13,9 @@ from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import Hlc, Origin
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.stable_time import StableTimes
+from spine_node.engine.coordinator.quorum_read import QuorumReads
 from spine_node.engine.coordinator.read import ReadCoordinator
+from spine_node.engine.coordinator.rounds import Rounds
 from spine_node.ports import ReadOutcome, ReadRequest
 from spine_node.store import Store
 from unit.engine.coordinator.scripted_replicas import (
@@ -54,7 +56,12 @@ class Reads:
 async def reads(harness: StoreHarness, store: Store, clock: ManualClock) -> Reads:
     made = Reads(ScriptedReplicas(), clock)
     context = await context_of(store, harness.clock, clock, made.replicas)
-    made.coordinator = ReadCoordinator(context, StableTimes(), lambda: made.configuration)
+    made.coordinator = ReadCoordinator(
+        context,
+        StableTimes(),
+        QuorumReads(context, Rounds(context)),
+        lambda: made.configuration,
+    )
     return made
 
 
