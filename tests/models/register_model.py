@@ -296,7 +296,7 @@ class Model:
         if tally.verdict() is not RoundVerdict.DONE:
             return state
         number, this = state.rounds[one].operation, ballot(self.ballots[one])
-        current = current_value(promises, PLACED, SLOT)
+        current = current_value(promises)
         step = next_step(current, this, partial(self._change, number, state, one))
         history = self._history(state, current)
         if isinstance(step, Propose):

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from functools import cache
 from typing import Generic, TypeVar
 
-from models.register_world import NOW, ORIGIN, PLACED, SLOT, STORES, ballot
+from models.register_world import NOW, ORIGIN, STORES, ballot
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
 from spine_core.records.versions import Version
 from spine_core.replication.put_rules import PutKind, PutVerdict
@@ -114,7 +114,7 @@ class Replicas:
             if isinstance(reply, Promise)
         }
         assert len(promises) == 2
-        return current_value(promises, PLACED, SLOT)
+        return current_value(promises)
 
     def _accepted(self, number: int, hlc: int) -> bool:
         register = self.replicas.things[number].register

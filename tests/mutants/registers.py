@@ -111,18 +111,18 @@ MUTANTS = [
         "if False:",
         "test_proposer.py::test_a_round_below_the_current_value_begins_again_above_it",
     ),
-    # chosen: equal ballots on a write quorum, or learned
+    # chosen: learned, and nothing else
     _register(
         "proposer",
-        "learned or write_done(placement, slot, same)",
-        "True",
+        "chosen=learned",
+        "chosen=True",
         "test_reads_agree_with_changes_whether_or_not_they_need_a_round",
     ),
     _register(
         "proposer",
-        "if promise.accepted == best.accepted}",
-        "if promise.value == best.value}",
-        "test_proposer.py::test_equal_values_of_different_ballots_are_not_chosen",
+        "one.learned and one.value.record.version == version",
+        "one.learned",
+        "test_proposer.py::test_a_learned_copy_says_nothing_about_a_newer_value",
     ),
     _register(
         "proposer",

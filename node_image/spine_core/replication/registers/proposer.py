@@ -1,8 +1,8 @@
 """The two halves of a round as its proposer sees them: what promises amount to, what to propose. Pure.
 
-Invariant: what is answered was chosen: accepted under one ballot by a write quorum of one epoch.
-Equal values under different ballots do not make a value chosen, nor does the highest ballot seen. A
-missing answer is never a "no".
+Invariant: what is answered was chosen: accepted under one ballot by a write quorum of one epoch, each
+of which was asked to. Copies that a proposer finds do not show that, equal ballots included. A missing
+answer is never a "no".
 """
 
 from collections.abc import Callable, Mapping
@@ -114,21 +114,22 @@ class Answer:
     changed: Changed
 
 
-def current_value(promises: Promises, placement: Placement, slot: Slot) -> Current:
+def current_value(promises: Promises) -> Current:
     """Return the value to go on from: of the highest accepted ballot, else of the newest weak record.
 
     A strong tombstone that was accepted at or below the highest floor counts as absent: some replica
     may have purged it and taken a new weak write, which it would otherwise beat.
+
+    Only what was learned is known to be chosen. A write quorum that has accepted one ballot is no
+    proof: a store that gains the slot takes over values below its promises, so a round that has not
+    met them may still be the higher one.
     """
     floor = max(promise.floor for promise in promises.values())
-    counted = {store: _above(floor, promise) for store, promise in promises.items()}
-    best = max(counted.values(), key=lambda promise: (promise.accepted, promise.value.base))
-    if best.accepted == NO_BALLOT:
-        return Current(best.value, NO_BALLOT, chosen=False)
+    counted = [_above(floor, promise) for promise in promises.values()]
+    best = max(counted, key=lambda promise: (promise.accepted, promise.value.base))
     version = best.value.record.version
-    learned = any(one.learned and one.value.record.version == version for one in counted.values())
-    same = {store for store, promise in counted.items() if promise.accepted == best.accepted}
-    return Current(best.value, best.accepted, learned or write_done(placement, slot, same))
+    learned = any(one.learned and one.value.record.version == version for one in counted)
+    return Current(best.value, best.accepted, chosen=learned)
 
 
 def next_step(

@@ -139,7 +139,7 @@ class _Operation:
         ballot = await self._ballot(view)
         earlier, self._first = self._first, self._first or ballot
         promises = await self._prepare(view, ballot)
-        current = current_value(promises, view.placement, self._target.slot)
+        current = current_value(promises)
         step = next_step(current, ballot, partial(self._apply, ballot=ballot, first=earlier))
         match step:
             case RaiseBallot(above):

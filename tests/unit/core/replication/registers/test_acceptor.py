@@ -17,6 +17,7 @@ from spine_core.replication.registers.acceptor import (
     learn,
     prepare,
     put_weak,
+    transfer,
 )
 from spine_core.replication.registers.state import (
     NO_BALLOT,
@@ -138,3 +139,34 @@ def test_a_learned_value_leaves_a_higher_accepted_one_alone() -> None:
 def test_an_older_learned_value_does_not_replace_a_newer_one() -> None:
     replica = learn(Replica(), ballot(20), value(20))
     assert learn(replica, ballot(10), value(10)) == replica
+
+
+def test_a_transfer_takes_the_higher_promise_and_the_higher_accepted_value() -> None:
+    ours = Replica(register=RegisterState(ballot(30), ballot(10), value(10)))
+    theirs = RegisterState(ballot(20), ballot(20), value(20))
+    after = transfer(ours, None, theirs)
+    assert after.register == RegisterState(ballot(30), ballot(20), value(20))
+    assert transfer(Replica(register=theirs), None, ours.register) == after
+
+
+def test_a_transfer_brings_a_promise_without_a_value() -> None:
+    after = transfer(Replica(), None, RegisterState(ballot(20)))
+    assert after == Replica(register=RegisterState(ballot(20)))
+    assert transfer(after, None, RegisterState(ballot(10))) == after
+
+
+def test_what_either_replica_has_learned_stays_learned_in_a_transfer() -> None:
+    learned = RegisterState(ballot(10), ballot(10), value(10), learned=True)
+    accepted = learned._replace(learned=False)
+    after = transfer(Replica(register=accepted), value(10).record, learned)
+    assert after == Replica(value(10).record, learned)
+    assert transfer(after, None, accepted) == after
+
+
+@pytest.mark.parametrize("promised", [None, RegisterState(ballot(10))])
+def test_a_transfer_brings_the_newer_record_whatever_is_promised(
+    promised: RegisterState | None,
+) -> None:
+    assert transfer(Replica(weak(5), promised), weak(9), None) == Replica(weak(9), promised)
+    assert transfer(Replica(weak(9), promised), weak(5), None) == Replica(weak(9), promised)
+    assert transfer(Replica(weak(9), promised), None, None) == Replica(weak(9), promised)

@@ -53,7 +53,7 @@ def current(*promises: Promise) -> Current:
     by_store: Mapping[StoreNumber, Promise] = dict(
         zip(sorted(stores(1, 2, 3)), promises, strict=False)
     )
-    return current_value(by_store, PLACED, FIRST)
+    return current_value(by_store)
 
 
 def unchanged(held: RegisterValue) -> Changed:
@@ -74,17 +74,16 @@ def test_a_register_of_nothing_begins_with_a_tombstone() -> None:
     assert current(nothing, nothing) == Current(NOTHING, NO_BALLOT, chosen=False)
 
 
-def test_one_ballot_on_a_write_quorum_is_chosen() -> None:
-    assert current(accepted(10, value(10)), accepted(10, value(10))).chosen
-    assert not current(accepted(10, value(10)), weak(5)).chosen
+def test_one_ballot_on_a_write_quorum_does_not_prove_that_its_value_is_chosen() -> None:
+    assert not current(accepted(10, value(10)), accepted(10, value(10))).chosen
 
 
 def test_one_learned_copy_is_chosen() -> None:
     assert current(accepted(10, value(10), learned=True), weak(5)).chosen
 
 
-def test_equal_values_of_different_ballots_are_not_chosen() -> None:
-    assert not current(accepted(10, value(10)), accepted(20, value(10))).chosen
+def test_a_learned_copy_says_nothing_about_a_newer_value() -> None:
+    assert not current(accepted(10, value(10), learned=True), accepted(20, value(20))).chosen
 
 
 @pytest.mark.parametrize(("at", "counts"), [(20, False), (21, True)])
