@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from models.register_world import History, State, base_of, extends, longest_chosen
+from models.register_world import History, Progress, State, base_of, extends, longest_chosen
 from spine_core.records.versions import Version
 
 
@@ -39,3 +39,12 @@ def check_fresh_round(state: State, history: History) -> None:
     longest = longest_chosen(state)
     require(extends(history, longest), f"I5: {history} does not extend {longest}")
     require(base_of(history) >= state.acked, f"I5: {state.acked!r} is lost in {history}")
+
+
+def check_read_weak(state: State, progress: Progress, version: Version) -> None:
+    """A weak version is shown: nothing newer was there before, and no round has missed it."""
+    require(not progress.chosen, "I4: a read shows a weak record after a round was chosen")
+    require(version >= progress.acked, "I4: a read misses what was acknowledged before")
+    for one in state.chosen:
+        base = base_of(state.rounds[one].history)
+        require(base >= version, "I1: a read shows what is above the base of a chosen value")

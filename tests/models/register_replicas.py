@@ -4,9 +4,10 @@ from collections.abc import Hashable
 from functools import cache
 from typing import Generic, TypeVar
 
-from models.register_world import NOW, ORIGIN, STORES, ballot
+from models.register_reading import ReadReply, reply_of
+from models.register_world import NOW, ORIGIN, ballot
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
-from spine_core.records.versions import Version
+from spine_core.records.versions import STRONG, Version, kind_of
 from spine_core.replication.put_rules import PutKind, PutVerdict
 from spine_core.replication.registers.acceptor import (
     Accepted,
@@ -16,6 +17,7 @@ from spine_core.replication.registers.acceptor import (
     learn,
     prepare,
     put_weak,
+    transfer,
 )
 from spine_core.replication.registers.changes import Changed
 from spine_core.replication.registers.proposer import Current, current_value
@@ -28,7 +30,7 @@ from spine_core.replication.registers.state import (
     version_of,
 )
 from spine_core.replication.replica_status import ReplicaStatus
-from spine_core.scalars import Hlc
+from spine_core.scalars import Hlc, StoreNumber
 
 T = TypeVar("T", bound=Hashable)
 
@@ -59,7 +61,11 @@ class Replicas:
         self.replicas: Numbers[Replica] = Numbers()
         self.promises: Numbers[Promise] = Numbers()
         self.proposals: Numbers[Changed] = Numbers()
+        self.replies: Numbers[ReadReply] = Numbers()
         self.put = cache(self._put)
+        self.pull = cache(self._pull)
+        self.transfer = cache(self._transfer)
+        self.reply = cache(self._reply)
         self.prepare = cache(self._prepare)
         self.accept = cache(self._accept)
         self.learn = cache(self._learn)
@@ -83,12 +89,31 @@ class Replicas:
             return number if replica.floor else self.replicas.of(Replica(floor=floor))
         return self.replicas.of(replica._replace(floor=floor))
 
-    def _put(self, number: int, version: Version, op: int) -> tuple[int, ReplicaStatus]:
+    def _put(
+        self, number: int, version: Version, op: int, kind: PutKind
+    ) -> tuple[int, ReplicaStatus]:
         record = Record(version, op, b"")
-        after, verdict = put_weak(self.replicas.things[number], record, NOW, PutKind.WRITE)
+        after, verdict = put_weak(self.replicas.things[number], record, NOW, kind)
         applied = verdict in (PutVerdict.APPLY, PutVerdict.ALREADY)
         status = ReplicaStatus.OK if applied else ReplicaStatus(verdict)
         return self.replicas.of(after), status
+
+    def _pull(self, number: int, source: int, always: bool) -> int:
+        """Take the weak record of the source as anti-entropy does; `always`: a promise does not matter."""
+        replica, held = self.replicas.things[number], self.replicas.things[source].held
+        if held is None or kind_of(held.version) == STRONG:
+            return number
+        if always and (replica.held is None or replica.held.version < held.version):
+            return self.replicas.of(replica._replace(held=held))
+        return self.replicas.of(put_weak(replica, held, NOW, PutKind.WRITE_BACK)[0])
+
+    def _transfer(self, number: int, source: int) -> int:
+        """Take all that the source has of the record (R4)."""
+        replica, whole = self.replicas.things[number], self.replicas.things[source]
+        return self.replicas.of(transfer(replica, whole.held, whole.register))
+
+    def _reply(self, number: int) -> int:
+        return self.replies.of(reply_of(self.replicas.things[number]))
 
     def _prepare(self, number: int, this: Ballot) -> tuple[int, int | None]:
         """Return the promise as its number, None for a refusal."""
@@ -105,15 +130,13 @@ class Replicas:
         value = self.proposals.things[proposal].value
         return self.replicas.of(learn(self.replicas.things[number], this, value))
 
-    def _fresh(self, one: int, other: int) -> Current:
-        """Return what a round above all others would go on from, asking two replicas."""
-        replies = [prepare(self.replicas.things[number], _TOP)[1] for number in (one, other)]
-        promises = {
-            store: reply
-            for store, reply in zip(STORES, replies, strict=False)
-            if isinstance(reply, Promise)
-        }
-        assert len(promises) == 2
+    def _fresh(self, quorum: tuple[int, ...]) -> Current:
+        """Return what a round above all others would go on from, asking these replicas."""
+        promises = {}
+        for place, number in enumerate(quorum):
+            reply = prepare(self.replicas.things[number], _TOP)[1]
+            assert isinstance(reply, Promise)
+            promises[StoreNumber(place)] = reply
         return current_value(promises)
 
     def _accepted(self, number: int, hlc: int) -> bool:

@@ -3,25 +3,22 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from models.clusters import document
 from models.search import with_item
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.registers.changes import ChangeKind
-from spine_core.replication.registers.state import Ballot, make_ballot
+from spine_core.replication.registers.state import Ballot, LeaseGuard, make_ballot
 from spine_core.scalars import HLC_ZERO, Hlc, Origin, Slot
-from spine_core.topology.placement import Placement
 
 SLOT = Slot(0)
-PLACED = Placement(document("a0 b0 c0", slots=1, virtual_nodes=1))
-STORES = PLACED.write_set(SLOT)
 NOW = HLC_ZERO  # no message is late; that rule is about stable time
 ORIGIN = Origin(1)
 
-# What is between a round, or a weak attempt, and one replica.
+# What is between a round, a weak attempt or a quorum read, and one replica.
 NOTHING, ASKED, TO_ACCEPT, HAS_ACCEPTED, ANSWERED = 0, 1, 2, 3, 4  # above: ANSWERED + what
+HOLDS = HAS_ACCEPTED  # of a write-back: the replica has what the read has found
 
 # Stages of an operation, and of a round.
-IDLE, WEAK, ROUNDS, DONE = range(4)
+IDLE, WEAK, READING, WRITING_BACK, ROUNDS, DONE = range(6)
 UNUSED, PREPARING, ACCEPTING, OVER = range(4)
 
 History = tuple[Version | int, ...]  # base, then operations
@@ -43,6 +40,9 @@ class Operation:
     weak: tuple[int, ...] = ()  # timestamps of the weak write and of its re-stamps
     rounds: int = 1  # how often it is tried as a change
     same_coordinator: bool = False  # one coordinator makes all its rounds
+    fence: LeaseGuard | None = None
+    reads: bool = False  # a quorum read, which makes a round where replicas leave a doubt
+    epochs: tuple[int, ...] = ()  # in which it may begin; all without
 
 
 def put(*timestamps: int, rounds: int = 1) -> Operation:
@@ -58,6 +58,8 @@ class Progress(NamedTuple):
     first: int = -1  # ballot of the first one, by its place
     acked: Version = ABSENT  # weakly acknowledged before it began
     chosen: History = ()  # the longest history chosen before it began
+    epoch: int = 0  # of the attempt, or of the quorum read
+    found: Version = ABSENT  # by the quorum read, and to be written back
 
 
 class Round(NamedTuple):
@@ -67,6 +69,7 @@ class Round(NamedTuple):
     operation: int = 0
     changed: int = 0  # what is proposed, by its number
     history: History = ()
+    epoch: int = 0
 
 
 class Column(NamedTuple):
@@ -75,10 +78,17 @@ class Column(NamedTuple):
     replica: int  # by its number
     rounds: tuple[int, ...]
     puts: tuple[int, ...]  # of each weak attempt
+    reads: tuple[int, ...]  # of each operation
+    epoch: int = 0
+    pulled: bool = False  # in the change, by the store that gains the slot
 
 
 class State(NamedTuple):
-    """One state of the world. Replicas are alike, so their columns are sorted."""
+    """One state of the world. Columns of replicas that are alike are sorted.
+
+    A store adopts an epoch when it first has to, and an operation begins with its first answer: to do
+    so earlier changes nothing but the number of states.
+    """
 
     columns: tuple[Column, ...]
     operations: tuple[Progress, ...]
@@ -86,6 +96,8 @@ class State(NamedTuple):
     chosen: tuple[int, ...] = ()  # ballots, by their place
     acked: Version = ABSENT  # the newest weakly acknowledged version
     refused: frozenset[int] = frozenset()  # operations that were told they were not applied
+    sent: tuple[int, ...] = ()  # epoch of each weak attempt
+    published: int = 0
 
 
 def round_cell(column: Column, place: int, cell: int) -> Column:
@@ -94,6 +106,10 @@ def round_cell(column: Column, place: int, cell: int) -> Column:
 
 def put_cell(column: Column, place: int, cell: int) -> Column:
     return column._replace(puts=with_item(column.puts, place, cell))
+
+
+def read_cell(column: Column, place: int, cell: int) -> Column:
+    return column._replace(reads=with_item(column.reads, place, cell))
 
 
 def extends(longer: History, shorter: History) -> bool:
@@ -107,6 +123,10 @@ def longest_chosen(state: State) -> History:
 def base_of(history: History) -> Version:
     assert isinstance(history[0], bytes)
     return Version(history[0])
+
+
+def with_operation(state: State, number: int, progress: Progress) -> State:
+    return state._replace(operations=with_item(state.operations, number, progress))
 
 
 def with_column(state: State, place: int, column: Column) -> State:

@@ -4,6 +4,8 @@ The mutants in tests/mutants/registers.py take one rule away at a time: a model 
 would prove nothing.
 """
 
+import pytest
+
 from models.register_model import Model
 from models.register_world import Operation, Outcome, ballot, put
 from spine_core.records.encoding import FLAG_TOMBSTONE
@@ -11,7 +13,8 @@ from spine_core.replication.registers.changes import ChangeKind
 
 CHANGE = Operation()
 TWICE = Operation(rounds=2)
-READ = Operation(kind=ChangeKind.IDENTITY)
+IDENTITY = Operation(kind=ChangeKind.IDENTITY)
+READ = Operation(kind=ChangeKind.IDENTITY, reads=True)
 CREATE = Operation(kind=ChangeKind.CREATE)
 DELETE = Operation(flags=FLAG_TOMBSTONE)
 
@@ -23,10 +26,10 @@ def explored(model: Model) -> Outcome:
 
 
 def test_a_put_that_meets_a_change_is_never_lost_nor_applied_twice() -> None:
-    model = Model([put(15), CHANGE], [10, 20], learning=True, lossy=True)
+    model = Model([put(15), CHANGE], [10, 20], learning=True, lossy=True, anti_entropy=True)
     outcome = explored(model)
     assert outcome.verdicts >= {(0, "acknowledged"), (0, "already"), (0, "applied"), (1, "applied")}
-    assert outcome.states > 3_000
+    assert outcome.states > 2_000
 
 
 def test_a_put_and_two_proposers_agree_on_one_order() -> None:
@@ -69,7 +72,7 @@ def test_one_of_two_changes_of_the_same_version_is_refused() -> None:
 
 
 def test_reads_agree_with_changes_whether_or_not_they_need_a_round() -> None:
-    outcome = explored(Model([TWICE, READ], [10, 20, 30], learning=True))
+    outcome = explored(Model([TWICE, IDENTITY], [10, 20, 30], learning=True))
     assert outcome.verdicts >= {(0, "applied"), (0, "already"), (1, "unchanged")}
 
 
@@ -86,3 +89,34 @@ def test_rounds_from_before_a_purge_change_nothing_after_it() -> None:
 def test_a_late_put_never_brings_back_what_was_purged() -> None:
     outcome = explored(Model([put(15), CHANGE], [30], purged_at=20))
     assert outcome.verdicts == {(0, "applied"), (1, "applied")}
+
+
+def test_what_a_quorum_read_shows_beside_a_put_and_a_change_is_never_lost() -> None:
+    outcome = explored(Model([put(15), CHANGE, READ], [10, 20], anti_entropy=True))
+    shown = {(2, verdict) for verdict in ("found weak", "found strong", "unchanged")}
+    assert outcome.verdicts >= {(0, "acknowledged"), (0, "applied"), (1, "applied")} | shown
+
+
+def test_a_quorum_read_shows_no_change_that_is_lost() -> None:
+    outcome = explored(Model([TWICE, READ], [10, 20, 30], learning=True))
+    assert outcome.verdicts >= {(0, "already"), (1, "found strong"), (1, "unchanged")}
+
+
+def test_what_a_quorum_read_shows_beside_puts_is_never_lost() -> None:
+    outcome = explored(Model([put(15, 35), put(25), READ], [40], anti_entropy=True))
+    assert outcome.verdicts >= {(0, "acknowledged"), (1, "acknowledged"), (2, "found weak")}
+
+
+# Rules taken away
+
+
+@pytest.mark.parametrize("trusting", [False, True])
+def test_a_weak_record_that_an_acceptor_has_pulled_proves_nothing(trusting: bool) -> None:
+    model = Model(
+        [put(15), CHANGE, READ],
+        [20],
+        anti_entropy=True,
+        pull_despite_promises=True,
+        trusting_reads=trusting,
+    )
+    assert (model.explore().broken is not None) is trusting
