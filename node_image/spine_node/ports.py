@@ -102,6 +102,54 @@ class WriteOutcome(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int  # of the write set
 
 
+class LeaseState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the record of a lease says."""
+
+    key: str
+    holder: str  # empty: it was given back
+    fence: int
+    ttl_ms: int
+    expires_ms: int  # since 1970
+    guards: tuple[str, ...] = ()
+
+
+_LEASES = "_leases"
+_lease = msgspec.json.Decoder(LeaseState)
+
+
+def leases_of(namespace: str) -> str:
+    """Return the namespace in which the leases of a namespace are kept."""
+    return f"{namespace}.{_LEASES}"
+
+
+def lease_in(body: bytes) -> LeaseState:
+    """Return what the JSON in the record of a lease says."""
+    return _lease.decode(body)
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One acquire, renewal or release of a lease."""
+
+    namespace: str
+    key: str
+    holder: str
+    subject: str  # of the credential
+    session: Session | None
+    deadline: float
+    fence: int = 0  # of the grant, to renew and to release
+    ttl_ms: int | None = None  # to acquire; None renews for as long as before
+    wait_ms: int = 0
+    guards: tuple[str, ...] = ()  # ids that are stamped with the fence of the grant
+    idempotency_key: str | None = None
+
+
+class LeaseOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease after a change of it."""
+
+    state: LeaseState
+    session: Session
+
+
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One read of one record."""
 
@@ -169,6 +217,21 @@ class Engine(Protocol):
 
     async def read(self, request: ReadRequest) -> ReadOutcome:
         """Read one record at the model that request, tags and policy ask for."""
+
+    async def acquire_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        """Take a lease, and stamp its guards."""
+
+    async def renew_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        """Let a lease run from now on."""
+
+    async def release_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        """Give a lease back."""
+
+    async def lease(self, namespace: str, key: str, deadline: float) -> LeaseState | None:
+        """Read a lease, strongly; None where nobody ever took it."""
+
+    def is_held(self, lease: LeaseState) -> bool:
+        """Whether somebody has a lease now."""
 
     async def list(self, request: ListRequest) -> ListOutcome:
         """Answer one page from the query indexes of the fewest replicas that cover the key space."""

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Consistency
 from spine_node.engine.cluster.configuration import Configuration
-from spine_node.engine.coordinator.read import ReadCoordinator
-from spine_node.engine.coordinator.write import WriteCoordinator
+from spine_node.engine.coordinator.coordinators import Coordinators
 from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.engine.upkeep.health import Health
 from spine_node.ports import (
+    LeaseOutcome,
+    LeaseRequest,
+    LeaseState,
     ListOutcome,
     ListRequest,
     ReadOutcome,
@@ -24,13 +26,13 @@ class DataPlane:
 
     def __init__(
         self,
-        writes: WriteCoordinator,
-        reads: ReadCoordinator,
+        coordinators: Coordinators,
         lists: ListCoordinator,
         health: Health,
         configuration: Callable[[], Configuration],
     ) -> None:
-        self._writes, self._reads, self._lists = writes, reads, lists
+        self._writes, self._reads = coordinators.writes, coordinators.reads
+        self._leases, self._lists = coordinators.leases, lists
         self._health, self._configuration = health, configuration
 
     @property
@@ -47,6 +49,30 @@ class DataPlane:
         """Read one record; what our own copy answers does not suspend the caller."""
         self._admit()
         return await self._reads.read(request)
+
+    async def acquire_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        """Take a lease, and stamp its guards."""
+        self._admit()
+        return await self._leases.acquire(request)
+
+    async def renew_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        """Let a lease run from now on."""
+        self._admit()
+        return await self._leases.renew(request)
+
+    async def release_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        """Give a lease back."""
+        self._admit()
+        return await self._leases.release(request)
+
+    async def lease(self, namespace: str, key: str, deadline: float) -> LeaseState | None:
+        """Read a lease, strongly; None where nobody ever took it."""
+        self._admit()
+        return await self._leases.get(namespace, key, deadline)
+
+    def is_held(self, lease: LeaseState) -> bool:
+        """Whether somebody has a lease now."""
+        return self._leases.is_held(lease)
 
     async def list(self, request: ListRequest) -> ListOutcome:
         """Answer one page of a list."""

@@ -140,8 +140,7 @@ class Node:
         self.report_builder = self._reporting(transfers)
         self.links = self._link_server(me, query_replicas)
         self.engine = DataPlane(
-            self.coordinators.writes,
-            self.coordinators.reads,
+            self.coordinators,
             self.lists,
             self.health,
             lambda: self.configuration.now,

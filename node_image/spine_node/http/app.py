@@ -170,4 +170,7 @@ def _check_path(path: Mapping[str, str]) -> None:
     if "id" in path:
         check_id(path["id"])
     if "key" in path:
-        check_id(path["key"])
+        try:
+            check_id(path["key"])
+        except InvalidInputError as error:
+            raise InvalidInputError(error.message, path="key") from error

@@ -12,7 +12,7 @@ from spine_core.errors import ProblemError
 from spine_core.problems import PROBLEMS
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent
-from spine_core.records.sessions import Session
+from spine_core.records.sessions import Session, seal_session
 from spine_node.http import audit, headers
 from spine_node.http.bodies import decode_create, decode_patch, decode_put, kept_json
 from spine_node.http.identity import authorise
@@ -253,6 +253,11 @@ def written(context: RequestContext, outcome: WriteOutcome) -> Response:
         answer["Location"] = f"/v1/ns/{context.namespace}/memories/{outcome.memory_id}"
     body = memory_json(context.namespace, outcome.memory_id, outcome.record, embedding=False)
     return Response(status_of(outcome), answer, body)
+
+
+def session_headers(context: RequestContext, session: Session) -> dict[str, str]:
+    """Return the header that hands the caller its session."""
+    return {"Spine-Session": seal_session(session, context.app.session_keys()[0])}
 
 
 def _write_headers(context: RequestContext, outcome: WriteOutcome) -> dict[str, str]:

@@ -37,7 +37,7 @@ async def list_memories(context: RequestContext) -> Response:
         scope=cast("ListScope", choice(query, "scope", get_args(ListScope), "exact")),
         order=cast("ListOrder", choice(query, "order", get_args(ListOrder), "-created_at")),
         page_size=integer(query, "page_size", PAGE_SIZE, (1, PAGE_SIZE_MAX)),
-        page_token=_page_token(query.get("page_token")),
+        page_token=page_token_of(query.get("page_token")),
         include=["embedding"] if includes(query, "embedding") else None,
     )
     return await _page_of(context, asked)
@@ -95,7 +95,12 @@ def _request(context: RequestContext, query: Query) -> ListRequest:
     )
 
 
-def _page_token(text: str | None) -> str | None:
+def page_token_of(text: str | None) -> str | None:
+    """Return the token of a page, which the engine opens.
+
+    Raises:
+        ProblemError: `invalid-request`.
+    """
     if text is not None and not 0 < len(text) <= PAGE_TOKEN_CHARS_MAX:
         errors = (("page_token", f"1 to {PAGE_TOKEN_CHARS_MAX} characters"),)
         raise ProblemError("invalid-request", "the page token is not valid", errors=errors)

@@ -12,7 +12,16 @@ from spine_core.problems import PROBLEMS
 from spine_node.http import views
 from spine_node.http.parameters import Parameter
 from spine_node.http.router import Route
-from spine_node.http.schema import BatchResult, Memory, MemoryPage, Problem, SessionMerged
+from spine_node.http.schema import (
+    BatchResult,
+    Lease,
+    LeaseInfo,
+    LeasePage,
+    Memory,
+    MemoryPage,
+    Problem,
+    SessionMerged,
+)
 
 _PROBLEM = "Problem"
 _SCHEMA = "#/components/schemas/"
@@ -60,6 +69,10 @@ _ANSWERS: dict[str, tuple[str, tuple[str, ...], str, Any]] = {
         "application/json",
         BatchResult,
     ),
+    "Lease": ("A grant", ("Spine-Session",), "application/json", Lease),
+    "LeaseInfo": ("Who has the lease", (), "application/json", LeaseInfo),
+    "LeasePage": ("Leases", (), "application/json", LeasePage),
+    "Released": ("Released", (), "", None),
     "SessionMerged": ("One token that covers them all", (), "application/json", SessionMerged),
     "Cluster": ("Read-only view of this node", (), "application/json", views.Cluster),
     "Caller": ("The caller", (), "application/json", views.Caller),

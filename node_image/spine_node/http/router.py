@@ -73,7 +73,9 @@ class _Branch:
         if self.verbs and ":" in segment:
             value, _, verb = segment.rpartition(":")
             acting = self.verbs.get(":" + verb)
-            if acting is not None and method in acting.routes:
+            # a name may end in a verb: what only the named branch can do goes there
+            as_name = self.named is not None and method in self.named.routes
+            if acting is not None and (method in acting.routes or not as_name):
                 found[self.name] = value
                 return acting
         if self.named is not None:

@@ -17,6 +17,7 @@ from spine_node.http import (
     cluster,
     data,
     health,
+    leases,
     lists,
     openapi,
     schema,
@@ -180,6 +181,65 @@ _DATA = (
     ),
 )
 
+_LEASES = "/v1/ns/{ns}/leases"
+_LEASE_KEY = (known.NS, known.KEY)
+
+
+def _lease_action(action: str, summary: str, body: type, good: Mapping[int, str]) -> Route:
+    return Route(
+        method="POST",
+        path=f"{_LEASES}/{{key}}:{action}",
+        name=f"{action}Lease",
+        handler=getattr(leases, f"{action}_lease"),
+        scope=Scope.LEASE,
+        writes=True,
+        tag="leases",
+        summary=summary,
+        parameters=(
+            *_LEASE_KEY,
+            known.SESSION,
+            known.TIMEOUT,
+            known.REQUEST_ID,
+            known.IDEMPOTENCY_KEY,
+        ),
+        body=body,
+        answers=_answers(good, 409),
+    )
+
+
+_LEASE_ROUTES = (
+    Route(
+        method="GET",
+        path=_LEASES,
+        name="listLeases",
+        handler=leases.list_leases,
+        scope=Scope.READ,
+        tag="leases",
+        summary="List leases by key",
+        parameters=(*_ALWAYS, known.PAGE_TOKEN),
+        answers=_answers({200: "LeasePage"}),
+    ),
+    Route(
+        method="GET",
+        path=_LEASES + "/{key}",
+        name="getLease",
+        handler=leases.get_lease,
+        scope=Scope.READ,
+        tag="leases",
+        summary="Tell who has a lease",
+        parameters=(*_LEASE_KEY, known.TIMEOUT, known.REQUEST_ID),
+        answers=_answers({200: "LeaseInfo"}, 404),
+    ),
+    _lease_action(
+        "acquire",
+        "Take a lease, and stamp its fence on the memories that it guards",
+        schema.LeaseAcquire,
+        {200: "Lease"},
+    ),
+    _lease_action("renew", "Let a lease run from now on", schema.LeaseRenew, {200: "Lease"}),
+    _lease_action("release", "Give a lease back", schema.LeaseRelease, {204: "Released"}),
+)
+
 _CLUSTER = (
     Route(
         method="POST",
@@ -279,11 +339,6 @@ _RESERVED: tuple[tuple[str, str, str, Scope | None], ...] = (
     ("POST", _MEMORIES + ":import", "importMemories", Scope.ADMIN),
     ("GET", "/v1/ns/{ns}/watch", "watchMemories", Scope.READ),
     ("GET", "/v1/ns/{ns}/changes", "listChanges", Scope.READ),
-    ("GET", "/v1/ns/{ns}/leases", "listLeases", Scope.READ),
-    ("GET", "/v1/ns/{ns}/leases/{key}", "getLease", Scope.READ),
-    ("POST", "/v1/ns/{ns}/leases/{key}:acquire", "acquireLease", Scope.LEASE),
-    ("POST", "/v1/ns/{ns}/leases/{key}:renew", "renewLease", Scope.LEASE),
-    ("POST", "/v1/ns/{ns}/leases/{key}:release", "releaseLease", Scope.LEASE),
     ("GET", "/v1/ns", "listNamespaces", Scope.READ),
     ("GET", "/v1/ns/{ns}", "getPolicy", Scope.READ),
     ("PUT", "/v1/ns/{ns}", "putPolicy", Scope.ADMIN),
@@ -332,6 +387,6 @@ def routes(version: str) -> tuple[Route, ...]:
         tag="cluster",
         answers=_answers({200: "Document"}),
     )
-    built = (*_DATA, *_CLUSTER, own)
+    built = (*_DATA, *_LEASE_ROUTES, *_CLUSTER, own)
     described = msgspec.json.encode(openapi.document(built, version))
     return (*built, *RESERVED, *_ADMIN, *_JOBS)

@@ -199,6 +199,62 @@ class MemoryPatch(MemoryInput, forbid_unknown_fields=True, kw_only=True):
     """A merge patch (RFC 7396): null removes a field, a list is replaced."""
 
 
+Holder = Annotated[str, _text(128, NAME_PATTERN)]
+FenceNumber = Annotated[int, Meta(ge=1)]
+LeaseMs = Annotated[int, Meta(ge=1000, le=600_000)]
+
+
+class LeaseAcquire(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who wants a lease, for how long, and which memories it is to guard."""
+
+    holder: Holder
+    ttl_ms: LeaseMs
+    wait_ms: Annotated[int, Meta(ge=0, le=30_000)] = 0
+    guards: Annotated[list[MemoryId], Meta(max_length=32)] = []
+
+
+class LeaseRenew(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whose lease, and for how long from now; without a time for as long as before."""
+
+    holder: Holder
+    fence: FenceNumber
+    ttl_ms: LeaseMs | UnsetType = UNSET
+
+
+class LeaseRelease(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whose lease."""
+
+    holder: Holder
+    fence: FenceNumber
+
+
+class Lease(Struct, kw_only=True):
+    """A grant; it ends for its holder at the time of the request + ttl_ms, less a margin."""
+
+    key: str
+    holder: str
+    fence: FenceNumber
+    ttl_ms: int
+    expires_at: datetime
+
+
+class LeaseInfo(Struct, kw_only=True):
+    """Who has a lease."""
+
+    key: str
+    held: bool
+    holder: str | UnsetType | None = UNSET
+    fence: int
+    expires_at: datetime | UnsetType | None = UNSET
+
+
+class LeasePage(Struct, kw_only=True):
+    """Leases by key."""
+
+    items: list[LeaseInfo]
+    next_page_token: str | UnsetType | None = UNSET
+
+
 class Query(Struct, forbid_unknown_fields=True, kw_only=True):
     """The parameters of a list as a body, for filters that do not fit a URL."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from spine_core import leases
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.consistency import SEED
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, is_absent, join_body, split_body
@@ -21,6 +22,9 @@ from spine_core.scalars import Hlc, Origin
 from spine_node.clock import Clock
 from spine_node.http.bodies import merge_patch
 from spine_node.ports import (
+    LeaseOutcome,
+    LeaseRequest,
+    LeaseState,
     ListItem,
     ListOutcome,
     ListRequest,
@@ -57,6 +61,8 @@ class MemoryEngine:
         self.writing = self.most_writing = 0
         self.slots_answered = SLOTS
         self.seen: list[WriteRequest | ReadRequest | ListRequest] = []
+        self.leases: dict[tuple[str, str], LeaseState] = {}
+        self.asked: list[LeaseRequest] = []
         self._clock = clock
         self._hlc = hlc_from_ms(clock.physical_ms())
 
@@ -119,6 +125,54 @@ class MemoryEngine:
             session=request.session or Session(),
             index_lag_ms=0,
         )
+
+    async def acquire_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        self.asked.append(request)
+        assert request.ttl_ms is not None
+        now_ms = self._clock.physical_ms()
+        granted = leases.acquire(self._lease(request), request.holder, request.ttl_ms, now_ms)
+        if isinstance(granted, leases.Held):
+            extra = {"holder": granted.holder}
+            raise ProblemError(
+                "lease-held", "somebody has it", retry_after_ms=granted.left_ms, extra=extra
+            )
+        return self._leased(request, granted)
+
+    async def renew_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        self.asked.append(request)
+        now_ms = self._clock.physical_ms()
+        renewed = leases.renew(
+            self._lease(request), request.holder, request.fence, request.ttl_ms or 1000, now_ms
+        )
+        if isinstance(renewed, leases.Lost):
+            raise ProblemError("lease-lost", "it has passed on")
+        return self._leased(request, renewed)
+
+    async def release_lease(self, request: LeaseRequest) -> LeaseOutcome:
+        self.asked.append(request)
+        released = leases.release(self._lease(request), request.holder, request.fence)
+        if isinstance(released, leases.Lost):
+            raise ProblemError("lease-lost", "it has passed on")
+        return self._leased(request, released)
+
+    async def lease(self, namespace: str, key: str, deadline: float) -> LeaseState | None:
+        assert deadline > 0
+        return self.leases.get((namespace, key))
+
+    def is_held(self, lease: LeaseState) -> bool:
+        held = leases.Lease(lease.holder, lease.fence, lease.expires_ms)
+        return not leases.is_free(held, self._clock.physical_ms())
+
+    def _lease(self, request: LeaseRequest) -> leases.Lease | None:
+        state = self.leases.get((request.namespace, request.key))
+        if state is None:
+            return None
+        return leases.Lease(state.holder, state.fence, state.expires_ms)
+
+    def _leased(self, request: LeaseRequest, lease: leases.Lease) -> LeaseOutcome:
+        state = LeaseState(key=request.key, ttl_ms=request.ttl_ms or 0, **lease._asdict())
+        self.leases[request.namespace, request.key] = state
+        return LeaseOutcome(state=state, session=request.session or Session())
 
     def _note(self, request: WriteRequest | ReadRequest | ListRequest) -> None:
         self.seen.append(request)

@@ -6,8 +6,10 @@ from spine_core.records.ids import PartitionStrategy
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.stable_time import StableTimes
+from spine_node.engine.coordinator.leases import LeaseCoordinator
 from spine_node.engine.coordinator.quorum_read import QuorumReads
 from spine_node.engine.coordinator.read import ReadCoordinator
+from spine_node.engine.coordinator.register_write import RegisterWrites
 from spine_node.engine.coordinator.registers import RegisterCoordinator
 from spine_node.engine.coordinator.rounds import Rounds
 from spine_node.engine.coordinator.write import WriteCoordinator
@@ -15,7 +17,7 @@ from spine_node.ports import MergePatch
 
 
 class Coordinators:
-    """Reads, writes and registers."""
+    """Reads, writes, registers and leases."""
 
     def __init__(
         self,
@@ -31,4 +33,11 @@ class Coordinators:
         quorum = QuorumReads(context, self.rounds)
         self.reads = ReadCoordinator(context, stable, quorum, configuration)
         self.registers = RegisterCoordinator(context, self.rounds, quorum, merge_patch)
-        self.writes = WriteCoordinator(context, self.reads, self.registers, configuration, strategy)
+        self.leases = LeaseCoordinator(context, self.reads, self.registers)
+        self.writes = WriteCoordinator(
+            context,
+            self.reads,
+            RegisterWrites(self.registers, self.leases, context.clock),
+            configuration,
+            strategy,
+        )

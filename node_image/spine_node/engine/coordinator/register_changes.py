@@ -4,6 +4,7 @@ A change is made from what the round finds, so `created_at` is exact and a merge
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +20,13 @@ from spine_core.replication.registers.changes import (
 )
 from spine_core.replication.registers.state import Ballot, LeaseGuard
 from spine_core.scalars import Slot
+from spine_node.engine.coordinator.lease_changes import (
+    LeaseAsk,
+    acquired,
+    encode_state,
+    released,
+    renewed,
+)
 from spine_node.ports import MergePatch
 from spine_node.server_fields import ServerFields, pack_server_fields, read_body
 
@@ -31,6 +39,13 @@ class Action(StrEnum):
     PATCH = "patch"  # `memory` is a merge patch
     TOUCH = "touch"  # a new expiry, from the time to live that it has
     STAMP = "stamp"  # the value stays, and the guard rises
+    ACQUIRE = "acquire"  # these three: `memory` is a `LeaseAsk`
+    RENEW = "renew"
+    RELEASE = "release"
+
+
+_LEASES = {Action.ACQUIRE: acquired, Action.RENEW: renewed, Action.RELEASE: released}
+_ask = msgspec.json.Decoder(LeaseAsk)
 
 
 class ChangeCall(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -70,44 +85,59 @@ def change_of(call: ChangeCall, merge: MergePatch) -> RegisterChange:
     )
 
 
-def _make_of(call: ChangeCall, merge: MergePatch) -> Make:
-    def put(basis: Basis) -> NewValue:
+class _Makes(NamedTuple):
+    """The next value of each action, for one call."""
+
+    call: ChangeCall
+    merge: MergePatch
+
+    def put(self, basis: Basis) -> NewValue:
+        call = self.call
         expires = basis.now_ms + call.expires_after_ms if call.expires_after_ms else 0
         return NewValue(_body(basis, call.writer, call.memory), expires, call.flags)
 
-    def patch(basis: Basis) -> NewValue | Refusal:
+    def patch(self, basis: Basis) -> NewValue | Refusal:
         assert basis.live is not None, "an update"
         try:
-            patched = merge(read_body(basis.live.body)[1], call.memory)
+            patched = self.merge(read_body(basis.live.body)[1], self.call.memory)
         except InvalidInputError as error:
             return Refusal(msgspec.json.encode(PatchFault(error.path, error.message)).decode())
         ttl_ms = (patched.ttl_seconds or 0) * 1000
         expires = basis.now_ms + ttl_ms if ttl_ms else 0
         flags = FLAG_PINNED if patched.pinned else 0
-        return NewValue(_body(basis, call.writer, patched.memory), expires, flags)
+        return NewValue(_body(basis, self.call.writer, patched.memory), expires, flags)
 
-    def touch(basis: Basis) -> NewValue | None:
+    def touch(self, basis: Basis) -> NewValue | None:
         assert basis.live is not None, "an update"
         ttl_ms = _ttl_ms(basis.live)
         if not ttl_ms:
             return None
         return NewValue(basis.live.body, basis.now_ms + ttl_ms, basis.live.flags)
 
-    def stamp(basis: Basis) -> NewValue:
+    def stamp(self, basis: Basis) -> NewValue:
         if basis.live is None:
-            return NewValue(_body(basis, call.writer, b""), flags=FLAG_TOMBSTONE)
+            return NewValue(_body(basis, self.call.writer, b""), flags=FLAG_TOMBSTONE)
         server, memory = read_body(basis.live.body)
         body = _body(basis, server.writer, memory)
         return NewValue(body, basis.live.expires_ms, basis.live.flags)
 
-    makes: dict[Action, Make] = {
-        Action.PUT: put,
-        Action.DELETE: put,
-        Action.PATCH: patch,
-        Action.TOUCH: touch,
-        Action.STAMP: stamp,
+    def lease(self, basis: Basis) -> NewValue | Refusal:
+        fields = _LEASES[self.call.action](basis, _ask.decode(self.call.memory))
+        if isinstance(fields, Refusal):
+            return fields
+        return NewValue(_body(basis, self.call.writer, encode_state(fields)))
+
+
+def _make_of(call: ChangeCall, merge: MergePatch) -> Make:
+    makes = _Makes(call, merge)
+    by_action: dict[Action, Make] = {
+        Action.PUT: makes.put,
+        Action.DELETE: makes.put,
+        Action.PATCH: makes.patch,
+        Action.TOUCH: makes.touch,
+        Action.STAMP: makes.stamp,
     }
-    return makes[call.action]
+    return by_action.get(call.action, makes.lease)
 
 
 def _body(basis: Basis, writer: str, memory: bytes) -> bytes:

@@ -4,6 +4,8 @@ Conditions, merge patches, touches, fences and the model `strong` come here, and
 met a register, under the number of the operation that they had (protocol.md §5, §7.4, §7.6).
 """
 
+from typing import Protocol
+
 import msgspec
 
 from spine_core.errors import ProblemError
@@ -19,7 +21,7 @@ from spine_node.clock import Clock
 from spine_node.engine.coordinator.pending_write import PendingWrite
 from spine_node.engine.coordinator.register_changes import Action, ChangeCall, PatchFault
 from spine_node.engine.coordinator.registers import RegisterCoordinator, RegisterOutcome
-from spine_node.ports import PreconditionFailedError, WriteOutcome, WriteRequest
+from spine_node.ports import Fence, PreconditionFailedError, WriteOutcome, WriteRequest
 
 _NO_SUCH_ETAG = b"\xff" * BALLOT_BYTES  # above every ballot: an ETag that nobody has issued
 _FORGOTTEN = (
@@ -40,11 +42,18 @@ _PROBLEMS = {
 }
 
 
+class Fences(Protocol):
+    """Who knows the newest fence of each lease."""
+
+    async def check(self, namespace: str, fence: Fence, deadline: float) -> None:
+        """Refuse a fence that is not the newest of a lease that runs."""
+
+
 class RegisterWrites:
     """The register path of a `WriteCoordinator`."""
 
-    def __init__(self, registers: RegisterCoordinator, clock: Clock) -> None:
-        self._registers, self._clock = registers, clock
+    def __init__(self, registers: RegisterCoordinator, fences: Fences, clock: Clock) -> None:
+        self._registers, self._fences, self._clock = registers, fences, clock
 
     async def write(
         self, request: WriteRequest, pending: PendingWrite, model: Model, session: Session
@@ -54,6 +63,8 @@ class RegisterWrites:
         Raises:
             ProblemError: with `outcome`.
         """
+        if request.fence is not None:
+            await self._fences.check(request.namespace, request.fence, request.deadline)
         outcome = await self._registers.change(call_of(request, pending), request.deadline)
         record, replayed = outcome.record, False
         match outcome.verdict:
@@ -66,7 +77,7 @@ class RegisterWrites:
                 replayed = True  # an earlier attempt of this create has made it, and is forgotten
                 self._check_there(record)
             case _:
-                raise self._problem(outcome)
+                raise problem_of(outcome, self._clock.physical_ms())
         return WriteOutcome(
             memory_id=pending.memory_id,
             record=record,
@@ -97,22 +108,23 @@ class RegisterWrites:
             detail = "this key's memory was created, and has been deleted or has expired since"
             raise ProblemError("gone", detail)
 
-    def _problem(self, outcome: RegisterOutcome) -> ProblemError:
-        told: Outcome = "indeterminate" if outcome.may_have_applied else "not-applied"
-        if outcome.verdict is ChangeVerdict.REFUSED:
-            field = msgspec.json.decode(outcome.reason, type=PatchFault)
-            detail = f"the patched memory is not valid: {field.path}: {field.message}"
-            errors = ((field.path, field.message),)
-            return ProblemError("validation-failed", detail, outcome=told, errors=errors)
-        if outcome.verdict in _PROBLEMS:
-            code, detail = _PROBLEMS[outcome.verdict]
-            return ProblemError(code, detail, outcome=told)
-        current = outcome.record
-        seen = None if is_absent(current, self._clock.physical_ms()) else current
-        if outcome.verdict is ChangeVerdict.INDETERMINATE or outcome.may_have_applied:
-            return PreconditionFailedError(seen, outcome="indeterminate", detail=_FORGOTTEN)
-        detail = "the memory is not the one that the condition names"
-        return PreconditionFailedError(seen, outcome="not-applied", detail=detail)
+
+def problem_of(outcome: RegisterOutcome, now_ms: int) -> ProblemError:
+    """Return the problem of a change that was refused, or of one whose fate is not known."""
+    told: Outcome = "indeterminate" if outcome.may_have_applied else "not-applied"
+    if outcome.verdict is ChangeVerdict.REFUSED:
+        field = msgspec.json.decode(outcome.reason, type=PatchFault)
+        detail = f"the patched memory is not valid: {field.path}: {field.message}"
+        errors = ((field.path, field.message),)
+        return ProblemError("validation-failed", detail, outcome=told, errors=errors)
+    if outcome.verdict in _PROBLEMS:
+        code, detail = _PROBLEMS[outcome.verdict]
+        return ProblemError(code, detail, outcome=told)
+    current = None if is_absent(outcome.record, now_ms) else outcome.record
+    if outcome.verdict is ChangeVerdict.INDETERMINATE or outcome.may_have_applied:
+        return PreconditionFailedError(current, outcome="indeterminate", detail=_FORGOTTEN)
+    detail = "the memory is not the one that the condition names"
+    return PreconditionFailedError(current, outcome="not-applied", detail=detail)
 
 
 def call_of(request: WriteRequest, pending: PendingWrite) -> ChangeCall:

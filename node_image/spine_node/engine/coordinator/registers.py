@@ -5,10 +5,6 @@ record one after the other, so that they do not duel. Safety depends on neither:
 and does when the proposer does not answer.
 """
 
-import asyncio
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +28,7 @@ from spine_node.engine.coordinator.quorum_read import QuorumReads
 from spine_node.engine.coordinator.register_changes import ChangeCall, change_of
 from spine_node.engine.coordinator.rounds import Decided, Rounds
 from spine_node.engine.coordinator.target import Target
+from spine_node.engine.coordinator.turns import Turns
 from spine_node.links.frames import CallHeader
 from spine_node.links.mesh import CallError
 from spine_node.links.methods import Method
@@ -86,8 +83,7 @@ class RegisterCoordinator:
         self, context: Context, rounds: Rounds, quorum: QuorumReads, merge: MergePatch
     ) -> None:
         self._context, self._rounds, self._quorum, self._merge = context, rounds, quorum, merge
-        self._turns: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._waiting: Counter[bytes] = Counter()
+        self._turns: Turns[bytes] = Turns()
 
     async def change(self, call: ChangeCall, deadline: float) -> RegisterOutcome:
         """Make a change.
@@ -164,12 +160,17 @@ class RegisterCoordinator:
     ) -> RegisterOutcome:
         change = change_of(call, self._merge)
         target = Target(call.slot, call.key, deadline)
-        async with self._turn(call.key, deadline):
-            decided = None
-            if first is None:
-                decided = await self._refused_at_once(target, change)
-            if decided is None:
-                decided = await self._rounds.run(target, change, first)
+        try:
+            async with self._turns.of(call.key, deadline - self._context.clock.now()):
+                decided = None
+                if first is None:
+                    decided = await self._refused_at_once(target, change)
+                if decided is None:
+                    decided = await self._rounds.run(target, change, first)
+        except TimeoutError:
+            detail = "other changes of this record took all the time"
+            told: Outcome = "not-applied" if first is None else "indeterminate"
+            raise ProblemError("quorum-unavailable", detail, outcome=told) from None
         changed = decided.changed
         now_ms = ms_of(self._context.hlc.now())
         return RegisterOutcome(
@@ -182,27 +183,6 @@ class RegisterCoordinator:
             decided.acks,
             decided.replicas,
         )
-
-    @asynccontextmanager
-    async def _turn(self, key: bytes, deadline: float) -> AsyncIterator[None]:
-        """Let the changes of one record go one after the other."""
-        self._waiting[key] += 1
-        lock = self._turns[key]
-        try:
-            try:
-                async with asyncio.timeout(max(0.0, deadline - self._context.clock.now())):
-                    await lock.acquire()
-            except TimeoutError:
-                detail = "other changes of this record took all the time"
-                raise ProblemError("quorum-unavailable", detail, outcome="not-applied") from None
-            try:
-                yield
-            finally:
-                lock.release()
-        finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key], self._turns[key]
 
     async def _refused_at_once(self, target: Target, change: RegisterChange) -> Decided | None:
         """Refuse a condition that a weak record contradicts, without making it a register.

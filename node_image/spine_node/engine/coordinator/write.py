@@ -36,7 +36,6 @@ from spine_node.engine.coordinator.pending_write import PendingWrite
 from spine_node.engine.coordinator.put_groups import PutGroups
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.register_write import RegisterWrites
-from spine_node.engine.coordinator.registers import RegisterCoordinator
 from spine_node.engine.coordinator.weak_put import MetRegisterError, WeakPut
 from spine_node.links.mesh import CallError
 from spine_node.ports import WriteOutcome, WriteRequest
@@ -53,7 +52,7 @@ class WriteCoordinator:
         self,
         context: Context,
         reads: ReadCoordinator,
-        registers: RegisterCoordinator,
+        register_writes: RegisterWrites,
         configuration: Callable[[], Configuration],
         strategy: PartitionStrategy,
     ) -> None:
@@ -62,7 +61,7 @@ class WriteCoordinator:
         self._configuration, self._strategy = configuration, strategy
         self._replicas, self._clock = context.replicas, context.clock
         self._groups = PutGroups(context.replicas)
-        self._register_writes = RegisterWrites(registers, context.clock)
+        self._register_writes = register_writes
 
     async def write(self, request: WriteRequest) -> WriteOutcome:
         """Execute one write.
