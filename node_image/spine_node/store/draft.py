@@ -77,7 +77,6 @@ class Draft:
         self._txn = txn  # its default table is `rec`
         self._tables = tables
         self._feed: list[tuple[bytes, Version]] = []
-        self._registers = txn.stat(tables.reg)["entries"] > 0  # spares a look-up per put
         self._changed = False
         self._quota_bytes = quota_bytes
         self.space = space  # as the batch begins
@@ -88,16 +87,16 @@ class Draft:
 
     def has_register(self, key: bytes) -> bool:
         """Return whether acceptor state exists, be it only a promise."""
-        return self._registers and self._txn.get(key, db=self._tables.reg) is not None
+        return self.register(key) is not None
 
     def register(self, key: bytes) -> bytes | None:
         """Return the acceptor state of a record."""
-        return self._txn.get(key, db=self._tables.reg) if self._registers else None
+        return self._txn.get(key, db=self._tables.reg) if self.state.registers else None
 
     def set_register(self, key: bytes, raw: bytes) -> None:
         """Store the acceptor state of a record."""
+        self.state.registers = True  # before the commit: who reads beside it looks for it
         self._set(self._tables.reg, key, raw)
-        self._registers = True
         self.effects.rounds[key] = open_round(raw)
 
     def floor(self, slot: int) -> Hlc:

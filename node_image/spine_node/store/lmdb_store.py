@@ -25,7 +25,7 @@ from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of
-from spine_node.store.draft import Effects, OpenRound
+from spine_node.store.draft import Effects, OpenRound, open_round
 from spine_node.store.errors import StorageError, StoreBusyError, StoreClosedError
 from spine_node.store.feed import FeedEntry, unpack_row
 from spine_node.store.layout import (
@@ -183,6 +183,19 @@ class Store:
         """Return a stored record, tombstones included."""
         with self._environment.begin(db=self._rec) as txn:
             return txn.get(key)
+
+    def get_with_register(self, key: bytes) -> tuple[bytes | None, bytes | None]:
+        """Return a stored record, and its acceptor state where that has something to learn.
+
+        Both are of one moment: a value is in neither of them while it moves from one to the other.
+        """
+        if not self._committer.state.registers:
+            return self.get(key), None
+        with self._environment.begin(db=self._rec) as txn:
+            raw, register = txn.get(key), txn.get(key, db=self._tables.reg)
+        if register is not None and open_round(register) is None:
+            register = None
+        return raw, register
 
     def get_many(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes | None]]:
         """Return (key, stored record) of each key, all of one moment, at a third of the cost."""

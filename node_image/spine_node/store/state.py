@@ -31,6 +31,7 @@ class State:
     floors: dict[int, Hlc] = field(default_factory=dict)  # slot → hlc, 0 when missing
     feed_head: int = 0  # seq of the newest entry
     append_hlc: Hlc = HLC_ZERO  # of the newest entry
+    registers: bool = False  # there is acceptor state; spares a look-up where there is none
 
     @classmethod
     def load(cls, txn: Transaction, tables: Tables) -> "State":
@@ -48,6 +49,7 @@ class State:
             owned=unpack_slots(meta(b"owned")),
             high_water=Hlc(unpack_u64(meta(b"high_water"))),
         )
+        state.registers = txn.stat(tables.reg)["entries"] > 0
         for key, value in txn.cursor(db=tables.slot):
             if key[2:] == FLOOR:
                 state.floors[slot_of_key(key)] = Hlc(unpack_u64(value))

@@ -99,16 +99,11 @@ class Replica:
         finds the damage as in any other answer.
         """
         self.check_epoch(header.epoch)
-        raw, floor = self._store.get(call.key), self._store.floor(call.slot)
-        register = self.open_register(call.key)
+        raw, register = self._store.get_with_register(call.key)
+        floor = self._store.floor(call.slot)
         if raw is not None and version_in(raw) <= call.known and is_whole(raw, checksum):
             return GetReply(None, floor, version_in(raw), register)
         return GetReply(raw, floor, None, register)
-
-    def open_register(self, key: bytes) -> bytes | None:
-        """Return the acceptor state of a record whose newest value this store has not learned."""
-        opened = self._store.open_rounds.get(key)
-        return None if opened is None else self._store.register(key)
 
     def check_epoch(self, epoch: int) -> None:
         """Refuse a request of another epoch, or any while no document names us (R1, R9).

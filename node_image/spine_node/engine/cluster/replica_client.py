@@ -163,13 +163,18 @@ class ReplicaClient:
             self._damage.note(key, store=store)
             raise CallError(store, ReplicaStatus.DAMAGED, EMPTY) from error
 
-    def own_register(self, view: MemberView, key: bytes) -> OpenRegister[Copy] | None:
-        """Return our own acceptor state of a record whose newest value is not learned here.
+    def own_with_register(
+        self, view: MemberView, key: bytes
+    ) -> tuple[Copy | None, OpenRegister[Copy] | None]:
+        """Read one key of our own store as `own` does, with what its acceptor has still to learn.
 
         Raises:
-            CallError: it is damaged.
+            CallError: the view is not in force any more, or something is damaged.
         """
-        return self._register_in(view.number, key, self._replica.open_register(key))
+        if view is not self._membership.view:
+            raise CallError(view.number, ReplicaStatus.STALE_EPOCH, EMPTY)
+        raw, register = self._store.get_with_register(key)
+        return self._copy_in(view.number, key, raw), self._register_in(view.number, key, register)
 
     def _register_in(
         self, store: StoreNumber, key: bytes, raw: bytes | None

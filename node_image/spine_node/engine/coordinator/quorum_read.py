@@ -129,8 +129,7 @@ class _Attempt:
     def _look_here(self) -> None:
         store = self._view.number
         try:
-            copy = self._replicas.own(self._view, self._target.key)
-            register = self._replicas.own_register(self._view, self._target.key)
+            copy, register = self._replicas.own_with_register(self._view, self._target.key)
         except CallError as error:
             self._tally.answer(store, ReplicaStatus(error.status), ABSENT, None)
             return

@@ -51,8 +51,8 @@ class ScriptedReplicas(ReplicaClient):
             raise CallError(view.number, held, EMPTY)
         return held
 
-    def own_register(self, view: MemberView, key: bytes) -> None:
-        """Return that there is no acceptor state."""
+    def own_with_register(self, view: MemberView, key: bytes) -> tuple[Copy | None, None]:
+        return self.own(view, key), None
 
     async def get(
         self, view: MemberView, store: StoreNumber, slot: int, key: bytes, left_s: float
