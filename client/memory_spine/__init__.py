@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memory_spine.aio import AsyncSpine
+    from memory_spine.drafts import Draft
     from memory_spine.effects import Answer, AsyncTransport, Request, Transport
     from memory_spine.errors import (
         ConfigError,
         ConnectionFailed,
         NotFound,
+        PreconditionFailed,
         ProblemError,
         SpineError,
         Unavailable,
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "memory_spine.aio": ("AsyncSpine",),
+    "memory_spine.drafts": ("Draft",),
     "memory_spine.effects": ("Answer", "AsyncTransport", "Request", "Transport"),
     "memory_spine.errors": (
         "ConfigError",
         "ConnectionFailed",
         "NotFound",
+        "PreconditionFailed",
         "ProblemError",
         "SpineError",
         "Unavailable",
@@ -51,11 +55,13 @@ __all__ = [
     "Cluster",
     "ConfigError",
     "ConnectionFailed",
+    "Draft",
     "Identity",
     "ItemResult",
     "Memory",
     "NotFound",
     "Page",
+    "PreconditionFailed",
     "ProblemError",
     "Request",
     "Spine",

@@ -7,8 +7,9 @@ import msgspec
 
 from memory_spine import arguments
 from memory_spine.arguments import Identifier
+from memory_spine.conditions import FenceLike, condition_of
 from memory_spine.core import Call, Core
-from memory_spine.drafts import MemoryFields, draft_of, replacement_of
+from memory_spine.drafts import MemoryChanges, MemoryFields, draft_of, patch_of, replacement_of
 from memory_spine.effects import Operation
 from memory_spine.errors import BatchFailed, ConfigError, NotSent, SpineError
 from memory_spine.models import BatchResult, ItemResult, Memory
@@ -52,19 +53,51 @@ class Batch:
         self._add({"op": "create", "body": draft_of(content, fields, partition_by)})
 
     def put(
-        self, memory: Identifier | Memory, /, content: str = "", **fields: Unpack[MemoryFields]
+        self,
+        memory: Identifier | Memory,
+        /,
+        content: str = "",
+        *,
+        if_match: str | None = None,
+        create_only: bool = False,
+        fence: FenceLike | None = None,
+        **fields: Unpack[MemoryFields],
     ) -> None:
-        """Write a memory with this id, or a changed `Memory`, whatever stood there."""
+        """Write a memory with this id, or a changed `Memory`, if the conditions hold."""
         memory_id, draft = replacement_of(memory, content, fields)
-        self._add({"op": "put", "id": memory_id, "body": draft})
+        condition = condition_of(if_match=if_match, create_only=create_only, fence=fence)
+        self._add({"op": "put", "id": memory_id, "body": draft, **condition.fields()})
+
+    def update(
+        self,
+        memory_id: Identifier,
+        /,
+        *,
+        if_match: str | None = None,
+        fence: FenceLike | None = None,
+        **changes: Unpack[MemoryChanges],
+    ) -> None:
+        """Change these fields of a memory; None removes one."""
+        name = arguments.identifier(memory_id, "memory_id")
+        fields = condition_of(if_match=if_match, fence=fence).fields()
+        self._add({"op": "patch", "id": name, "body": patch_of(changes), **fields})
 
     def get(self, memory_id: Identifier, /) -> None:
         """Read a memory."""
         self._add({"op": "get", "id": arguments.identifier(memory_id, "memory_id")})
 
-    def delete(self, memory_id: Identifier, /) -> None:
-        """Delete a memory."""
-        self._add({"op": "delete", "id": arguments.identifier(memory_id, "memory_id")})
+    def delete(
+        self,
+        memory_id: Identifier,
+        /,
+        *,
+        if_match: str | None = None,
+        fence: FenceLike | None = None,
+    ) -> None:
+        """Delete a memory, if the conditions hold."""
+        name = arguments.identifier(memory_id, "memory_id")
+        fields = condition_of(if_match=if_match, fence=fence).fields()
+        self._add({"op": "delete", "id": name, **fields})
 
     def send(self, *, check: bool) -> Operation[None]:
         """Send what was written down, in as few requests as the server's limits allow.
@@ -86,7 +119,7 @@ class Batch:
             call = Call(method="POST", path=path, body=body, write=True, key=self._key_of(count))
             try:
                 answer = yield from self._core.fetch(call, BatchResult)
-                results += _matching(answer.results, bodies)
+                results += matching(answer.results, bodies)
             except SpineError as failure:
                 if not results:
                     raise
@@ -126,7 +159,7 @@ def _failed(bodies: Sequence[bytes], failure: SpineError) -> list[ItemResult]:
     return [ItemResult(status=failure.status, failure=failure)] * len(bodies)
 
 
-def _matching(results: Sequence[ItemResult], bodies: Sequence[bytes]) -> Sequence[ItemResult]:
+def matching(results: Sequence[ItemResult], bodies: Sequence[object]) -> Sequence[ItemResult]:
     """Return the results, which must be one for each operation."""
     if len(results) == len(bodies):
         return results

@@ -16,7 +16,7 @@ Source: api.md §3.2 and §6.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -40,6 +40,7 @@ from memory_spine.effects import (
 from memory_spine.environment import Environment
 from memory_spine.errors import (
     ConfigError,
+    Conflict,
     ConnectionFailed,
     SpineError,
     UnexpectedAnswer,
@@ -67,6 +68,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # escaped
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # win over those of every call
     write: bool = False
     key: Identifier | None = None  # idempotency key of the caller's; None: a fresh one for a write
     memory_id: str | None = None  # the memory that the answer must be about
@@ -94,6 +96,11 @@ class Core:
     meter: Meter = field(default_factory=Meter)
     last_answer: LastAnswer = field(default_factory=LastAnswer)
     environment: Environment = field(default_factory=Environment)
+
+    def within(self, seconds: float) -> "Core":
+        """Return the same core for calls that may take so long, which is part of a longer time."""
+        timeout = max(seconds, _ATTEMPT_MIN_S)
+        return replace(self, options=replace(self.options, timeout=timeout))
 
     def fetch(self, call: Call, model: type[Decoded]) -> Operation[Decoded]:
         """Make the call and decode its answer."""
@@ -217,8 +224,8 @@ class Core:
         self, failure: SpineError, url: str, tried: int, deadline_s: float
     ) -> float | None:
         """Return how long to wait before another attempt; None when there must not be one."""
-        if not failure.retryable:
-            return None
+        if not failure.retryable or isinstance(failure, Conflict):
+            return None  # what somebody else holds is not free a moment later
         self.meter.count("attempts_failed")
         now_s = self.environment.monotonic_s()
         if isinstance(failure, ConnectionFailed) or failure.status == 503:
@@ -243,7 +250,7 @@ class Core:
             if key is None:
                 key = ulid(self.environment.unix_ms(), self.environment.entropy(ENTROPY_BYTES))
             headers["Idempotency-Key"] = header_value("key", key)
-        return headers
+        return {**headers, **call.headers}
 
     def _request(self, state: CallState, url: str, left: int) -> Request:
         call, key = state.call, self.options.api_key

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from memory_spine import arguments
 from memory_spine.arguments import Identifier
+from memory_spine.errors import ConfigError
 from memory_spine.models import Embedding, Memory
 
 
@@ -22,6 +23,19 @@ class MemoryFields(TypedDict, total=False):
     ttl: float | timedelta | None  # seconds, rounded up
     embedding: Mapping[str, Any] | Embedding | None  # {"vector": [...], "model": "..."}
     derived_from: Iterable[Identifier] | None  # ids in the same namespace
+
+
+class MemoryChanges(MemoryFields, total=False):
+    """The fields that `update` changes: what is left out stays as it is, None removes it."""
+
+    content: str | None
+
+
+class Draft:
+    """A memory that nobody has stored yet: `Draft("text", tags=["task"])`."""
+
+    def __init__(self, content: str = "", **fields: Unpack[MemoryFields]) -> None:
+        self.body = draft_of(content, fields)
 
 
 _CHECKS: Mapping[str, Callable[[object, str], Any]] = {
@@ -47,15 +61,33 @@ def draft_of(
         TypeError: an unknown field, or a value of the wrong kind.
         ConfigError: a value that cannot be stored as it is.
     """
-    if unknown := fields.keys() - _CHECKS.keys():
-        raise TypeError(f"a memory has no field {', '.join(sorted(unknown))}")
+    _check_names(fields)
     draft: dict[str, Any] = {"content": arguments.text(content, "content")}
     for name, value in fields.items():
         if value is not None:
-            draft["ttl_seconds" if name == "ttl" else name] = _CHECKS[name](value, name)
+            draft[_stored(name)] = _CHECKS[name](value, name)
     if partition_by is not None:
         draft["partition_by"] = arguments.identifier(partition_by, "partition_by")
     return draft
+
+
+def patch_of(changes: MemoryChanges) -> dict[str, Any]:
+    """Return the merge patch of an update: null where a field is removed.
+
+    Raises:
+        TypeError, ConfigError: as `draft_of`; or nothing would change.
+    """
+    fields: dict[str, Any] = dict(changes)
+    if not fields:
+        raise ConfigError("update changes nothing: give a field and its new value")
+    patch: dict[str, Any] = {}
+    if "content" in fields:
+        content = fields.pop("content")
+        patch["content"] = None if content is None else arguments.text(content, "content")
+    _check_names(fields)
+    for name, value in fields.items():
+        patch[_stored(name)] = None if value is None else _CHECKS[name](value, name)
+    return patch
 
 
 def replacement_of(
@@ -77,8 +109,16 @@ def replacement_of(
 
 def _given_back(memory: Memory) -> dict[str, Any]:
     """Return a memory as the body of a PUT: the caller's fields checked, the server's as they came."""
-    given: dict[str, Any] = {
-        name: getattr(memory, "ttl_seconds" if name == "ttl" else name) for name in _CHECKS
-    }
+    given: dict[str, Any] = {name: getattr(memory, _stored(name)) for name in _CHECKS}
     draft = draft_of(memory.content, given)  # type: ignore[arg-type]
     return {**memory.server_fields(), **draft}
+
+
+def _check_names(fields: Mapping[str, Any]) -> None:
+    if unknown := fields.keys() - _CHECKS.keys():
+        raise TypeError(f"a memory has no field {', '.join(sorted(unknown))}")
+
+
+def _stored(name: str) -> str:
+    """Return what a field is called in JSON."""
+    return "ttl_seconds" if name == "ttl" else name

@@ -10,8 +10,10 @@ Source: RFC 9457 for the document, api.md §3.2 for the codes.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 if TYPE_CHECKING:
-    from memory_spine.models import BatchResult
+    from memory_spine.models import BatchResult, Memory
 
 
 class SpineError(Exception):
@@ -223,7 +225,13 @@ class Gone(NotFound, code="gone", status=410):
 
 
 class LeaseHeld(Conflict, code="lease-held", status=409):
-    """Another holder has the lease."""
+    """Another holder has the lease, for `retry_after_ms` at least unless it is given back."""
+
+    @property
+    def holder(self) -> str | None:
+        """Who has it."""
+        holder: str | None = self.problem.get("holder")
+        return holder
 
 
 class LeaseLost(Conflict, code="lease-lost", status=409):
@@ -248,6 +256,22 @@ class EpochConflict(Conflict, code="epoch-conflict", status=409):
 
 class PreconditionFailed(ConditionError, code="precondition-failed", status=412):
     """The memory is not the version the condition names."""
+
+    @property
+    def current(self) -> "Memory | None":
+        """The memory as it is; None when there is none, or when the server did not tell it."""
+        from memory_spine.models import Memory  # noqa: PLC0415 - models know errors
+
+        try:
+            return msgspec.convert(self.problem.get("current"), Memory)
+        except msgspec.ValidationError:
+            return None
+
+    @property
+    def current_version(self) -> str | None:
+        """The version that stands there; None when there is none, or when it was not told."""
+        version: str | None = self.problem.get("current_version")
+        return version
 
 
 class FenceStale(ConditionError, code="fence-stale", status=412):

@@ -1,17 +1,19 @@
 """The operations on memories and on the cluster, each a generator that both clients run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from memory_spine import arguments
 from memory_spine.arguments import Identifier
+from memory_spine.batch import OPERATIONS_MAX, matching
+from memory_spine.conditions import UNCONDITIONAL, Condition
 from memory_spine.core import Call, Core, path_segment
-from memory_spine.drafts import MemoryFields, draft_of, replacement_of
+from memory_spine.drafts import MemoryChanges, MemoryFields, draft_of, patch_of, replacement_of
 from memory_spine.effects import Operation
 from memory_spine.errors import NotFound
-from memory_spine.models import Cluster, Identity, Memory
+from memory_spine.models import BatchResult, Cluster, Identity, ItemResult, Memory
 
 
 def create(
@@ -34,21 +36,34 @@ def put(
     content: str,
     fields: MemoryFields,
     *,
+    condition: Condition = UNCONDITIONAL,
     key: Identifier | None,
 ) -> Operation[Memory]:
-    """Store a memory under the caller's id, whatever stood there."""
+    """Store a memory under the caller's id, if the condition holds."""
     memory_id, draft = replacement_of(memory, content, fields)
-    call = _call(core, "PUT", memory_id, body=msgspec.json.encode(draft), write=True, key=key)
+    return core.fetch(change_of(core, "PUT", memory_id, condition, body=draft, key=key), Memory)
+
+
+def update(
+    core: Core,
+    memory_id: Identifier,
+    changes: MemoryChanges,
+    *,
+    condition: Condition,
+    key: Identifier | None,
+) -> Operation[Memory]:
+    """Change fields of a memory in one step."""
+    call = change_of(core, "PATCH", memory_id, condition, body=patch_of(changes), key=key)
     return core.fetch(call, Memory)
 
 
 def get(core: Core, memory_id: Identifier, include: Sequence[str]) -> Operation[Memory]:
     """Read one memory."""
     if include == ():
-        return core.fetch(_call(core, "GET", memory_id), Memory)
+        return core.fetch(call_of(core, "GET", memory_id), Memory)
     included = arguments.texts(include, "include")
     query = {"include": ",".join(included)} if included else {}
-    return core.fetch(_call(core, "GET", memory_id, query=query), Memory)
+    return core.fetch(call_of(core, "GET", memory_id, query=query), Memory)
 
 
 def get_or_none(
@@ -61,9 +76,28 @@ def get_or_none(
         return None
 
 
-def delete(core: Core, memory_id: Identifier, *, key: Identifier | None) -> Operation[None]:
-    """Delete one memory; that there was none is no failure."""
-    yield from core.call(_call(core, "DELETE", memory_id, write=True, key=key))
+def delete(
+    core: Core,
+    memory_id: Identifier,
+    *,
+    condition: Condition = UNCONDITIONAL,
+    key: Identifier | None,
+) -> Operation[None]:
+    """Delete one memory, if the condition holds; that there was none is no failure."""
+    yield from core.call(change_of(core, "DELETE", memory_id, condition, key=key))
+
+
+def touch(core: Core, memory_ids: Iterable[Identifier]) -> Operation[list[ItemResult]]:
+    """Let the time to live of memories begin anew, in as few requests as the server's limits allow."""
+    names = arguments.identifiers(memory_ids, "memory_ids")
+    results: list[ItemResult] = []
+    for begin in range(0, len(names), OPERATIONS_MAX):
+        chunk = names[begin : begin + OPERATIONS_MAX]
+        body = msgspec.json.encode({"ids": chunk})
+        call = Call(method="POST", path=f"{core.memories_path()}:touch", body=body, write=True)
+        answer = yield from core.fetch(call, BatchResult)
+        results += matching(answer.results, chunk)
+    return results
 
 
 def whoami(core: Core) -> Operation[Identity]:
@@ -77,7 +111,25 @@ def cluster(core: Core, *, slots: bool) -> Operation[Cluster]:
     return core.fetch(Call(method="GET", path="/v1/cluster", query=query), Cluster)
 
 
-def _call(core: Core, method: str, memory_id: Identifier, **more: Any) -> Call:
+def change_of(
+    core: Core,
+    method: str,
+    memory_id: Identifier,
+    condition: Condition,
+    *,
+    body: Mapping[str, Any] | None = None,
+    key: Identifier | None = None,
+) -> Call:
+    """Return the call that changes one memory, if the condition holds."""
+    headers = condition.headers()
+    if method == "PATCH":
+        headers["Content-Type"] = "application/merge-patch+json"
+    encoded = None if body is None else msgspec.json.encode(body)
+    return call_of(core, method, memory_id, body=encoded, headers=headers, write=True, key=key)
+
+
+def call_of(core: Core, method: str, memory_id: Identifier, **more: Any) -> Call:
+    """Return a call about one memory; its answer must be about the same."""
     name = arguments.identifier(memory_id, "memory_id")
     path = f"{core.memories_path()}/{path_segment(name)}"
     return Call(method=method, path=path, memory_id=name, **more)

@@ -1,7 +1,7 @@
 """`Spine`: the client that blocks. Threads may share one."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
@@ -10,6 +10,7 @@ from memory_spine import operations
 from memory_spine.arguments import Identifier
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.batch import Batch
+from memory_spine.conditions import FenceLike, condition_of
 from memory_spine.config import (
     ATTEMPTS,
     TIMEOUT_S,
@@ -20,7 +21,7 @@ from memory_spine.config import (
     transport_name,
 )
 from memory_spine.core import Core
-from memory_spine.drafts import MemoryFields
+from memory_spine.drafts import MemoryChanges, MemoryFields
 from memory_spine.effects import (
     Done,
     Open,
@@ -35,7 +36,8 @@ from memory_spine.effects import (
 )
 from memory_spine.environment import sleep
 from memory_spine.errors import ConnectionFailed
-from memory_spine.models import Cluster, Identity, Memory, Page
+from memory_spine.models import Cluster, Identity, ItemResult, Memory, Page
+from memory_spine.mutations import Change, mutate
 from memory_spine.network import NetworkOptions
 from memory_spine.paging import ListQuery, Order, Scope
 from memory_spine.urllib3_transport import Urllib3Transport
@@ -116,11 +118,68 @@ class Memories:
         /,
         content: str = "",
         *,
+        if_match: str | None = None,
+        create_only: bool = False,
+        fence: FenceLike | None = None,
         key: Identifier | None = None,
         **fields: Unpack[MemoryFields],
     ) -> Memory:
-        """Store a memory under this id, or a changed `Memory`, whatever stood there."""
-        operation = operations.put(self._core, memory, content, fields, key=key)
+        """Store a memory under this id, or a changed `Memory`: whatever stood there, or on a condition.
+
+        `if_match` is the `etag` that must stand there, `create_only` asks for nothing to stand
+        there, `fence` is a lease that must still be held.
+
+        Raises:
+            PreconditionFailed: something else stands there; `current` is what.
+            FenceStale, FenceRequired, GuardConflict: the lease is not the one that guards the memory.
+        """
+        condition = condition_of(if_match=if_match, create_only=create_only, fence=fence)
+        operation = operations.put(
+            self._core, memory, content, fields, condition=condition, key=key
+        )
+        return run(operation, self._transport)
+
+    def update(
+        self,
+        memory_id: Identifier,
+        /,
+        *,
+        if_match: str | None = None,
+        fence: FenceLike | None = None,
+        key: Identifier | None = None,
+        **changes: Unpack[MemoryChanges],
+    ) -> Memory:
+        """Change these fields in one step, so that no change of others is lost; None removes one.
+
+        In `metadata` too, what is not named stays and None removes; a list is replaced.
+
+        Raises:
+            NotFound: there is no such memory.
+            PreconditionFailed, FenceStale, FenceRequired, GuardConflict: as `put`.
+        """
+        condition = condition_of(if_match=if_match, fence=fence)
+        operation = operations.update(self._core, memory_id, changes, condition=condition, key=key)
+        return run(operation, self._transport)
+
+    def mutate(
+        self,
+        memory_id: Identifier,
+        change: Change,
+        /,
+        *,
+        fence: FenceLike | None = None,
+        timeout: float | None = None,
+    ) -> Memory | None:
+        """Store what `change` makes of the memory as it is, and lose no change of others.
+
+        `change` is given the memory, None when there is none, and may be called many times; it
+        returns the memory changed, a `Draft` for a new one, or None to leave all as it is. What
+        stands there afterwards is returned. `timeout` is for all attempts together.
+
+        Raises:
+            PreconditionFailed: others were faster until the time was over.
+        """
+        operation = mutate(self._core, memory_id, change, fence=fence, timeout=timeout)
         return run(operation, self._transport)
 
     def get(self, memory_id: Identifier, /, *, include: Sequence[str] = ()) -> Memory:
@@ -137,9 +196,23 @@ class Memories:
         """Return one memory, None when there is none."""
         return run(operations.get_or_none(self._core, memory_id, include), self._transport)
 
-    def delete(self, memory_id: Identifier, /, *, key: Identifier | None = None) -> None:
-        """Delete one memory; that there was none is no failure."""
-        run(operations.delete(self._core, memory_id, key=key), self._transport)
+    def delete(
+        self,
+        memory_id: Identifier,
+        /,
+        *,
+        if_match: str | None = None,
+        fence: FenceLike | None = None,
+        key: Identifier | None = None,
+    ) -> None:
+        """Delete one memory, on the conditions of `put`; that there was none is no failure."""
+        condition = condition_of(if_match=if_match, fence=fence)
+        operation = operations.delete(self._core, memory_id, condition=condition, key=key)
+        run(operation, self._transport)
+
+    def touch(self, memory_ids: Iterable[Identifier], /) -> Sequence[ItemResult]:
+        """Let the time to live of these memories begin anew; what became of each, in their order."""
+        return run(operations.touch(self._core, memory_ids), self._transport)
 
     def list(
         self,

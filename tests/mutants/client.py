@@ -219,4 +219,38 @@ MUTANTS = [
         new="        pass\n",
         killed_by=f"{_TESTS}/test_links.py::test_a_key_that_changes_is_used_on_the_open_link",
     ),
+    Mutant(  # a change that may have been made is made again
+        file="client/memory_spine/mutations.py",
+        old='return refusal.outcome != "not-applied"',
+        new="return False",
+        killed_by=f"{_TESTS}/test_mutations.py"
+        "::test_a_refusal_that_forgot_the_attempt_is_not_followed_by_another",
+    ),
+    Mutant(  # a creation that is under way may follow the change that took its place
+        file="client/memory_spine/mutations.py",
+        old="return refusal.may_have_been_applied",
+        new='return refusal.outcome != "not-applied"',
+        killed_by=f"{_TESTS}/test_mutations.py"
+        "::test_a_creation_that_may_still_happen_is_not_followed_by_another_change",
+    ),
+    Mutant(  # what was created meanwhile is overwritten
+        file="client/memory_spine/mutations.py",
+        old="return Condition(create_only=True, fence=grant)",
+        new="return Condition(fence=grant)",
+        killed_by=f"{_TESTS}/test_mutations.py::test_what_is_not_there_is_created_and_only_then",
+    ),
+    Mutant(  # a stale read, on which every write is refused
+        file="client/memory_spine/mutations.py",
+        old="headers=_STRONG",
+        new="headers={}",
+        killed_by=f"{_TESTS}/test_mutations.py"
+        "::test_it_reads_strongly_and_writes_on_the_version_it_saw",
+    ),
+    Mutant(  # a batch passes its conditions over in silence
+        file="client/memory_spine/batch.py",
+        old='"body": draft, **condition.fields()}',
+        new='"body": draft}',
+        killed_by=f"{_TESTS}/test_conditions.py"
+        "::test_each_operation_of_a_batch_has_conditions_of_its_own",
+    ),
 ]
