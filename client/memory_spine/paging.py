@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -14,6 +14,30 @@ from memory_spine.models import Page
 
 Scope: TypeAlias = Literal["exact", "subtree"]
 Order: TypeAlias = Literal["-created_at", "created_at", "id"]
+
+Item = TypeVar("Item")
+
+
+class _Items(Protocol):
+    """A page, whatever it lists."""
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """What stands on it."""
+
+
+Listed = TypeVar("Listed", bound=_Items)
+
+
+class Query(Protocol[Listed]):
+    """A page to ask for, and how the next one is asked for."""
+
+    def fetch(self) -> Operation[Listed]:
+        """Ask for this page."""
+
+    def after(self, page: Listed) -> "Query[Listed] | None":
+        """Return the query of the next page, None after the last."""
+
 
 QUERY_CHARS_MAX = 4096  # of a GET: half of the line that a node takes, as some proxies take less
 

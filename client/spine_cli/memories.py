@@ -15,7 +15,8 @@ from spine_cli.output import Output, show_memories, show_memory
 
 if TYPE_CHECKING:
     from memory_spine import Memory
-    from memory_spine.sync import Pager
+    from memory_spine.models import Page
+    from memory_spine.sync_memories import Pager
 
 PAGE_SIZE_MAX = 500
 
@@ -145,7 +146,7 @@ def forget(
         say(f"forgot {memory_id}")
 
 
-def _first(pager: "Pager", limit: int) -> list["Memory"]:
+def _first(pager: "Pager[Page, Memory]", limit: int) -> list["Memory"]:
     """Return the first `limit` memories and one more, where there is one."""
     found: list[Memory] = []
     for page in pager.pages():

@@ -10,8 +10,8 @@ import pytest
 
 import memory_spine
 from memory_spine import AsyncSpine, ConfigError, Memory, NotFound, Spine
-from memory_spine.aio import AsyncMemories, AsyncPager
-from memory_spine.sync import Memories, Pager
+from memory_spine.aio_memories import AsyncMemories, AsyncPager
+from memory_spine.sync_memories import Memories, Pager
 from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedServer, ok, problem
 
 PAGE = {"items": [MEMORY], "coverage": {"slots": 4096, "answered": 4096}}

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from memory_spine import aio, sync
+from memory_spine import aio_driver, sync_driver
 from memory_spine.aiohttp_transport import AiohttpTransport
 from memory_spine.core import Call
 from memory_spine.effects import Answer, Open, Request, Stream
@@ -28,14 +28,14 @@ def _streaming() -> Answer:
 def test_an_opened_stream_hands_its_parts_to_the_loop_of_the_driver() -> None:
     server = ScriptedServer([_streaming()])
     core = server.core()
-    stream: Stream[Iterator[bytes]] = sync.run(core.open(WATCH), server)
+    stream: Stream[Iterator[bytes]] = sync_driver.run(core.open(WATCH), server)
     assert list(stream.chunks) == EVENTS
     assert core.session.token == "s1"
 
 
 async def test_the_driver_that_awaits_does_the_same() -> None:
     server = ScriptedServer([_streaming()])
-    stream: Stream[AsyncIterator[bytes]] = await aio.run(
+    stream: Stream[AsyncIterator[bytes]] = await aio_driver.run(
         server.core().open(WATCH), AsyncScriptedServer(server)
     )
     assert [chunk async for chunk in stream.chunks] == EVENTS
