@@ -12,43 +12,68 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memory_spine.aio import AsyncSpine
+    from memory_spine.aio_leases import AsyncLease
     from memory_spine.drafts import Draft
     from memory_spine.effects import Answer, AsyncTransport, Request, Transport
     from memory_spine.errors import (
         ConfigError,
         ConnectionFailed,
+        LeaseHeld,
+        LeaseLost,
         NotFound,
         PreconditionFailed,
         ProblemError,
         SpineError,
         Unavailable,
     )
-    from memory_spine.models import BatchResult, Cluster, Identity, ItemResult, Memory, Page
+    from memory_spine.models import (
+        BatchResult,
+        Cluster,
+        Identity,
+        ItemResult,
+        LeaseInfo,
+        Memory,
+        Page,
+    )
     from memory_spine.stats import AnswerInfo, Stats
     from memory_spine.sync import Spine
+    from memory_spine.sync_leases import Lease
 
 _HOMES = {
     "memory_spine.aio": ("AsyncSpine",),
+    "memory_spine.aio_leases": ("AsyncLease",),
     "memory_spine.drafts": ("Draft",),
     "memory_spine.effects": ("Answer", "AsyncTransport", "Request", "Transport"),
     "memory_spine.errors": (
         "ConfigError",
         "ConnectionFailed",
+        "LeaseHeld",
+        "LeaseLost",
         "NotFound",
         "PreconditionFailed",
         "ProblemError",
         "SpineError",
         "Unavailable",
     ),
-    "memory_spine.models": ("BatchResult", "Cluster", "Identity", "ItemResult", "Memory", "Page"),
+    "memory_spine.models": (
+        "BatchResult",
+        "Cluster",
+        "Identity",
+        "ItemResult",
+        "LeaseInfo",
+        "Memory",
+        "Page",
+    ),
     "memory_spine.stats": ("AnswerInfo", "Stats"),
     "memory_spine.sync": ("Spine",),
+    "memory_spine.sync_leases": ("Lease",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Answer",
     "AnswerInfo",
+    "AsyncLease",
     "AsyncSpine",
     "AsyncTransport",
     "BatchResult",
@@ -58,6 +83,10 @@ __all__ = [
     "Draft",
     "Identity",
     "ItemResult",
+    "Lease",
+    "LeaseHeld",
+    "LeaseInfo",
+    "LeaseLost",
     "Memory",
     "NotFound",
     "Page",

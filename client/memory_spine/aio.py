@@ -7,6 +7,7 @@ from typing import Self, cast
 
 from memory_spine import operations
 from memory_spine.aio_driver import run
+from memory_spine.aio_leases import AsyncLeases
 from memory_spine.aio_memories import AsyncMemories
 from memory_spine.aiohttp_transport import AiohttpTransport
 from memory_spine.base_client import BaseClient, core_of
@@ -84,6 +85,11 @@ class AsyncSpine(BaseClient):
     def memories(self) -> AsyncMemories:
         """The memories of this view's namespace."""
         return AsyncMemories(self._core, self._transport)
+
+    @property
+    def leases(self) -> AsyncLeases:
+        """The leases of this view's namespace."""
+        return AsyncLeases(self._core, self._transport)
 
     async def whoami(self) -> Identity:
         """Return who the server takes you for."""

@@ -112,6 +112,19 @@ def seconds(value: object, name: str) -> int:
     return ceil(exact)
 
 
+def milliseconds(value: object, name: str) -> int:
+    """Return a length of time, in seconds or a `timedelta`, as milliseconds, rounded up.
+
+    Raises:
+        TypeError: it is neither.
+        ConfigError: it is negative, NaN or infinite.
+    """
+    exact = value.total_seconds() if isinstance(value, timedelta) else number(value, name)
+    if exact < 0:
+        raise ConfigError(f"{name} must not be negative, not {exact}")
+    return ceil(round(exact * 1000, 3))
+
+
 def flag(value: object, name: str) -> bool:
     """Return a boolean.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Self
 
 from memory_spine import arguments
+from memory_spine.conditions import FenceLike, fence_of
 from memory_spine.config import ConsistencyModel, Options, urls_of
 from memory_spine.core import Core
 from memory_spine.retry import Endpoints
@@ -56,11 +57,12 @@ class BaseClient:
         timeout: float | None = None,
         attempts: int | None = None,
         session: str | None = None,
+        fence: FenceLike | None = None,
     ) -> Self:
         """Return a view that differs in what is given, on the same connections.
 
         The view shares this client's session unless `session` gives it one of its own; `urls` pins
-        its requests to these nodes.
+        its requests to these nodes; each of its changes that names no `fence` has this one.
         """
         now = self._core.options
         options = replace(
@@ -68,6 +70,7 @@ class BaseClient:
             consistency=now.consistency if consistency is None else consistency,
             timeout=now.timeout if timeout is None else timeout,
             attempts=now.attempts if attempts is None else attempts,
+            fence=now.fence if fence is None else fence_of(fence),
         )
         return self._view(
             options=options,

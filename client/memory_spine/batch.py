@@ -65,8 +65,8 @@ class Batch:
     ) -> None:
         """Write a memory with this id, or a changed `Memory`, if the conditions hold."""
         memory_id, draft = replacement_of(memory, content, fields)
-        condition = condition_of(if_match=if_match, create_only=create_only, fence=fence)
-        self._add({"op": "put", "id": memory_id, "body": draft, **condition.fields()})
+        conditions = self._conditions(if_match=if_match, create_only=create_only, fence=fence)
+        self._add({"op": "put", "id": memory_id, "body": draft, **conditions})
 
     def update(
         self,
@@ -79,8 +79,8 @@ class Batch:
     ) -> None:
         """Change these fields of a memory; None removes one."""
         name = arguments.identifier(memory_id, "memory_id")
-        fields = condition_of(if_match=if_match, fence=fence).fields()
-        self._add({"op": "patch", "id": name, "body": patch_of(changes), **fields})
+        conditions = self._conditions(if_match=if_match, fence=fence)
+        self._add({"op": "patch", "id": name, "body": patch_of(changes), **conditions})
 
     def get(self, memory_id: Identifier, /) -> None:
         """Read a memory."""
@@ -96,8 +96,8 @@ class Batch:
     ) -> None:
         """Delete a memory, if the conditions hold."""
         name = arguments.identifier(memory_id, "memory_id")
-        fields = condition_of(if_match=if_match, fence=fence).fields()
-        self._add({"op": "delete", "id": name, **fields})
+        conditions = self._conditions(if_match=if_match, fence=fence)
+        self._add({"op": "delete", "id": name, **conditions})
 
     def send(self, *, check: bool) -> Operation[None]:
         """Send what was written down, in as few requests as the server's limits allow.
@@ -133,6 +133,9 @@ class Batch:
     def _key_of(self, count: int) -> str | None:
         """Return the idempotency key of one request: the same whenever the same batch is sent again."""
         return self._key if self._key is None or count == 0 else f"{self._key}.{count}"
+
+    def _conditions(self, **given: Any) -> dict[str, Any]:
+        return condition_of(**given).under(self._core.options.fence).fields()
 
     def _add(self, operation: Mapping[str, Any]) -> None:
         if self._result is not None:

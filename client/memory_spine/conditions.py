@@ -8,7 +8,7 @@ Source: RFC 9110 §13.1 (If-Match, If-None-Match), RFC 7240 (Prefer), api.md §2
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from memory_spine import arguments
@@ -51,6 +51,10 @@ class Condition:
     if_match: str | None = None  # an ETag, or * for whatever stands there
     create_only: bool = False
     fence: Fence | None = None
+
+    def under(self, fence: Fence | None) -> "Condition":
+        """Return the same with the fence of a view, unless it has one of its own."""
+        return self if fence is None or self.fence is not None else replace(self, fence=fence)
 
     def headers(self) -> dict[str, str]:
         """Return the condition of a request."""

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
 from memory_spine import arguments
+from memory_spine.conditions import Fence
 from memory_spine.errors import ConfigError
 
 ConsistencyModel: TypeAlias = Literal["strong", "causal", "read-your-writes", "eventual"]
@@ -26,6 +27,7 @@ class Options:
     consistency: ConsistencyModel | None = None  # None: what the namespace says
     timeout: float = TIMEOUT_S
     attempts: int = ATTEMPTS
+    fence: Fence | None = None  # of every change that names none
 
     def __post_init__(self) -> None:
         if not arguments.number(self.timeout, "timeout") > 0:

@@ -73,6 +73,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     key: Identifier | None = None  # idempotency key of the caller's; None: a fresh one for a write
     memory_id: str | None = None  # the memory that the answer must be about
     stream: bool = False  # its answer comes in parts
+    wait_s: float = 0.0  # for which the server may let it wait, beyond the time of a call
 
 
 class CallState(msgspec.Struct, frozen=True):
@@ -129,7 +130,7 @@ class Core:
 
     def _call(self, call: Call) -> Operation[Outcome]:
         session = self.session.active()
-        deadline_s = self.environment.monotonic_s() + self.options.timeout
+        deadline_s = self.environment.monotonic_s() + self.options.timeout + call.wait_s
         while len(session.tokens) > TOKENS_MAX:
             yield from self._merge_first(session, deadline_s)
         state = self._call_state(call, session, session.tokens, deadline_s)
@@ -255,9 +256,11 @@ class Core:
     def _request(self, state: CallState, url: str, left: int) -> Request:
         call, key = state.call, self.options.api_key
         time_left_s = state.deadline_s - self.environment.monotonic_s()
-        first_byte_s = max(time_left_s / left, _ATTEMPT_MIN_S)
+        share_s = max(time_left_s / left, _ATTEMPT_MIN_S)
+        first_byte_s = min(call.wait_s + share_s, max(time_left_s, _ATTEMPT_MIN_S))
         given = (key() if callable(key) else key) or ""
-        told_ms = min(max(int(first_byte_s * 1000 * _TOLD_SHARE), _TOLD_MS_MIN), _TOLD_MS_MAX)
+        told_s = first_byte_s - (1.0 - _TOLD_SHARE) * min(share_s, first_byte_s)
+        told_ms = min(max(int(told_s * 1000), _TOLD_MS_MIN), _TOLD_MS_MAX)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
         headers = {
             **state.headers,
@@ -287,7 +290,11 @@ class Core:
         return decoded
 
     def memories_path(self) -> str:
-        """Return the path of the memories of this view's namespace.
+        """Return the path of the memories of this view's namespace."""
+        return self.namespace_path("memories")
+
+    def namespace_path(self, what: str) -> str:
+        """Return the path of the memories, the leases or the feed of this view's namespace.
 
         Raises:
             ConfigError: the view has none.
@@ -296,7 +303,7 @@ class Core:
             raise ConfigError(
                 "no namespace: set SPINE_NAMESPACE, or give namespace= (on the command line -n)"
             )
-        return _memories_path(self.options.namespace)
+        return _namespace_path(self.options.namespace, what)
 
 
 def _unexpected(answer: Answer, call: Call, reason: str) -> UnexpectedAnswer:
@@ -306,8 +313,8 @@ def _unexpected(answer: Answer, call: Call, reason: str) -> UnexpectedAnswer:
 
 
 @lru_cache(maxsize=64)
-def _memories_path(namespace: str) -> str:
-    return f"/v1/ns/{path_segment(namespace)}/memories"
+def _namespace_path(namespace: str, what: str) -> str:
+    return f"/v1/ns/{path_segment(namespace)}/{what}"
 
 
 @lru_cache(maxsize=8)  # what is asked at once sends the same tokens

@@ -7,11 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from socket import gethostname
 from threading import get_ident
 
 
 def _unix_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _process() -> str:
+    host = "".join(c for c in gethostname()[:64] if c.isascii() and c.isprintable())
+    return f"{host}-{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +28,7 @@ class Environment:
     unix_ms: Callable[[], int] = _unix_ms
     uniform: Callable[[float, float], float] = random.uniform
     entropy: Callable[[int], bytes] = os.urandom
+    process: Callable[[], str] = _process  # a name of this process that people understand
 
     def __reduce__(self) -> tuple[type["Environment"], tuple[()]]:
         """A copy has the clocks of the process it is in."""

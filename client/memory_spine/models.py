@@ -163,6 +163,33 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[tuple[int, ...], ...] | None = None  # slot → indexes into nodes; when asked for
 
 
+class LeaseGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """What an acquisition or a renewal answers."""
+
+    key: str
+    holder: str
+    fence: int  # of this grant; a later one has a higher number
+    ttl_ms: int
+    expires_at: datetime  # by the server's clock; the holder counts on its own
+
+
+class LeaseInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease as anybody may see it."""
+
+    key: str
+    held: bool
+    fence: int  # of the newest grant
+    holder: str | None = None
+    expires_at: datetime | None = None
+
+
+class LeasePage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of the leases of a namespace."""
+
+    items: tuple[LeaseInfo, ...]
+    next_page_token: str | None = None
+
+
 class MergedToken(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of session:merge."""
 

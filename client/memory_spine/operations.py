@@ -121,7 +121,7 @@ def change_of(
     key: Identifier | None = None,
 ) -> Call:
     """Return the call that changes one memory, if the condition holds."""
-    headers = condition.headers()
+    headers = condition.under(core.options.fence).headers()
     if method == "PATCH":
         headers["Content-Type"] = "application/merge-patch+json"
     encoded = None if body is None else msgspec.json.encode(body)

@@ -22,6 +22,7 @@ from memory_spine.effects import (
 from memory_spine.models import Cluster, Identity
 from memory_spine.network import NetworkOptions
 from memory_spine.sync_driver import run
+from memory_spine.sync_leases import Leases
 from memory_spine.sync_memories import Memories
 from memory_spine.urllib3_transport import Urllib3Transport
 
@@ -82,6 +83,11 @@ class Spine(BaseClient):
     def memories(self) -> Memories:
         """The memories of this view's namespace."""
         return Memories(self._core, self._transport)
+
+    @property
+    def leases(self) -> Leases:
+        """The leases of this view's namespace."""
+        return Leases(self._core, self._transport)
 
     def whoami(self) -> Identity:
         """Return who the server takes you for."""

@@ -248,9 +248,52 @@ MUTANTS = [
     ),
     Mutant(  # a batch passes its conditions over in silence
         file="client/memory_spine/batch.py",
-        old='"body": draft, **condition.fields()}',
+        old='"body": draft, **conditions}',
         new='"body": draft}',
         killed_by=f"{_TESTS}/test_conditions.py"
         "::test_each_operation_of_a_batch_has_conditions_of_its_own",
+    ),
+    Mutant(  # the holder believes in its lease for as long as the server's clock does
+        file="client/memory_spine/held_lease.py",
+        old="self.ttl_ms / 1000 * (1.0 - MARGIN)",
+        new="self.ttl_ms / 1000",
+        killed_by=f"{_TESTS}/test_leases.py"
+        "::test_a_lease_counts_from_when_it_was_asked_for_less_a_tenth",
+    ),
+    Mutant(  # the holder counts from the answer, which may have been on its way for long
+        file="client/memory_spine/leases.py",
+        within="prolong",
+        old="    sent_s = core.environment.monotonic_s()\n    grant = yield from "
+        'core.fetch(_call(core, key, "renew", body=body), LeaseGrant)\n',
+        new='    grant = yield from core.fetch(_call(core, key, "renew", body=body), LeaseGrant)\n'
+        "    sent_s = core.environment.monotonic_s()\n",
+        killed_by=f"{_TESTS}/test_leases.py::test_a_kept_lease_is_renewed_at_a_third_of_its_time",
+    ),
+    Mutant(  # a lease that was lost comes back with a late answer
+        file="client/memory_spine/held_lease.py",
+        old="        if self.ended.done():\n            return 0.0\n",
+        new="",
+        killed_by=f"{_TESTS}/test_leases.py::test_a_lease_that_passed_on_is_lost_for_good",
+    ),
+    Mutant(  # the owner of a lease that nobody renews any more is not told
+        file="client/memory_spine/leases.py",
+        old="        lease.lose(TIME_IS_OVER)",
+        new="        pass",
+        killed_by=f"{_TESTS}/test_leases.py"
+        "::test_a_renewal_that_breaks_down_leaves_nobody_believing",
+    ),
+    Mutant(  # a renewal hangs beyond the end of the lease, and its owner is told late
+        file="client/memory_spine/leases.py",
+        old="limit_s = min(core.options.timeout, lease.expires_in)",
+        new="limit_s = core.options.timeout",
+        killed_by=f"{_TESTS}/test_leases.py"
+        "::test_a_renewal_that_fails_is_tried_again_until_the_time_is_over",
+    ),
+    Mutant(  # a change of a view that has a fence goes without
+        file="client/memory_spine/operations.py",
+        old="condition.under(core.options.fence).headers()",
+        new="condition.headers()",
+        killed_by=f"{_TESTS}/test_conditions.py"
+        "::test_a_view_puts_its_fence_on_every_change_that_names_none",
     ),
 ]

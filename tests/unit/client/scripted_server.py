@@ -75,6 +75,7 @@ class ScriptedServer:
                 unix_ms=lambda: 1_760_000_000_000,
                 uniform=lambda _, high: high,
                 entropy=self._entropy,
+                process=lambda: "host-1",
             ),
         )
 

@@ -10,7 +10,9 @@ import pytest
 
 import memory_spine
 from memory_spine import AsyncSpine, ConfigError, Memory, NotFound, Spine
+from memory_spine.aio_leases import AsyncLease, AsyncLeases
 from memory_spine.aio_memories import AsyncMemories, AsyncPager
+from memory_spine.sync_leases import Lease, Leases
 from memory_spine.sync_memories import Memories, Pager
 from unit.client.scripted_server import MEMORY, AsyncScriptedServer, ScriptedServer, ok, problem
 
@@ -31,7 +33,13 @@ def _public(client: type) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("blocking", "awaiting"),
-    [(Spine, AsyncSpine), (Memories, AsyncMemories), (Pager, AsyncPager)],
+    [
+        (Spine, AsyncSpine),
+        (Memories, AsyncMemories),
+        (Pager, AsyncPager),
+        (Leases, AsyncLeases),
+        (Lease, AsyncLease),
+    ],
 )
 def test_both_clients_have_the_same_names_and_parameters(blocking: type, awaiting: type) -> None:
     here, there = _public(blocking), _public(awaiting)

@@ -168,6 +168,23 @@ def test_each_operation_of_a_batch_has_conditions_of_its_own() -> None:
     ]
 
 
+def test_a_view_puts_its_fence_on_every_change_that_names_none() -> None:
+    server = ScriptedServer([*[ok()] * 5, ok({"results": [{"status": 200}] * 2, "failed": 0})])
+    memories = _spine(server).with_options(fence=LEASE).memories
+    memories.put("t-1", "x")
+    memories.update("t-1", content="x")
+    memories.delete("t-1")
+    memories.put("t-1", "x", fence="mine=1")
+    memories.get("t-1")
+    with memories.batch() as batch:
+        batch.put("a", "x")
+        batch.delete("b", fence="mine=1")
+    fences = [request.headers.get("Spine-Fence") for request in server.requests]
+    assert fences == ["deploy.prod=42"] * 3 + ["mine=1", None, None]
+    operations = json.loads(server.requests[-1].body or b"")["operations"]
+    assert [operation["fence"]["fence"] for operation in operations] == [42, 1]
+
+
 def test_touch_sends_as_many_requests_as_it_takes_and_keeps_the_order() -> None:
     def touched(request: Any) -> Any:
         ids = json.loads(request.body)["ids"]

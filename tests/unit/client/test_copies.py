@@ -100,6 +100,10 @@ def _models() -> Iterator[Any]:
     yield models.Page(items=(memory,), coverage=coverage, next_page_token="p")
     yield ItemResult(status=422, problem=PROBLEM)
     yield _result()
+    yield models.LeaseGrant(key="k", holder="h", fence=1, ttl_ms=1000, expires_at=NOW)
+    lease = models.LeaseInfo(key="k", held=True, fence=1, holder="h")
+    yield lease
+    yield models.LeasePage(items=(lease,), next_page_token="p")
     yield models.Identity(subject="s", auth="none", scopes=(), namespaces=("*",))
     node = models.Node(id="n", zone="z", status="ok")
     yield node
