@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     )
     from memory_spine.models import (
         BatchResult,
+        ChangePage,
         Cluster,
+        Event,
         Identity,
         ItemResult,
         LeaseInfo,
@@ -57,7 +59,9 @@ _HOMES = {
     ),
     "memory_spine.models": (
         "BatchResult",
+        "ChangePage",
         "Cluster",
+        "Event",
         "Identity",
         "ItemResult",
         "LeaseInfo",
@@ -77,10 +81,12 @@ __all__ = [
     "AsyncSpine",
     "AsyncTransport",
     "BatchResult",
+    "ChangePage",
     "Cluster",
     "ConfigError",
     "ConnectionFailed",
     "Draft",
+    "Event",
     "Identity",
     "ItemResult",
     "Lease",

@@ -1,15 +1,17 @@
 """`AsyncSpine`: the client that awaits. Tasks of one event loop may share one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from memory_spine import operations
 from memory_spine.aio_driver import run
 from memory_spine.aio_leases import AsyncLeases
 from memory_spine.aio_memories import AsyncMemories
 from memory_spine.aiohttp_transport import AiohttpTransport
+from memory_spine.arguments import Seconds
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.config import (
     ATTEMPTS,
@@ -23,9 +25,12 @@ from memory_spine.config import (
 from memory_spine.effects import (
     AsyncTransport,
 )
+from memory_spine.errors import ConnectionFailed
 from memory_spine.link_transport import LinkTransport
-from memory_spine.models import Cluster, Identity
+from memory_spine.models import ChangePage, Cluster, Event, Identity
 from memory_spine.network import NetworkOptions
+from memory_spine.paging import Scope
+from memory_spine.watch import EventType, Watch, changes, watched
 
 
 class AsyncSpine(BaseClient):
@@ -99,6 +104,44 @@ class AsyncSpine(BaseClient):
         """Return the cluster as the node that answers sees it; `slots` adds who holds which slot."""
         return await run(operations.cluster(self._core, slots=slots), self._transport)
 
+    def watch(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the API
+        scope: Scope = "exact",
+        events: Sequence[EventType] = ("put", "delete"),
+        since: str = "now",
+    ) -> AsyncIterator[Event]:
+        """Return what changes in the namespace, without an end, over as many connections as it takes.
+
+        Every acknowledged write comes, at least once; of one id, no older version after a newer
+        one; several writes may come as one. `since` is "now", "beginning" (of what is kept) or the
+        `cursor` of an event. `reset` among the events means that some are missing: list again.
+        Nothing is sent before iteration; a loop that is left should close what it iterates over.
+
+        Raises:
+            SpineError: the first connection failed, or a later one was refused for good.
+        """
+        what = watched(self._core, filter=filter, scope=scope, events=events, since=since)
+        return _events(Watch(self._core, what), self._transport)
+
+    async def changes(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the API
+        scope: Scope = "exact",
+        events: Sequence[EventType] = ("put", "delete"),
+        since: str = "now",
+        limit: int = 50,
+        wait: Seconds = 0.0,
+    ) -> ChangePage:
+        """Return what changed since a cursor; its `cursor` is the next `since`.
+
+        When nothing has changed, `wait` is for how long to wait for it.
+        """
+        what = watched(self._core, filter=filter, scope=scope, events=events, since=since)
+        return await run(changes(self._core, what, limit=limit, wait=wait), self._transport)
+
     async def close(self) -> None:
         """Give up the connections, also those of every view."""
         await self._transport.close()
@@ -113,3 +156,16 @@ class AsyncSpine(BaseClient):
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+async def _events(watch: Watch, transport: AsyncTransport) -> AsyncIterator[Event]:
+    while True:
+        stream = await run(watch.open(), transport)
+        async with aclosing(stream.chunks) as chunks:
+            with suppress(ConnectionFailed):
+                async for chunk in chunks:
+                    for event in watch.take(chunk):
+                        yield event
+                    if watch.lagging:
+                        break
+        watch.broken()

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from memory_spine import leases
 from memory_spine.aio_driver import run
 from memory_spine.aio_memories import AsyncPager
-from memory_spine.arguments import Identifier
+from memory_spine.arguments import Identifier, Seconds
 from memory_spine.core import Core
 from memory_spine.effects import AsyncTransport
 from memory_spine.held_lease import HeldLease
-from memory_spine.leases import TTL_S, Asked, LeaseQuery, Seconds
+from memory_spine.leases import TTL_S, Asked, LeaseQuery
 from memory_spine.models import LeaseInfo, LeasePage
 
 

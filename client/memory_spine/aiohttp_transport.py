@@ -4,14 +4,14 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from memory_spine.effects import Answer, Request, Stream
+from memory_spine.effects import Answer, AsyncParts, Request, Stream
 from memory_spine.errors import ConfigError, ConnectionFailed
 from memory_spine.forks import OwnedSockets, renew_after_fork
 from memory_spine.network import NetworkOptions
@@ -55,7 +55,7 @@ class AiohttpTransport:
                     body = await answer.read()
         return Answer(status=answer.status, headers=_headers(answer), body=body)
 
-    async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
+    async def open(self, request: Request) -> Answer | Stream[AsyncParts]:
         """Send one request and let its answer come in parts; see `AsyncTransport.open`."""
         session = self.session()
         with _failures(request) as progress:
@@ -130,7 +130,7 @@ class AiohttpTransport:
         return made
 
 
-async def _chunks(answer: aiohttp.ClientResponse, request: Request) -> AsyncIterator[bytes]:
+async def _chunks(answer: aiohttp.ClientResponse, request: Request) -> AsyncParts:
     try:
         while True:
             with _failures(request) as progress:

@@ -14,6 +14,7 @@ from memory_spine.errors import ConfigError
 from memory_spine.plain_json import checked_number, checked_text, plain
 
 Identifier: TypeAlias = str | UUID
+Seconds: TypeAlias = float | timedelta  # a length of time
 
 
 def text(value: object, name: str) -> str:

@@ -10,13 +10,12 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future
 
 import msgspec
 
 from memory_spine.aiohttp_transport import AiohttpTransport
-from memory_spine.effects import Answer, Request, Stream
+from memory_spine.effects import Answer, Parts, Request, Stream
 from memory_spine.errors import ConfigError, ConnectionFailed
 from memory_spine.forks import Lock, renew_after_fork
 from memory_spine.link_transport import Links, fits_on_link
@@ -137,7 +136,7 @@ class BlockingLinkTransport:
             return self._http.send(msgspec.structs.replace(request, timeout_s=left_s))
         return answer
 
-    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+    def open(self, request: Request) -> Answer | Stream[Parts]:
         """Send one request by HTTP; see `Transport.open`."""
         return self._http.open(request)
 

@@ -73,6 +73,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     key: Identifier | None = None  # idempotency key of the caller's; None: a fresh one for a write
     memory_id: str | None = None  # the memory that the answer must be about
     stream: bool = False  # its answer comes in parts
+    silence_s: float | None = None  # of a stream: without anything it is broken
     wait_s: float = 0.0  # for which the server may let it wait, beyond the time of a call
 
 
@@ -275,7 +276,7 @@ class Core:
             base=url,
             headers=headers,
             body=call.body,
-            timeout_s=max(time_left_s, _ATTEMPT_MIN_S),
+            timeout_s=call.silence_s or max(time_left_s, _ATTEMPT_MIN_S),
             first_byte_s=first_byte_s,
         )
 

@@ -10,7 +10,7 @@ loop hands each chunk to pure code. Then no operation has to be told apart as sy
 """
 
 import re
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -20,7 +20,9 @@ import msgspec
 from memory_spine.errors import ConnectionFailed, SpineError
 
 Result = TypeVar("Result")
-Chunks = TypeVar("Chunks", bound=Iterator[bytes] | AsyncIterator[bytes])
+Parts: TypeAlias = Generator[bytes, None, None]  # closing it gives up the connection
+AsyncParts: TypeAlias = AsyncGenerator[bytes, None]
+Chunks = TypeVar("Chunks", bound=Parts | AsyncParts)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +110,7 @@ class Transport(Protocol):
             ConnectionFailed: no whole answer came in the request's time.
         """
 
-    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+    def open(self, request: Request) -> Answer | Stream[Parts]:
         """Return a success as a stream, any other status as a whole answer.
 
         Raises:
@@ -129,7 +131,7 @@ class AsyncTransport(Protocol):
             ConnectionFailed: no whole answer came in the request's time.
         """
 
-    async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
+    async def open(self, request: Request) -> Answer | Stream[AsyncParts]:
         """Return a success as a stream, any other status as a whole answer.
 
         Raises:

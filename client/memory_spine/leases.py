@@ -9,13 +9,12 @@ Source: api.md §2.5, protocol.md §7.7.
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, TypeAlias
 
 import msgspec
 
 from memory_spine import arguments
-from memory_spine.arguments import Identifier
+from memory_spine.arguments import Identifier, Seconds
 from memory_spine.core import Call, Core, path_segment
 from memory_spine.effects import Operation, Sleep
 from memory_spine.errors import LeaseHeld, LeaseLost, SpineError
@@ -23,7 +22,6 @@ from memory_spine.held_lease import RENEWALS, TIME_IS_OVER, HeldLease
 from memory_spine.models import LeaseGrant, LeaseInfo, LeasePage
 from memory_spine.retry import backoff_s
 
-Seconds: TypeAlias = float | timedelta
 Asked: TypeAlias = tuple[LeaseGrant, float]  # a grant, and when it was asked for
 
 TTL_S = 30.0

@@ -6,7 +6,6 @@ everything for a node that refuses the upgrade: an older one, or one that would 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ import msgspec
 from yarl import URL
 
 from memory_spine.aiohttp_transport import AiohttpTransport
-from memory_spine.effects import Answer, Request, Stream
+from memory_spine.effects import Answer, AsyncParts, Request, Stream
 from memory_spine.forks import renew_after_fork
 from memory_spine.link import Link
 from memory_spine.link_frames import BODY_BYTES_MAX, PATH
@@ -130,7 +129,7 @@ class LinkTransport:
             return await self._http.send(msgspec.structs.replace(request, timeout_s=left_s))
         return answer
 
-    async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
+    async def open(self, request: Request) -> Answer | Stream[AsyncParts]:
         """Send one request by HTTP; see `AsyncTransport.open`."""
         return await self._http.open(request)
 

@@ -190,6 +190,29 @@ class LeasePage(msgspec.Struct, frozen=True, kw_only=True):
     next_page_token: str | None = None
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One change. `since=event.cursor` goes on after it."""
+
+    type: str = (
+        ""  # put, delete, lease; reset: list again; lagging: events came faster than they went
+    )
+    namespace: str = ""
+    id: str | None = None
+    version: str | None = None
+    reason: str | None = None  # deleted, erased or pruned; of a reset, why
+    memory: Memory | None = None  # as it is after a put
+    lease: LeaseInfo | None = None
+    cursor: str | None = None  # of a watch; a page has one for all its events
+
+
+class ChangePage(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed since a cursor."""
+
+    events: tuple[Event, ...]
+    cursor: str  # to ask with next
+    reset: bool  # the cursor was too old: list again
+
+
 class MergedToken(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of session:merge."""
 

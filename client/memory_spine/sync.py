@@ -1,11 +1,13 @@
 """`Spine`: the client that blocks. Threads may share one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from memory_spine import operations
+from memory_spine.arguments import Seconds
 from memory_spine.base_client import BaseClient, core_of
 from memory_spine.config import (
     ATTEMPTS,
@@ -19,12 +21,15 @@ from memory_spine.config import (
 from memory_spine.effects import (
     Transport,
 )
-from memory_spine.models import Cluster, Identity
+from memory_spine.errors import ConnectionFailed
+from memory_spine.models import ChangePage, Cluster, Event, Identity
 from memory_spine.network import NetworkOptions
+from memory_spine.paging import Scope
 from memory_spine.sync_driver import run
 from memory_spine.sync_leases import Leases
 from memory_spine.sync_memories import Memories
 from memory_spine.urllib3_transport import Urllib3Transport
+from memory_spine.watch import EventType, Watch, changes, watched
 
 
 class Spine(BaseClient):
@@ -97,6 +102,44 @@ class Spine(BaseClient):
         """Return the cluster as the node that answers sees it; `slots` adds who holds which slot."""
         return run(operations.cluster(self._core, slots=slots), self._transport)
 
+    def watch(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the API
+        scope: Scope = "exact",
+        events: Sequence[EventType] = ("put", "delete"),
+        since: str = "now",
+    ) -> Iterator[Event]:
+        """Return what changes in the namespace, without an end, over as many connections as it takes.
+
+        Every acknowledged write comes, at least once; of one id, no older version after a newer
+        one; several writes may come as one. `since` is "now", "beginning" (of what is kept) or the
+        `cursor` of an event. `reset` among the events means that some are missing: list again.
+        Nothing is sent before iteration; a loop that is left should close what it iterates over.
+
+        Raises:
+            SpineError: the first connection failed, or a later one was refused for good.
+        """
+        what = watched(self._core, filter=filter, scope=scope, events=events, since=since)
+        return _events(Watch(self._core, what), self._transport)
+
+    def changes(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the API
+        scope: Scope = "exact",
+        events: Sequence[EventType] = ("put", "delete"),
+        since: str = "now",
+        limit: int = 50,
+        wait: Seconds = 0.0,
+    ) -> ChangePage:
+        """Return what changed since a cursor; its `cursor` is the next `since`.
+
+        When nothing has changed, `wait` is for how long to wait for it.
+        """
+        what = watched(self._core, filter=filter, scope=scope, events=events, since=since)
+        return run(changes(self._core, what, limit=limit, wait=wait), self._transport)
+
     def close(self) -> None:
         """Give up the connections, also those of every view."""
         self._transport.close()
@@ -121,3 +164,14 @@ def _made(name: TransportName, options: NetworkOptions) -> Transport:
     )
 
     return BlockingLinkTransport(options)
+
+
+def _events(watch: Watch, transport: Transport) -> Iterator[Event]:
+    while True:
+        stream = run(watch.open(), transport)
+        with closing(stream.chunks) as chunks, suppress(ConnectionFailed):
+            for chunk in chunks:
+                yield from watch.take(chunk)
+                if watch.lagging:
+                    break
+        watch.broken()

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from threading import Thread
 
 from memory_spine import leases
-from memory_spine.arguments import Identifier
+from memory_spine.arguments import Identifier, Seconds
 from memory_spine.core import Core
 from memory_spine.effects import Transport
 from memory_spine.held_lease import HeldLease
-from memory_spine.leases import TTL_S, Asked, LeaseQuery, Seconds
+from memory_spine.leases import TTL_S, Asked, LeaseQuery
 from memory_spine.models import LeaseInfo, LeasePage
 from memory_spine.sync_driver import run
 from memory_spine.sync_memories import Pager

@@ -16,7 +16,7 @@ from urllib3.exceptions import (
 
 from memory_spine.connections import POOLS, current
 from memory_spine.deadline import Clock, Deadline
-from memory_spine.effects import Answer, Request, Stream
+from memory_spine.effects import Answer, Parts, Request, Stream
 from memory_spine.errors import ConnectionFailed
 from memory_spine.forks import renew_after_fork
 from memory_spine.network import NetworkOptions
@@ -52,7 +52,7 @@ class Urllib3Transport:
             answer.release_conn()
         return Answer(status=answer.status, headers=_headers(answer), body=body)
 
-    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+    def open(self, request: Request) -> Answer | Stream[Parts]:
         """Send one request and let its answer come in parts; see `Transport.open`."""
         with self._failures(request) as deadline:
             answer = self._begin(request, deadline)
@@ -103,7 +103,7 @@ class Urllib3Transport:
 
     def _chunks(
         self, answer: urllib3.BaseHTTPResponse, request: Request, deadline: Deadline
-    ) -> Iterator[bytes]:
+    ) -> Parts:
         with self._failures(request, deadline):
             try:
                 deadline.renew()

@@ -296,4 +296,44 @@ MUTANTS = [
         killed_by=f"{_TESTS}/test_conditions.py"
         "::test_a_view_puts_its_fence_on_every_change_that_names_none",
     ),
+    Mutant(  # what changes while no connection is open is missed
+        file="client/memory_spine/watch.py",
+        old='            headers["Last-Event-ID"] = self._cursor\n',
+        new='            headers["Last-Event-ID"] = ""\n',
+        killed_by=f"{_TESTS}/test_watch.py::test_a_broken_stream_goes_on_at_its_cursor",
+    ),
+    Mutant(  # a memory that was pruned is taken for one that stands there
+        file="client/memory_spine/watch.py",
+        old='version = (event.version, event.type == "delete")',
+        new="version = (event.version, False)",
+        killed_by=f"{_TESTS}/test_watch.py"
+        "::test_a_pruned_memory_is_gone_though_its_version_is_that_of_the_write",
+    ),
+    Mutant(  # an older version is handed out after a newer one
+        file="client/memory_spine/watch.py",
+        old="if about in self._seen and self._seen[about] >= version:",
+        new="if about in self._seen and self._seen[about] == version:",
+        killed_by=f"{_TESTS}/test_watch.py::test_what_comes_again_after_a_break_is_handed_out_once",
+    ),
+    Mutant(  # changes are missed before the first cursor, and nobody is told
+        file="client/memory_spine/watch.py",
+        old='self._blind = self._cursor is None and self._what.since == "now"',
+        new="self._blind = False",
+        killed_by=f"{_TESTS}/test_watch.py"
+        "::test_a_break_before_any_cursor_is_a_reset_unless_nothing_can_be_missed",
+    ),
+    Mutant(  # a watch of many ids fills the memory of its process
+        file="client/memory_spine/watch.py",
+        old="            self._seen.popitem(last=False)\n",
+        new="            pass\n",
+        killed_by=f"{_TESTS}/test_watch.py"
+        "::test_what_is_remembered_is_bounded_and_the_least_recent_is_forgotten",
+    ),
+    Mutant(  # a newline that the network has parted from its carriage return ends an event twice
+        file="client/memory_spine/event_stream.py",
+        old='self._after_return = chunk.endswith(b"\\r")',
+        new="self._after_return = False",
+        killed_by=f"{_TESTS}/test_event_stream.py"
+        "::test_a_cut_between_any_two_bytes_changes_nothing",
+    ),
 ]

@@ -2,11 +2,11 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from memory_spine.effects import Answer, Request, Stream
+from memory_spine.effects import Answer, Parts, Request, Stream
 from memory_spine.errors import ConnectionFailed
 from spine_core.planning.reports import slots_to_hex
 from spine_core.scalars import StoreNumber
@@ -98,7 +98,7 @@ class FakeNodes:
             return _ok(node.document.to_json())
         return self._adopt(node, request.body or b"")
 
-    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+    def open(self, request: Request) -> Answer | Stream[Parts]:
         raise AssertionError(f"the admin plane has no streams, also not {request.url}")
 
     def close(self) -> None:

@@ -1,17 +1,19 @@
 """A scripted server for the client core: answers from a list, and a clock that only sleeps move."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from memory_spine.config import Options
 from memory_spine.core import Core
 from memory_spine.effects import (
     Answer,
+    AsyncParts,
     Done,
     Open,
     Operation,
     Outcome,
+    Parts,
     Request,
     Result,
     Sleep,
@@ -88,13 +90,12 @@ class ScriptedServer:
             raise result
         return result
 
-    def open(self, request: Request) -> Answer | Stream[Iterator[bytes]]:
+    def open(self, request: Request) -> Answer | Stream[Parts]:
         """Answer a success in the parts of its body's lines."""
         answer = self.send(request)
         if answer.status >= 300:
             return answer
-        lines = iter(answer.body.splitlines(keepends=True))
-        return Stream(status=answer.status, headers=answer.headers, chunks=lines)
+        return Stream(status=answer.status, headers=answer.headers, chunks=_lines(answer.body))
 
     def close(self) -> None:
         self.closed += 1
@@ -134,7 +135,7 @@ class AsyncScriptedServer:
     async def send(self, request: Request) -> Answer:
         return self.server.send(request)
 
-    async def open(self, request: Request) -> Answer | Stream[AsyncIterator[bytes]]:
+    async def open(self, request: Request) -> Answer | Stream[AsyncParts]:
         opened = self.server.open(request)
         if isinstance(opened, Answer):
             return opened
@@ -144,6 +145,10 @@ class AsyncScriptedServer:
         self.server.close()
 
 
-async def _awaited(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+def _lines(body: bytes) -> Parts:
+    yield from body.splitlines(keepends=True)
+
+
+async def _awaited(chunks: Parts) -> AsyncParts:
     for chunk in chunks:
         yield chunk

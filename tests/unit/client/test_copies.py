@@ -104,6 +104,9 @@ def _models() -> Iterator[Any]:
     lease = models.LeaseInfo(key="k", held=True, fence=1, holder="h")
     yield lease
     yield models.LeasePage(items=(lease,), next_page_token="p")
+    event = models.Event(type="put", namespace="n", id="a", version="1", memory=memory)
+    yield event
+    yield models.ChangePage(events=(event,), cursor="c", reset=False)
     yield models.Identity(subject="s", auth="none", scopes=(), namespaces=("*",))
     node = models.Node(id="n", zone="z", status="ok")
     yield node

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from memory_spine import aio_driver, sync_driver
 from memory_spine.aiohttp_transport import AiohttpTransport
 from memory_spine.core import Call
-from memory_spine.effects import Answer, Open, Request, Stream
+from memory_spine.effects import Answer, AsyncParts, Open, Parts, Request, Stream
 from memory_spine.errors import ConnectionFailed, NotFound
 from memory_spine.urllib3_transport import Urllib3Transport
 from unit.client.scripted_server import AsyncScriptedServer, ScriptedServer, lost, problem
@@ -28,14 +28,14 @@ def _streaming() -> Answer:
 def test_an_opened_stream_hands_its_parts_to_the_loop_of_the_driver() -> None:
     server = ScriptedServer([_streaming()])
     core = server.core()
-    stream: Stream[Iterator[bytes]] = sync_driver.run(core.open(WATCH), server)
+    stream: Stream[Parts] = sync_driver.run(core.open(WATCH), server)
     assert list(stream.chunks) == EVENTS
     assert core.session.token == "s1"
 
 
 async def test_the_driver_that_awaits_does_the_same() -> None:
     server = ScriptedServer([_streaming()])
-    stream: Stream[AsyncIterator[bytes]] = await aio_driver.run(
+    stream: Stream[AsyncParts] = await aio_driver.run(
         server.core().open(WATCH), AsyncScriptedServer(server)
     )
     assert [chunk async for chunk in stream.chunks] == EVENTS
@@ -162,7 +162,7 @@ def test_a_stream_that_is_given_up_leaves_its_connection_to_nobody() -> None:
         stream = transport.open(_request(server.url))
         assert isinstance(stream, Stream)
         next(stream.chunks)
-        stream.chunks.close()  # type: ignore[attr-defined]
+        stream.chunks.close()
         play.seen.set()
         again = transport.open(_request(server.url))
         assert isinstance(again, Stream)
