@@ -26,6 +26,14 @@ Key: TypeAlias = Annotated[
     str | None,
     typer.Option("--key", help="Idempotency key: the same key never stores twice."),
 ]
+IfMatch: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--if-match", help="Only if this version stands there; * for any."),
+]
+Fence: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--fence", help="Only under this lease: KEY=NUMBER, as in $SPINE_FENCE."),
+]
 
 
 def connect(

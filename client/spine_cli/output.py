@@ -66,6 +66,19 @@ def show_record(facts: Row, output: FactsFormat | None, *, table: str = "") -> N
         _show_rows({name: row[name] for name in used} for row in rows)
 
 
+def show_rows(rows: Sequence[Row], output: FactsFormat | None) -> None:
+    """Print one row a line for people, a list for programs."""
+    if (output or _default()) == "json":
+        _print_json(rows)
+    else:
+        _show_rows(rows)
+
+
+def show_line(facts: Row) -> None:
+    """Print one JSON object on a line of its own, at once."""
+    _print_line(facts)
+
+
 def show_facts(facts: Row) -> None:
     """Print one fact a line, whole: a key or an entry is there to be copied."""
     width = max(map(len, facts), default=0)

@@ -336,4 +336,30 @@ MUTANTS = [
         killed_by=f"{_TESTS}/test_event_stream.py"
         "::test_a_cut_between_any_two_bytes_changes_nothing",
     ),
+    Mutant(  # a command goes on under a lease that another holds
+        file="client/spine_cli/leases.py",
+        old="        on_lost=child.end,\n",
+        new="",
+        killed_by="tests/unit/cli/test_leases.py::test_a_command_whose_lease_is_lost_is_ended",
+    ),
+    Mutant(  # a command that does not obey goes on
+        file="client/spine_cli/child.py",
+        old="            process.kill()\n",
+        new="            process.terminate()\n",
+        killed_by="tests/unit/cli/test_leases.py::test_a_command_that_does_not_obey_is_killed",
+    ),
+    Mutant(  # a script goes on as if its lease had been held to the end
+        file="client/spine_cli/leases.py",
+        old="raise typer.Exit(code or (Exit.CONFLICT if lost else Exit.OK))",
+        new="raise typer.Exit(code or Exit.OK)",
+        killed_by="tests/unit/cli/test_leases.py"
+        "::test_a_command_that_calls_a_lost_lease_a_success_conflicts",
+    ),
+    Mutant(  # somebody breaks a grant that they did not see
+        file="client/spine_cli/leases.py",
+        old="    if fence is not None and fence != lease.fence:\n",
+        new="    if fence is not None and fence > lease.fence:\n",
+        killed_by="tests/unit/cli/test_leases.py"
+        "::test_release_of_another_grant_or_of_nothing_sends_nothing",
+    ),
 ]

@@ -95,9 +95,9 @@ def _meaning(info: OptionInfo | ArgumentInfo, default: Any) -> str:
     said = " ".join((info.help or "").split())
     if default is inspect.Parameter.empty:
         return f"{said} Needed.".strip()
-    return (
-        f"{said} [default: {default:g}]" if isinstance(default, int | float) and default else said
-    )
+    if isinstance(default, int | float) and default:
+        return f"{said} [default: {default:g}]"
+    return f"{said} [default: {default}]" if isinstance(default, str) and default else said
 
 
 if __name__ == "__main__":

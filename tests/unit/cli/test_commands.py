@@ -11,33 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from typer.main import get_command
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
-from spine_cli.environment import Environment
 from spine_cli.exits import Exit
 from spine_cli.main import app
 from spine_cli.runtime import Runtime
 from spine_core.api_keys import parse_key
 from spine_node.http.auth import load_keys
 from spine_node.settings import Settings
+from unit.cli.running import spine
 from unit.client.scripted_server import MEMORY, ScriptedServer, lost, ok, problem
 
 PAGE = {"items": [MEMORY], "coverage": {"slots": 4096, "answered": 4096}}
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SPINE_URL", "SPINE_API_KEY", "SPINE_NAMESPACE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "160")
-
-
-def spine(
-    *arguments: str, server: ScriptedServer | None = None, stdin: str | None = None
-) -> Result:
-    environment = Environment(unix_ms=lambda: 1_760_000_000_000, entropy=bytes)
-    runtime = Runtime(transport=server or ScriptedServer(), environment=environment)
-    return CliRunner().invoke(app, list(arguments), input=stdin, obj=runtime)
 
 
 def _bodies(server: ScriptedServer) -> list[Any]:
