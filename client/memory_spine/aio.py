@@ -1,7 +1,7 @@
 """`AsyncSpine`: the client that awaits. Tasks of one event loop may share one."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Self, cast
@@ -111,7 +111,7 @@ class AsyncSpine(BaseClient):
         scope: Scope = "exact",
         events: Sequence[EventType] = ("put", "delete"),
         since: str = "now",
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Return what changes in the namespace, without an end, over as many connections as it takes.
 
         Every acknowledged write comes, at least once; of one id, no older version after a newer
@@ -158,7 +158,7 @@ class AsyncSpine(BaseClient):
         await self.close()
 
 
-async def _events(watch: Watch, transport: AsyncTransport) -> AsyncIterator[Event]:
+async def _events(watch: Watch, transport: AsyncTransport) -> AsyncGenerator[Event, None]:
     while True:
         stream = await run(watch.open(), transport)
         async with aclosing(stream.chunks) as chunks:

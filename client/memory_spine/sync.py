@@ -1,7 +1,7 @@
 """`Spine`: the client that blocks. Threads may share one."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self, cast
@@ -109,7 +109,7 @@ class Spine(BaseClient):
         scope: Scope = "exact",
         events: Sequence[EventType] = ("put", "delete"),
         since: str = "now",
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Return what changes in the namespace, without an end, over as many connections as it takes.
 
         Every acknowledged write comes, at least once; of one id, no older version after a newer
@@ -166,7 +166,7 @@ def _made(name: TransportName, options: NetworkOptions) -> Transport:
     return BlockingLinkTransport(options)
 
 
-def _events(watch: Watch, transport: Transport) -> Iterator[Event]:
+def _events(watch: Watch, transport: Transport) -> Generator[Event, None, None]:
     while True:
         stream = run(watch.open(), transport)
         with closing(stream.chunks) as chunks, suppress(ConnectionFailed):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -254,7 +254,6 @@ async def test_the_awaiting_client_watches() -> None:
 
 async def _first(spine: AsyncSpine, count: int) -> list[str | None]:
     events = spine.watch()
-    assert isinstance(events, AsyncGenerator)
     found = [(await anext(events)).id for _ in range(count)]
     await events.aclose()
     return found
@@ -348,11 +347,11 @@ class _Node:
 
 
 def _watch_blocking(url: str, transport: Any) -> list[str | None]:
-    with Spine(url, namespace="acme", transport=transport) as spine:
-        events = spine.watch()
-        assert isinstance(events, Generator)
-        with closing(events):
-            return [event.id for event in islice(events, 3)]
+    with (
+        Spine(url, namespace="acme", transport=transport) as spine,
+        closing(spine.watch()) as events,
+    ):
+        return [event.id for event in islice(events, 3)]
 
 
 def _watch_awaiting(url: str, transport: Any) -> list[str | None]:
