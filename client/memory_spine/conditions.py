@@ -92,6 +92,8 @@ def condition_of(
     Raises:
         TypeError, ConfigError: an argument is wrong, or two contradict each other.
     """
+    if if_match is fence is None and create_only is False:
+        return UNCONDITIONAL  # as most writes are
     if arguments.flag(create_only, "create_only") and if_match is not None:
         raise ConfigError("create_only asks for no memory and if_match for one; give one of them")
     return Condition(

@@ -252,15 +252,19 @@ class Core:
             if key is None:
                 key = ulid(self.environment.unix_ms(), self.environment.entropy(ENTROPY_BYTES))
             headers["Idempotency-Key"] = header_value("key", key)
-        return {**headers, **call.headers}
+        if call.headers:
+            headers.update(call.headers)
+        return headers
 
     def _request(self, state: CallState, url: str, left: int) -> Request:
         call, key = state.call, self.options.api_key
         time_left_s = state.deadline_s - self.environment.monotonic_s()
         share_s = max(time_left_s / left, _ATTEMPT_MIN_S)
-        first_byte_s = min(call.wait_s + share_s, max(time_left_s, _ATTEMPT_MIN_S))
+        first_byte_s, told_s = share_s, share_s * _TOLD_SHARE
+        if call.wait_s:
+            first_byte_s = min(call.wait_s + share_s, max(time_left_s, _ATTEMPT_MIN_S))
+            told_s = first_byte_s - share_s * (1.0 - _TOLD_SHARE)
         given = (key() if callable(key) else key) or ""
-        told_s = first_byte_s - (1.0 - _TOLD_SHARE) * min(share_s, first_byte_s)
         told_ms = min(max(int(told_s * 1000), _TOLD_MS_MIN), _TOLD_MS_MAX)
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
         headers = {

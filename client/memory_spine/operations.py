@@ -121,11 +121,20 @@ def change_of(
     key: Identifier | None = None,
 ) -> Call:
     """Return the call that changes one memory, if the condition holds."""
-    headers = condition.under(core.options.fence).headers()
+    condition = condition.under(core.options.fence)
+    headers = {} if condition is UNCONDITIONAL else condition.headers()
     if method == "PATCH":
         headers["Content-Type"] = "application/merge-patch+json"
-    encoded = None if body is None else msgspec.json.encode(body)
-    return call_of(core, method, memory_id, body=encoded, headers=headers, write=True, key=key)
+    name = arguments.identifier(memory_id, "memory_id")
+    return Call(
+        method=method,
+        path=f"{core.memories_path()}/{path_segment(name)}",
+        body=None if body is None else msgspec.json.encode(body),
+        headers=headers,
+        write=True,
+        key=key,
+        memory_id=name,
+    )
 
 
 def call_of(core: Core, method: str, memory_id: Identifier, **more: Any) -> Call:

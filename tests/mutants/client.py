@@ -291,8 +291,8 @@ MUTANTS = [
     ),
     Mutant(  # a change of a view that has a fence goes without
         file="client/memory_spine/operations.py",
-        old="condition.under(core.options.fence).headers()",
-        new="condition.headers()",
+        old="condition = condition.under(core.options.fence)",
+        new="condition = condition.under(None)",
         killed_by=f"{_TESTS}/test_conditions.py"
         "::test_a_view_puts_its_fence_on_every_change_that_names_none",
     ),
