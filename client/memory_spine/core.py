@@ -198,6 +198,8 @@ class Core:
             outcome = yield from self._attempt(state, request)
             if not isinstance(outcome, SpineError):
                 return outcome
+            if not indeterminate and state.call.key is None:
+                outcome.settle()  # nobody else has the key, and no earlier attempt was applied
             indeterminate = indeterminate or (state.call.write and outcome.may_have_been_applied)
             outcome.may_have_been_applied = indeterminate
             pause_s = self._pause_s(outcome, url, tried, state.deadline_s)

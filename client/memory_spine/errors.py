@@ -28,6 +28,9 @@ class SpineError(Exception):
     retry_after_ms: int = 0  # not before so long from now
     may_have_been_applied: bool = False
 
+    def settle(self) -> None:
+        """Drop a doubt that only an earlier request with the same key could justify."""
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The inherited one calls the class with `args`, which are the message and not the
         # parameters: unpickling fails, and `multiprocessing.Pool` then waits forever.
@@ -112,6 +115,11 @@ class ProblemError(SpineError):
         self.retry_after_ms = int(problem.get("retry_after_ms") or 0)
         self.may_have_been_applied = self.outcome == "indeterminate"
         super().__init__(self._message())
+
+    def settle(self) -> None:
+        """Drop a doubt that only an earlier request with the same key could justify."""
+        if self.problem.get("doubt") == "earlier-request":
+            self.outcome, self.may_have_been_applied = "not-applied", False
 
     def _message(self) -> str:
         detail = self.problem.get("detail") or self.problem.get("title") or "no detail given"

@@ -23,6 +23,7 @@ from memory_spine.retry import backoff_s
 
 Change: TypeAlias = Callable[[Memory | None], Memory | Draft | None]
 
+LONGEST = 3  # losses after which the pause grows no more: who loses often must not starve
 _STRONG = {"Spine-Consistency": "strong"}
 
 
@@ -47,7 +48,7 @@ def mutate(
             return (yield from _left(core, ends_s).fetch(call, Memory))
         except PreconditionFailed as failure:
             lost += 1
-            pause_s = backoff_s(lost, core.environment.uniform)
+            pause_s = backoff_s(min(lost, LONGEST), core.environment.uniform)
             ends_first = core.environment.monotonic_s() + pause_s >= ends_s
             if ends_first or _perhaps_applied(failure, created=seen is None):
                 raise

@@ -13,6 +13,8 @@ import pytest
 
 from agents.clock import pause, until
 from cluster.nodes import StaticCluster, running
+from memory_spine import AsyncSpine, Draft, Memory
+from memory_spine.errors import FenceRequired, FenceStale
 
 SEATS = ("spine-1", "spine-2", "spine-3")
 WRITERS, INCREMENTS = 8, 25
@@ -90,6 +92,61 @@ async def test_of_200_concurrent_updates_200_are_kept_though_a_node_is_killed(
                 "all": WRITERS * INCREMENTS,
                 **{writer.name: INCREMENTS for writer in writers},
             }
+
+
+async def test_mutate_keeps_200_of_200_though_a_node_is_killed(three: StaticCluster) -> None:
+    three.start(*SEATS)
+    await three.ready(*SEATS)
+    urls = list(three.urls(SEATS).values())
+    done = [0] * WRITERS
+
+    def one_more(current: Memory | None) -> Draft:
+        count = 0 if current is None else current.metadata["n"]
+        return Draft(content="a counter", metadata={"n": count + 1})
+
+    async def work(number: int) -> None:
+        turned = urls[number % 3 :] + urls[: number % 3]
+        async with AsyncSpine(turned, namespace="race") as spine:
+            for _ in range(INCREMENTS):
+                await spine.memories.mutate("mutated", one_more, timeout=60)
+                done[number] += 1
+
+    working = asyncio.gather(*map(work, range(WRITERS)))
+    await until("half is done", partial(_counted, done, WRITERS * INCREMENTS // 2))
+    assert three.nodes["spine-2"].kill() == -signal.SIGKILL
+    await until("work goes on", partial(_counted, done, WRITERS * INCREMENTS * 3 // 4))
+    three.start("spine-2")
+    await working
+    async with AsyncSpine(urls, namespace="race", consistency="strong") as spine:
+        assert (await spine.memories.get("mutated")).metadata == {"n": WRITERS * INCREMENTS}
+
+
+async def test_a_holder_that_was_paused_writes_nothing_once_its_lease_has_moved(
+    three: StaticCluster,
+) -> None:
+    three.start(*SEATS)
+    await three.ready(*SEATS)
+    urls = list(three.urls(SEATS).values())
+    async with AsyncSpine(urls, namespace="race") as one, AsyncSpine(urls, namespace="race") as two:
+        paused = await one.leases.acquire("deploy", ttl=1.0, holder="one", guards=["release"])
+        await one.memories.put("release", "by one", fence=paused)
+        later = await two.leases.acquire(
+            "deploy", ttl=30.0, wait=20.0, holder="two", guards=["release"]
+        )
+        assert later.fence > paused.fence
+        number = paused.fence
+        for _ in range(10):
+            with pytest.raises(FenceStale):
+                await one.memories.put("release", "late", fence=f"deploy={number}")
+        with pytest.raises(FenceRequired):
+            await one.memories.put("release", "late, without a fence")
+        assert (await two.memories.get("release")).content == "by one"
+        await two.memories.put("release", "by two", fence=later)
+        await later.release()
+
+
+async def _counted(done: list[int], count: int) -> bool:
+    return sum(done) >= count
 
 
 async def _done(writers: list[Writer], count: int) -> bool:

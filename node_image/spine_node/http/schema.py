@@ -294,9 +294,18 @@ class Problem(Struct, kw_only=True):
     request_id: str
     retry_after_ms: int | UnsetType = UNSET
     errors: list[FieldError] | UnsetType = UNSET
-    current: Memory | UnsetType = UNSET
+    doubt: (
+        Annotated[
+            Literal["earlier-request"],
+            Meta(
+                description="only a request before this one, of the same key, may have been applied"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    current: Memory | UnsetType | None = UNSET
     current_version: str | UnsetType | None = UNSET
-    holder: str | UnsetType = UNSET
+    holder: str | UnsetType | None = UNSET
     home: str | UnsetType = UNSET
     acks: int | UnsetType = UNSET
     required: int | UnsetType = UNSET

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from memory_spine import AsyncSpine, ConnectionFailed, NotFound
-from memory_spine.errors import BatchFailed, ConfigError, SpineError, Unauthenticated
+from memory_spine.errors import (
+    BatchFailed,
+    ConfigError,
+    PreconditionFailed,
+    SpineError,
+    Unauthenticated,
+)
 from memory_spine.link_frames import BODY_BYTES_MAX
 from memory_spine.link_transport import LinkTransport
 from spine_core.api_keys import Scope
@@ -62,9 +68,9 @@ async def test_failures_are_the_same(node: Node, transport: Any) -> None:
     async with AsyncSpine(node.url, namespace="acme", transport=transport) as spine:
         with pytest.raises(NotFound):
             await spine.memories.get("never")
-        with pytest.raises(SpineError) as strong:
-            await spine.with_options(consistency="strong").memories.put("n", "x")
-        assert (strong.value.status, strong.value.may_have_been_applied) == (501, False)
+        with pytest.raises(PreconditionFailed) as stale:
+            await spine.memories.put("n", "x", if_match="0000000000000000-00000001")
+        assert (stale.value.status, stale.value.may_have_been_applied) == (412, False)
         with pytest.raises(BatchFailed):
             async with spine.memories.batch() as batch:
                 batch.put("n", "x" * 70_000)

@@ -137,8 +137,8 @@ def test_it_gives_up_when_its_time_is_over() -> None:
 def test_the_time_of_the_client_is_the_time_of_all_attempts() -> None:
     server = ScriptedServer([ok(_memory("v1")), *[_refusal(_memory("v2"))] * 99])
     with pytest.raises(PreconditionFailed):
-        _run(server, server.core(timeout=3.0))
-    assert server.sleeps == [0.05, 0.1, 0.2, 0.4, 0.8]
+        _run(server, server.core(timeout=1.0))
+    assert server.sleeps == [0.05, 0.1, 0.2, 0.2, 0.2, 0.2]
 
 
 def test_a_refusal_that_forgot_the_attempt_is_not_followed_by_another() -> None:
@@ -146,6 +146,33 @@ def test_a_refusal_that_forgot_the_attempt_is_not_followed_by_another() -> None:
     with pytest.raises(PreconditionFailed) as failed:
         _run(server)
     assert failed.value.may_have_been_applied
+
+
+FORGOTTEN = {"outcome": "indeterminate", "doubt": "earlier-request"}
+
+
+def test_a_doubt_about_earlier_requests_is_none_where_there_was_none() -> None:
+    server = ScriptedServer(
+        [ok(_memory("v1")), _refusal(_memory("v9"), **FORGOTTEN), ok(_memory("v10"))]
+    )
+    _run(server)
+    assert _sent(server)[1:] == [("PUT", '"v1"'), ("PUT", '"v9"')]
+
+
+def test_a_doubt_about_earlier_requests_stays_where_an_answer_was_lost() -> None:
+    server = ScriptedServer([ok(_memory("v1")), lost(), _refusal(_memory("v9"), **FORGOTTEN)])
+    with pytest.raises(PreconditionFailed) as failed:
+        _run(server)
+    assert failed.value.may_have_been_applied
+
+
+def test_a_doubt_about_earlier_requests_stays_with_a_key_of_the_caller() -> None:
+    for key, doubted in (("mine", True), (None, False)):
+        server = ScriptedServer([_refusal(_memory("v9"), **FORGOTTEN)])
+        with Spine("http://x", namespace="acme", transport=server) as spine:
+            with pytest.raises(PreconditionFailed) as failed:
+                spine.memories.put("t-1", "x", if_match="v1", key=key)
+        assert failed.value.may_have_been_applied is doubted
 
 
 def test_a_clean_refusal_after_a_lost_answer_speaks_for_both() -> None:

@@ -24,6 +24,7 @@ from spine_node.engine.coordinator.registers import RegisterCoordinator, Registe
 from spine_node.ports import Fence, PreconditionFailedError, WriteOutcome, WriteRequest
 
 _NO_SUCH_ETAG = b"\xff" * BALLOT_BYTES  # above every ballot: an ETag that nobody has issued
+EARLIER_REQUEST = "earlier-request"  # `doubt`: this request alone has certainly not been applied
 _FORGOTTEN = (
     "more changes were made since an earlier attempt than the record remembers: whether that attempt "
     "was applied is not known"
@@ -77,6 +78,10 @@ class RegisterWrites:
                 replayed = True  # an earlier attempt of this create has made it, and is forgotten
                 self._check_there(record)
             case _:
+                if request.idempotency_key is None and outcome.first_round:
+                    outcome = outcome._replace(
+                        may_have_applied=False
+                    )  # nobody can have sent it before
                 raise problem_of(outcome, self._clock.physical_ms())
         return WriteOutcome(
             memory_id=pending.memory_id,
@@ -122,7 +127,10 @@ def problem_of(outcome: RegisterOutcome, now_ms: int) -> ProblemError:
         return ProblemError(code, detail, outcome=told)
     current = None if is_absent(outcome.record, now_ms) else outcome.record
     if outcome.verdict is ChangeVerdict.INDETERMINATE or outcome.may_have_applied:
-        return PreconditionFailedError(current, outcome="indeterminate", detail=_FORGOTTEN)
+        failure = PreconditionFailedError(current, outcome="indeterminate", detail=_FORGOTTEN)
+        if outcome.first_round:
+            failure.extra = {**failure.extra, "doubt": EARLIER_REQUEST}
+        return failure
     detail = "the memory is not the one that the condition names"
     return PreconditionFailedError(current, outcome="not-applied", detail=detail)
 

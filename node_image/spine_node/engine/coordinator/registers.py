@@ -58,6 +58,7 @@ class ForwardReply(msgspec.Struct, array_like=True, frozen=True):
     acks: int = 0
     replicas: int = 0
     problem: tuple[str, str, Outcome | None] | None = None
+    first_round: bool = False
 
 
 CHANGE = Method("change", request=ForwardCall, reply=ForwardReply)
@@ -74,6 +75,7 @@ class RegisterOutcome(NamedTuple):
     reason: str
     acks: int
     replicas: int
+    first_round: bool  # of this request: what may have been applied was an earlier request's
 
 
 class RegisterCoordinator:
@@ -135,6 +137,7 @@ class RegisterCoordinator:
             reply.reason,
             reply.acks,
             reply.replicas,
+            reply.first_round,
         )
 
     async def serve(self, call: ForwardCall, _header: CallHeader) -> ForwardReply:
@@ -153,6 +156,7 @@ class RegisterCoordinator:
             outcome.reason,
             outcome.acks,
             outcome.replicas,
+            first_round=outcome.first_round,
         )
 
     async def _propose(
@@ -182,6 +186,7 @@ class RegisterCoordinator:
             changed.reason,
             decided.acks,
             decided.replicas,
+            decided.first_round,
         )
 
     async def _refused_at_once(self, target: Target, change: RegisterChange) -> Decided | None:
@@ -210,7 +215,7 @@ class RegisterCoordinator:
         if found.has_register or changed.verdict not in _REFUSED_BY_VALUE:
             return None
         before = grown_from(record).record
-        return Decided(changed, before, 0, len(view.placement.write_set(target.slot)))
+        return Decided(changed, before, True, 0, len(view.placement.write_set(target.slot)))
 
     def _judged(self, change: RegisterChange, record: Record | None) -> Changed:
         return apply_change(change, grown_from(record), self._now(), first=None)

@@ -68,6 +68,7 @@ class Decided(NamedTuple):
 
     changed: Changed
     before: Record  # the value that the change was made from
+    first_round: bool  # no earlier round of this operation has had its change accepted anywhere
     acks: int  # stores that are known to have accepted it
     replicas: int  # of the write set
 
@@ -137,10 +138,9 @@ class _Operation:
         if view is None:
             raise self._problem("quorum-unavailable", "this node has left the cluster")
         ballot = await self._ballot(view)
-        earlier, self._first = self._first, self._first or ballot
         promises = await self._prepare(view, ballot)
         current = current_value(promises)
-        step = next_step(current, ballot, partial(self._apply, ballot=ballot, first=earlier))
+        step = next_step(current, ballot, partial(self._apply, ballot=ballot, first=self._first))
         match step:
             case RaiseBallot(above):
                 self._observe(above)
@@ -156,7 +156,8 @@ class _Operation:
 
     def _decided(self, view: MemberView, changed: Changed, before: Record, acks: int) -> Decided:
         self._context.metrics.rounds.labels(changed.verdict.value).inc()
-        return Decided(changed, before, acks, len(view.placement.write_set(self._target.slot)))
+        replicas = len(view.placement.write_set(self._target.slot))
+        return Decided(changed, before, self._first is None, acks, replicas)
 
     async def _ballot(self, view: MemberView) -> Ballot:
         try:
@@ -221,9 +222,9 @@ class _Operation:
         if verdict is not RoundVerdict.DONE:
             if changed.verdict is ChangeVerdict.APPLIED:
                 lost = ReplicaStatus.LOST
-                self._may_have_applied |= any(
-                    answers.get(store, lost) in MAY_HAVE_APPLIED for store in tally.asked()
-                )
+                if any(answers.get(store, lost) in MAY_HAVE_APPLIED for store in tally.asked()):
+                    self._may_have_applied = True
+                    self._first = self._first or ballot
             self._observe(ballot_hlc(tally.refused_by))
             raise self._failed(f"{len(tally.agreed)} replicas accepted in time", verdict)
         self._learn(view, ballot, value, frozenset(tally.agreed))
