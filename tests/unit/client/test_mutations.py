@@ -169,9 +169,9 @@ def test_a_doubt_about_earlier_requests_stays_where_an_answer_was_lost() -> None
 def test_a_doubt_about_earlier_requests_stays_with_a_key_of_the_caller() -> None:
     for key, doubted in (("mine", True), (None, False)):
         server = ScriptedServer([_refusal(_memory("v9"), **FORGOTTEN)])
-        with Spine("http://x", namespace="acme", transport=server) as spine:
-            with pytest.raises(PreconditionFailed) as failed:
-                spine.memories.put("t-1", "x", if_match="v1", key=key)
+        spine = Spine("http://x", namespace="acme", transport=server)
+        with pytest.raises(PreconditionFailed) as failed:
+            spine.memories.put("t-1", "x", if_match="v1", key=key)
         assert failed.value.may_have_been_applied is doubted
 
 
