@@ -34,11 +34,15 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class Cluster:
-    """A chain of documents. The displaced store takes part up to the epoch `lost_after`."""
+    """A chain of documents.
+
+    `unreachable`: the displaced store gives no copy to the one that gains the slot, which pulls from
+    the others; it may serve all else, or be lost, which is never to be scheduled again.
+    """
 
     chain: Sequence[Document] = (before_a_join(),)
     rules: Rules = Rules()
-    lost_after: int | None = None
+    unreachable: bool = False
 
     @cached_property
     def placements(self) -> tuple[Placement, ...]:
@@ -79,14 +83,9 @@ class Cluster:
         stores = {self.stores[place] for place in places}
         return write_done(self.placements[epoch], SLOT, stores)
 
-    def takes_part(self, place: int, epoch: int) -> bool:
-        return place != 2 or self.lost_after is None or epoch <= self.lost_after
-
     def may_serve(self, state: State, place: int, epoch: int) -> bool:
         """Whether a store executes a request of an epoch, now or later."""
         mine = state.columns[place].epoch
-        if not self.takes_part(place, epoch):
-            return False
         return epoch >= mine or self.rules.judge_epoch(epoch, mine) is EpochVerdict.OK
 
     def at_epoch(self, state: State, place: int, epoch: int) -> State | None:
@@ -103,9 +102,8 @@ class Cluster:
         now, after = state.published, state.published + 1
         if after == len(self.chain) or not self._may_leave(state, after):
             return
-        able = [place for place in range(len(self.stores)) if self._may_adopt(state, place, now)]
-        acked = [p for p in able if state.columns[p].epoch == now]
-        more = [place for place in able if place not in acked]
+        acked = [place for place, column in enumerate(state.columns) if column.epoch == now]
+        more = [place for place in range(len(self.stores)) if place not in acked]
         placed = self.placements[now]
 
         def passed(some: Places) -> bool:
@@ -150,7 +148,7 @@ class Cluster:
         if placed is None:
             return ()
         old = frozenset(placed.current(SLOT))
-        live = old - {self.stores[2]} if self.lost_after is not None else old
+        live = old - {self.stores[2]} if self.unreachable else old
         sources = self.rules.sources_of(placed, SLOT, self.stores[-1], live)
         assert sources is not None
         return (frozenset(self._places(sources)),)
@@ -162,9 +160,6 @@ class Cluster:
             return True
         pulled = {place for place, column in enumerate(state.columns) if column.pulled}
         return any(sources <= pulled for sources in self.source_sets)
-
-    def _may_adopt(self, state: State, place: int, epoch: int) -> bool:
-        return self.takes_part(place, epoch) and state.columns[place].epoch <= epoch
 
     def _places(self, stores: Sequence[StoreNumber]) -> tuple[int, ...]:
         return tuple(sorted(self.stores.index(store) for store in stores))

@@ -112,7 +112,7 @@ class Model(Run):
         """Pull the weak record of another replica, as anti-entropy does."""
         column = state.columns[place]
         for source in {other.replica for other in state.columns}:
-            replica = self.at.pull(column.replica, source, self.pull_despite_promises)
+            replica = self.at.pull(column.replica, source)
             if replica != column.replica:
                 after = with_column(state, place, column._replace(replica=replica))
                 yield f"{place}: pulls a weak record", after

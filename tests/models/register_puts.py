@@ -12,6 +12,7 @@ from models.register_world import (
     NOTHING,
     ROUNDS,
     SLOT,
+    STATUSES,
     WEAK,
     State,
     base_of,
@@ -23,8 +24,6 @@ from models.search import with_item
 from spine_core.replication.put_rules import PutKind
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_tally import WriteTally, WriteVerdict
-
-STATUSES = tuple(ReplicaStatus)
 
 
 def put_steps(run: Run, state: State) -> Iterator[tuple[str, State]]:

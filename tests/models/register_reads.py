@@ -1,19 +1,20 @@
 """Quorum reads in the register model: answers, write-backs, and what a client may be shown."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from models.register_invariants import check_read_weak, require
-from models.register_reading import ReadVerdict, judge_read
 from models.register_run import Run
 from models.register_world import (
     ANSWERED,
     ASKED,
-    HOLDS,
+    DONE,
     IDLE,
     NOTHING,
     READING,
     ROUNDS,
     SLOT,
+    STATUSES,
     WRITING_BACK,
     Progress,
     State,
@@ -21,13 +22,15 @@ from models.register_world import (
     with_column,
     with_operation,
 )
-from spine_core.records.versions import STRONG, Version, kind_of
+from spine_core.records.versions import ABSENT, STRONG, Version, kind_of
 from spine_core.replication.put_rules import PutKind
-from spine_core.replication.quorums import read_done
-from spine_core.replication.registers.state import NO_BALLOT
+from spine_core.replication.read_tally import Found, QuorumRead, WriteBack
 from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.replication.write_back_tally import WriteBackTally
 from spine_core.replication.write_tally import WriteVerdict
+from spine_core.scalars import StoreNumber
+
+_HOLDS = ANSWERED + STATUSES.index(ReplicaStatus.OK)  # as if it had answered a write-back
 
 
 def read_steps(run: Run, state: State) -> Iterator[tuple[str, State]]:
@@ -68,33 +71,47 @@ def _ask(run: Run, state: State, place: int, number: int) -> tuple[str, State]:
     column, progress = state.columns[place], state.operations[number]
     cell = ANSWERED + run.at.reply(column.replica)
     state = with_column(state, place, read_cell(column, number, cell))
-    replies = {
-        store: run.at.replies.things[column.reads[number] - ANSWERED]
-        for store, column in zip(run.cluster.stores, state.columns, strict=True)
-        if column.reads[number] >= ANSWERED
-    }
-    placed = run.cluster.placements[progress.epoch]
+    read = QuorumRead[Version](run.cluster.placements[progress.epoch], SLOT, run.cluster.stores)
+    registers = []
+    for store, column in zip(run.cluster.stores, state.columns, strict=True):
+        if column.reads[number] >= ANSWERED:
+            reply = run.at.replies.things[column.reads[number] - ANSWERED]
+            read.answer(store, ReplicaStatus.OK, reply.held, reply.held, reply.register)
+            registers.append(reply.register)
+    verdict = read.verdict()
     label = f"{place}: answers read {number} of epoch {progress.epoch}"
-    if not read_done(placed, SLOT, replies.keys()):
+    if verdict is None:
         return label, state
-    verdict, version, seen = judge_read(replies, placed, SLOT, trusting=run.trusting_reads)
     label = f"{label}: {verdict}"
-    holds = {store for store, reply in replies.items() if reply.held == version}
     state = state._replace(columns=tuple(read_cell(c, number, NOTHING) for c in state.columns))
-    if verdict is ReadVerdict.IDENTITY:
-        return label, with_operation(state, number, progress._replace(stage=ROUNDS))
-    if seen != NO_BALLOT:
-        state = run.chosen(state, run.timestamps.index(seen))
-    if verdict is ReadVerdict.FOUND:
-        return label, _show(run, state, number, version)
+    match verdict:
+        case Found(copy=version):
+            ballots = [r.ballot for r in registers if r is not None and r.version == version]
+            if ballots and read.newest != version:
+                state = run.chosen(state, run.timestamps.index(max(ballots)))
+            return label, _show(run, state, number, ABSENT if version is None else version)
+        case WriteBack(newest=version, holders=holders):
+            return label, _write_back(run, state, number, version, holders)
+        case _:
+            return label, with_operation(state, number, progress._replace(stage=ROUNDS))
+
+
+def _write_back(
+    run: Run, state: State, number: int, version: Version, holders: AbstractSet[StoreNumber]
+) -> State:
+    progress = state.operations[number]
+    tally = WriteBackTally(run.cluster.placements[progress.epoch], SLOT, holders)
+    asked = frozenset(tally.asked())
+    cells = {
+        store: ASKED if store in asked else _HOLDS if store in holders else NOTHING
+        for store in run.cluster.stores
+    }
     columns = tuple(
-        read_cell(column, number, HOLDS if run.cluster.stores[at] in holds else ASKED)
-        if at in run.cluster.members[progress.epoch]
-        else column
-        for at, column in enumerate(state.columns)
+        read_cell(column, number, cells[store])
+        for store, column in zip(run.cluster.stores, state.columns, strict=True)
     )
     back = progress._replace(stage=WRITING_BACK, found=version)
-    return label, with_operation(state._replace(columns=columns), number, back)
+    return with_operation(state._replace(columns=columns), number, back)
 
 
 def _put_back(run: Run, state: State, place: int, number: int) -> tuple[str, State]:
@@ -104,23 +121,22 @@ def _put_back(run: Run, state: State, place: int, number: int) -> tuple[str, Sta
         column.replica, version, run.bases[version] + 1, PutKind.WRITE_BACK
     )
     label = f"{place}: write-back of read {number} is {status}"
-    if status is ReplicaStatus.STRONG and waits and not run.holds_beside_promise(column, version):
-        state = with_column(state, place, read_cell(column, number, NOTHING))
-        return label, _over(with_operation(state, number, progress._replace(stage=ROUNDS)), number)
-    column = read_cell(column._replace(replica=replica), number, HOLDS if waits else NOTHING)
-    state = with_column(state, place, column)
+    cell = ANSWERED + STATUSES.index(status) if waits else NOTHING
+    state = with_column(state, place, read_cell(column._replace(replica=replica), number, cell))
     if not waits:
         return label, state
-    placed = run.cluster.placements[progress.epoch]
-    holders = {
-        store
-        for store, column in zip(run.cluster.stores, state.columns, strict=True)
-        if column.reads[number] == HOLDS
-    }
-    if WriteBackTally(placed, SLOT, holders).verdict() is WriteVerdict.ACKNOWLEDGED:
-        state = _over(state, number)
+    tally = WriteBackTally(run.cluster.placements[progress.epoch], SLOT, frozenset())
+    for store, column in zip(run.cluster.stores, state.columns, strict=True):
+        if column.reads[number] >= ANSWERED:
+            tally.answer(store, STATUSES[column.reads[number] - ANSWERED])
+    verdict = tally.verdict()
+    if verdict is None:
+        return label, state
+    state = _over(state, number)
+    if verdict is WriteVerdict.ACKNOWLEDGED:
         return label, _show(run, state, number, version)
-    return label, state
+    stage = ROUNDS if verdict is WriteVerdict.REROUTE else DONE
+    return label, with_operation(state, number, progress._replace(stage=stage))
 
 
 def _over(state: State, number: int) -> State:

@@ -2,13 +2,13 @@
 
 from collections.abc import Hashable
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from models.register_reading import ReadReply, reply_of
 from models.register_world import NOW, ORIGIN, ballot
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record
-from spine_core.records.versions import STRONG, Version, kind_of
+from spine_core.records.versions import ABSENT, STRONG, Version, kind_of
 from spine_core.replication.put_rules import PutKind, PutVerdict
+from spine_core.replication.read_tally import OpenRegister
 from spine_core.replication.registers.acceptor import (
     Accepted,
     Promise,
@@ -37,6 +37,13 @@ T = TypeVar("T", bound=Hashable)
 _TOP = make_ballot(Hlc(1 << 60), ORIGIN)  # of a round above all others
 
 
+class ReadReply(NamedTuple):
+    """What a replica answers to a quorum read; the version of a copy stands for the copy."""
+
+    held: Version
+    register: OpenRegister[Version] | None
+
+
 class Numbers(Generic[T]):
     """Numbers for things of one type."""
 
@@ -61,7 +68,7 @@ class Replicas:
         self.replicas: Numbers[Replica] = Numbers()
         self.promises: Numbers[Promise] = Numbers()
         self.proposals: Numbers[Changed] = Numbers()
-        self.replies: Numbers[ReadReply] = Numbers()
+        self.replies: Numbers[ReadReply] = Numbers()  # to quorum reads
         self.put = cache(self._put)
         self.pull = cache(self._pull)
         self.transfer = cache(self._transfer)
@@ -98,14 +105,14 @@ class Replicas:
         status = ReplicaStatus.OK if applied else ReplicaStatus(verdict)
         return self.replicas.of(after), status
 
-    def _pull(self, number: int, source: int, always: bool) -> int:
-        """Take the weak record of the source as anti-entropy does; `always`: a promise does not matter."""
+    def _pull(self, number: int, source: int) -> int:
+        """Take the weak record of the source as anti-entropy does: if it is newer."""
         replica, held = self.replicas.things[number], self.replicas.things[source].held
         if held is None or kind_of(held.version) == STRONG:
             return number
-        if always and (replica.held is None or replica.held.version < held.version):
-            return self.replicas.of(replica._replace(held=held))
-        return self.replicas.of(put_weak(replica, held, NOW, PutKind.WRITE_BACK)[0])
+        if replica.held is not None and replica.held.version >= held.version:
+            return number
+        return self.replicas.of(replica._replace(held=held))
 
     def _transfer(self, number: int, source: int) -> int:
         """Take all that the source has of the record (R4)."""
@@ -113,7 +120,9 @@ class Replicas:
         return self.replicas.of(transfer(replica, whole.held, whole.register))
 
     def _reply(self, number: int) -> int:
-        return self.replies.of(reply_of(self.replicas.things[number]))
+        replica = self.replicas.things[number]
+        held = ABSENT if replica.held is None else replica.held.version
+        return self.replies.of(ReadReply(held, _open(replica.register)))
 
     def _prepare(self, number: int, this: Ballot) -> tuple[int, int | None]:
         """Return the promise as its number, None for a refusal."""
@@ -142,3 +151,12 @@ class Replicas:
     def _accepted(self, number: int, hlc: int) -> bool:
         register = self.replicas.things[number].register
         return register is not None and register.accepted == ballot(hlc)
+
+
+def _open(register: RegisterState | None) -> OpenRegister[Version] | None:
+    if register is None or register.learned:
+        return None
+    if register.value is None:
+        return OpenRegister(register.promised)
+    version = register.value.record.version
+    return OpenRegister(register.promised, register.accepted, version, version)

@@ -11,7 +11,6 @@ from models.register_world import (
     DELETED,
     DONE,
     ORIGIN,
-    Column,
     History,
     Operation,
     Progress,
@@ -48,8 +47,6 @@ class Run:
     anti_entropy: bool = False  # replicas pull weak records from each other
     kept: int = CHANGES_KEPT
     purged_at: int | None = None  # begin with a learned tombstone of this ballot; replicas purge it
-    pull_despite_promises: bool = False  # anti-entropy gives weak records to acceptors
-    trusting_reads: bool = False  # reads trust a weak copy beside acceptor state
     verdicts: set[tuple[int, str]] = field(default_factory=set)
 
     @cached_property
@@ -106,10 +103,6 @@ class Run:
         if int(ballot_hlc(current.accepted)) == self.purged_at:
             return DELETED
         return state.rounds[self.timestamps.index(current.accepted)].history
-
-    def holds_beside_promise(self, column: Column, version: Version) -> bool:
-        held = self.at.replicas.things[column.replica].held
-        return self.trusting_reads and held is not None and held.version == version
 
     def chosen(self, state: State, one: int) -> State:
         """Count a value as chosen: by its accepts, or since somebody is told that it was.

@@ -7,6 +7,7 @@ from models.search import with_item
 from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.registers.changes import ChangeKind
 from spine_core.replication.registers.state import Ballot, LeaseGuard, make_ballot
+from spine_core.replication.replica_status import ReplicaStatus
 from spine_core.scalars import HLC_ZERO, Hlc, Origin, Slot
 
 SLOT = Slot(0)
@@ -15,7 +16,8 @@ ORIGIN = Origin(1)
 
 # What is between a round, a weak attempt or a quorum read, and one replica.
 NOTHING, ASKED, TO_ACCEPT, HAS_ACCEPTED, ANSWERED = 0, 1, 2, 3, 4  # above: ANSWERED + what
-HOLDS = HAS_ACCEPTED  # of a write-back: the replica has what the read has found
+
+STATUSES = tuple(ReplicaStatus)  # of an answer to a put
 
 # Stages of an operation, and of a round.
 IDLE, WEAK, READING, WRITING_BACK, ROUNDS, DONE = range(6)

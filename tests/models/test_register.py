@@ -4,8 +4,6 @@ The mutants in tests/mutants/registers.py take one rule away at a time: a model 
 would prove nothing.
 """
 
-import pytest
-
 from models.register_model import Model
 from models.register_world import Operation, Outcome, ballot, put
 from spine_core.records.encoding import FLAG_TOMBSTONE
@@ -105,18 +103,3 @@ def test_a_quorum_read_shows_no_change_that_is_lost() -> None:
 def test_what_a_quorum_read_shows_beside_puts_is_never_lost() -> None:
     outcome = explored(Model([put(15, 35), put(25), READ], [40], anti_entropy=True))
     assert outcome.verdicts >= {(0, "acknowledged"), (1, "acknowledged"), (2, "found weak")}
-
-
-# Rules taken away
-
-
-@pytest.mark.parametrize("trusting", [False, True])
-def test_a_weak_record_that_an_acceptor_has_pulled_proves_nothing(trusting: bool) -> None:
-    model = Model(
-        [put(15), CHANGE, READ],
-        [20],
-        anti_entropy=True,
-        pull_despite_promises=True,
-        trusting_reads=trusting,
-    )
-    assert (model.explore().broken is not None) is trusting

@@ -18,6 +18,18 @@ def _register(module: str, old: str, new: str, killed_by: str, *, within: str = 
     )
 
 
+def _in_a_change(file: str, old: str, new: str, killed_by: str, *, within: str = "") -> Mutant:
+    """`killed_by`: a test of the model of registers in a topology change."""
+    return Mutant(
+        file=f"node_image/spine_core/replication/{file}.py",
+        within=within,
+        old=old,
+        new=new,
+        killed_by=f"tests/models/test_register_change.py::{killed_by}",
+    )
+
+
+BEFORE_AND_AFTER = "test_a_change_before_the_move_and_one_after_it_agree"
 PUT_AND_CHANGE = "test_a_put_that_meets_a_change_is_never_lost_nor_applied_twice"
 RETRIES = "test_changes_that_are_tried_again_take_effect_once"
 
@@ -193,5 +205,76 @@ MUTANTS = [
         "None if change.unguard else change.fence",
         "None",
         "test_changes.py::test_a_guard_only_rises_and_outlives_a_deletion",
+    ),
+    # R4: promises, promises without a value and accepted values move with the slot
+    _in_a_change(
+        "registers/acceptor",
+        "promised = max(ours.promised, register.promised)",
+        "promised = max(ours.promised, newer.accepted)",
+        BEFORE_AND_AFTER,
+    ),
+    _in_a_change(
+        "registers/acceptor",
+        "    if register is None:\n        return replica._replace(held=held)\n",
+        "    if register is None or register.value is None:\n"
+        "        return replica._replace(held=held)\n",
+        "test_a_put_and_a_change_of_two_epochs_agree",
+    ),
+    _in_a_change(
+        "registers/acceptor",
+        "    if register is None:\n        return replica._replace(held=held)\n",
+        "    if True:\n        return replica._replace(held=held)\n",
+        BEFORE_AND_AFTER,
+    ),
+    _in_a_change(
+        "registers/acceptor",
+        "key=lambda state: (state.accepted, state.learned)",
+        "key=lambda state: (not state.accepted, state.learned)",
+        BEFORE_AND_AFTER,
+    ),
+    # rounds need the old and the new replicas, in one epoch, and all of the sources
+    _in_a_change(
+        "quorums",
+        "(current is target or _count(target, acks) >= needed)",
+        "True",
+        "test_changes_in_adjacent_epochs_agree",
+    ),
+    _in_a_change(
+        "put_rules",
+        "if request_epoch == my_epoch:",
+        "if True:",
+        "test_changes_in_adjacent_epochs_agree",
+    ),
+    _in_a_change(
+        "pull_sources",
+        "    needed = placement.factor - placement.write_quorum + 1\n",
+        "    needed = 1\n",
+        BEFORE_AND_AFTER,
+    ),
+    # a copy vouches only where nothing higher is promised: it may have been transferred below that
+    _in_a_change(
+        "read_tally",
+        "if held == newest and store not in self._open",
+        "if held == newest",
+        "test_a_read_after_the_move_shows_no_weak_record_that_a_round_has_missed",
+    ),
+    _in_a_change(
+        "read_tally",
+        "one.ballot == one.promised == best.ballot",
+        "one.ballot == best.ballot",
+        "test_a_read_after_the_move_shows_no_change_that_a_round_has_missed",
+    ),
+    _in_a_change(
+        "registers/proposer",
+        "chosen=learned",
+        "chosen=learned or len({one.accepted for one in counted}) == 1",
+        "test_a_read_after_the_move_shows_no_change_that_a_round_has_missed",
+    ),
+    # … and a quorum read shows an accepted value only when a write quorum has it
+    Mutant(
+        file="node_image/spine_core/replication/read_tally.py",
+        old="        if write_done(self._placement, self._slot, same):\n",
+        new="        if same:\n",
+        killed_by=f"{MODEL}::test_a_quorum_read_shows_no_change_that_is_lost",
     ),
 ]
