@@ -2,7 +2,7 @@
 
 A token is `payload | MAC 8` in URL-safe base64 without padding. Every purpose has its own key, all
 derived from the secret of the cluster, so a token for one is refused by every other. What is inside
-is the business of its purpose: sessions.py, the page token of a list, later the cursor of a watch.
+is the business of its purpose: sessions.py, the page token of a list, the cursor of a watch.
 
 The MAC is keyed BLAKE2s of 64 bits (RFC 7693), one pass over the payload: every answer carries a token.
 To forge one takes 2^63 requests on average, and a forged one gives access to nothing, since every request
@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 SESSION_CHARS_MAX: Final = 600  # a session token of 16 writes has 503
 PAGE_CHARS_MAX: Final = 2048  # a page token holds the last key of its page
+CURSOR_CHARS_MAX: Final = 2048  # a cursor holds a feed number of each store that is followed
 
 KeyKind = Literal["session", "page", "cursor", "link", "admin"]
 

@@ -10,8 +10,11 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import lmdb
+
 from spine_core.records.versions import VERSION_BYTES, Version
 from spine_core.scalars import Hlc
+from spine_node.store.layout import pack_u64, unpack_u64
 
 ROW_ENTRIES = 512  # bounds what a reader unpacks for one entry: about 40 KB
 
@@ -47,6 +50,37 @@ def unpack_row(last_seq: int, row: bytes) -> Sequence[FeedEntry]:
     first = last_seq - len(found) + 1
     append_hlc = append_hlc_of(row)
     return [FeedEntry(first + i, *entry, append_hlc) for i, entry in enumerate(found)]
+
+
+def oldest_position(cursor: "lmdb.Cursor[bytes]") -> int:
+    """Return the position before the oldest entry of the feed table."""
+    return unpack_row(_last_seq(cursor), cursor.value())[0].seq - 1 if cursor.first() else 0
+
+
+def position_after(cursor: "lmdb.Cursor[bytes]", hlc: Hlc) -> int | None:
+    """Return the position before the first entry appended after a time; None if it may be gone.
+
+    Append times never fall, so this is a binary search over sequence numbers: some twenty look-ups.
+    """
+    if not cursor.first():
+        return 0
+    if append_hlc_of(cursor.value()) > hlc:
+        return 0 if oldest_position(cursor) == 0 else None
+    low = _last_seq(cursor)  # appended at or before the time
+    cursor.last()
+    high = _last_seq(cursor)
+    while low < high:
+        middle = (low + high + 1) // 2
+        cursor.set_range(pack_u64(middle))
+        if append_hlc_of(cursor.value()) <= hlc:
+            low = _last_seq(cursor)
+        else:
+            high = middle - 1
+    return low
+
+
+def _last_seq(cursor: "lmdb.Cursor[bytes]") -> int:
+    return unpack_u64(cursor.key())
 
 
 def _entries(row: bytes) -> Iterator[tuple[bytes, Version]]:

@@ -26,8 +26,13 @@ from spine_node.store import opening
 from spine_node.store.committer import Committer, Failpoint
 from spine_node.store.digests import Digests, bucket_of
 from spine_node.store.draft import Effects, OpenRound, open_round
-from spine_node.store.errors import StorageError, StoreBusyError, StoreClosedError
-from spine_node.store.feed import FeedEntry, unpack_row
+from spine_node.store.errors import (
+    CursorExpiredError,
+    StorageError,
+    StoreBusyError,
+    StoreClosedError,
+)
+from spine_node.store.feed import FeedEntry, oldest_position, position_after, unpack_row
 from spine_node.store.layout import (
     CHECKPOINT,
     DATA_FILE,
@@ -312,6 +317,23 @@ class Store:
                 if len(found) >= limit:
                     break
         return found[:limit]
+
+    def feed_oldest(self) -> int:
+        """Return the position before the oldest entry that is kept."""
+        with self._environment.begin(db=self._tables.feed) as txn:
+            return min(oldest_position(txn.cursor()), self._feed_head)
+
+    def feed_position_after(self, hlc: Hlc) -> int:
+        """Return the position before the first entry that was appended after a time.
+
+        Raises:
+            CursorExpiredError: some of those that were are no longer kept.
+        """
+        with self._environment.begin(db=self._tables.feed) as txn:
+            position = position_after(txn.cursor(), hlc)
+        if position is None:
+            raise CursorExpiredError(0, self._feed_head)
+        return min(position, self._feed_head)
 
     def subscribe(self, after: int) -> Subscription:
         """Follow the feed behind a position; close the subscription at the end.

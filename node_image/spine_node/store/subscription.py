@@ -54,14 +54,7 @@ class Subscription:
         Raises:
             CursorExpiredError: the oldest of them are no longer kept.
         """
-        head = self._feed.feed_head()
-        if self.position == head:
-            return ()
-        entries = self._feed.feed_since(self.position, limit)
-        if not entries or entries[0].seq != self.position + 1:
-            raise CursorExpiredError(self.position, head)
-        # The file may hold more already: what is committed and not yet shown comes the next time.
-        return [entry for entry in entries if entry.seq <= head]
+        return entries_behind(self._feed, self.position, limit)
 
     def advance(self, position: int) -> None:
         """Go on behind an entry, once what was made of it cannot be lost."""
@@ -82,3 +75,19 @@ class Subscription:
     def _note(self, head: int) -> None:
         if head - self.position >= self._needed:
             self._woken.set()
+
+
+def entries_behind(feed: Feed, position: int, limit: int) -> Sequence[FeedEntry]:
+    """Return the entries behind a position, at most `limit`; none when there are no more.
+
+    Raises:
+        CursorExpiredError: the oldest of them are no longer kept, or the position was never reached.
+    """
+    head = feed.feed_head()
+    if position == head:
+        return ()
+    entries = feed.feed_since(position, limit)
+    if not entries or entries[0].seq != position + 1:
+        raise CursorExpiredError(position, head)
+    # The file may hold more already: what is committed and not yet shown comes the next time.
+    return [entry for entry in entries if entry.seq <= head]

@@ -1,5 +1,7 @@
+import pytest
+
 from spine_core.scalars import Hlc
-from spine_node.store import Store
+from spine_node.store import CursorExpiredError, Store
 from spine_node.store.feed import ROW_ENTRIES
 from spine_node.store.operations import Barrier, MergePage, Operation, RaiseFloor, Reserve, TrimFeed
 from unit.store.harness import NOW_MS, StoreHarness, at, hlc, key, put, stored
@@ -94,3 +96,31 @@ async def test_a_feed_beyond_its_share_of_the_quota_is_trimmed_whatever_its_age(
     assert await store.submit(TrimFeed(Hlc(0))) == 0
     assert 1 < oldest(store) <= store.feed_head() == 1000
     await store.close()
+
+
+async def test_the_first_entry_appended_after_a_time_is_found(
+    harness: StoreHarness, store: Store
+) -> None:
+    assert (store.feed_oldest(), store.feed_position_after(hlc(0))) == (0, 0)
+    for ms in (0, 10, 10, 20, 30):
+        harness.physical_ms = NOW_MS + ms
+        await harness.in_one_batch(store, [put(1, at(ms, count=n), f"{ms}-{n}") for n in range(3)])
+    entries = store.feed_since(0, 100)
+    for ms in range(-1, 32):
+        position = store.feed_position_after(hlc(ms))
+        assert [entry.seq > position for entry in entries] == [
+            entry.append_hlc > hlc(ms) for entry in entries
+        ]
+
+
+async def test_a_time_before_the_oldest_entry_that_is_kept_leads_nowhere(
+    harness: StoreHarness, store: Store
+) -> None:
+    for ms in (0, 10, 20):
+        harness.physical_ms = NOW_MS + ms
+        await store.submit(put(1, at(ms), f"n{ms}"))
+    await store.submit(TrimFeed(hlc(5)))
+    assert store.feed_oldest() == 1
+    with pytest.raises(CursorExpiredError):
+        store.feed_position_after(hlc(5))
+    assert store.feed_position_after(hlc(10)) == 2, "the oldest that is kept was appended then"
