@@ -88,6 +88,10 @@ class Metrics:
         self.disk_used = gauge("spine_disk_used_ratio", "bytes of the store / its quota")
         self.loop_lag = gauge("spine_loop_lag_seconds", "how late the event loop ran its timers")
         self.index_lag = gauge("spine_index_lag_seconds", "age of the oldest change not indexed")
+        self.watches = gauge("spine_watches", "open watches, long polls among them")
+        self.watch_lag = gauge(
+            "spine_watch_lag_seconds", "how long ago the slowest open watch had read all there was"
+        )
         self.boot_rollbacks = counter("spine_boot_rollbacks_total", "peers on a rolled-back disk")
         self.credentials_errors = counter(
             "spine_credentials_errors_total", "changed files of keys that were broken"

@@ -16,7 +16,7 @@ from spine_core.records.consistency import Model
 from spine_core.records.encoding import Record
 from spine_core.records.filters import Filter
 from spine_core.records.sessions import Session
-from spine_core.records.versions import etag_of
+from spine_core.records.versions import Version, etag_of
 
 
 class Patched(NamedTuple):
@@ -209,6 +209,57 @@ class ListOutcome(msgspec.Struct, frozen=True, kw_only=True):
     index_lag_ms: int
 
 
+EventKind = Literal["put", "delete", "lease"]
+DeleteReason = Literal["deleted", "pruned"]
+
+
+class WatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to follow, and from where: `now`, `beginning`, or a cursor. `last_event_id` wins."""
+
+    namespace: str
+    scope: ListScope
+    filter: Filter  # of puts; a deletion has nothing left to look at
+    events: frozenset[EventKind]
+    since: str
+    last_event_id: str | None
+    deadline: float  # for the beginning alone
+
+
+class ChangeEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One acknowledged change, or a later one of the same record; or one that was never acknowledged."""
+
+    kind: EventKind
+    namespace: str  # of a lease: the one it belongs to
+    memory_id: str  # of a lease: its key
+    version: Version
+    record: Record | None  # None: deleted
+    reason: DeleteReason | None = None
+    cursor: str  # where a client goes on that has seen it
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """Some events in the order in which they were found, and where a client goes on behind them."""
+
+    events: list[ChangeEvent] = []
+    cursor: str
+    reset: bool = False  # what lies before is no longer kept: list again
+    ended: bool = False  # this watch gives no more; another one goes on from the cursor
+
+
+class Watch(Protocol):
+    """An open watch; to be closed by whoever opened it."""
+
+    async def next(self, limit: int, wait_s: float) -> Changes:
+        """Return at most `limit` events as soon as there are any, none after `wait_s`.
+
+        Raises:
+            ProblemError: `not-ready`, `coverage-incomplete`.
+        """
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+
+
 class Engine(Protocol):
     """The data plane of one node, whatever way the request came in."""
 
@@ -235,6 +286,13 @@ class Engine(Protocol):
 
     async def list(self, request: ListRequest) -> ListOutcome:
         """Answer one page from the query indexes of the fewest replicas that cover the key space."""
+
+    async def watch(self, request: WatchRequest) -> Watch:
+        """Follow the changes of a namespace.
+
+        Raises:
+            ProblemError: `invalid-request` (cursor), `not-ready`, `coverage-incomplete`.
+        """
 
 
 class Operations(Protocol):

@@ -1,10 +1,12 @@
-"""Mutants of watches: the low-water mark of cursors, what is news, where another store is read from."""
+"""Mutants of watches: the low-water mark of cursors, what is news, where other stores are read from."""
 
 from mutants.mutant import Mutant
 
 CURSOR = "node_image/spine_core/replication/watch_cursor.py"
 MODEL = "tests/models/test_watch.py::test_every_write_is_delivered_and_no_version_goes_back"
 UNIT = "tests/unit/core/replication/test_watch_cursor.py"
+WATCH = "tests/unit/engine/watch/test_watch.py"
+SERVER = "tests/unit/engine/watch/test_feed_server.py"
 
 
 def _cursor(old: str, new: str, killed_by: str, *, within: str = "") -> Mutant:
@@ -15,6 +17,11 @@ def _cursor(old: str, new: str, killed_by: str, *, within: str = "") -> Mutant:
         new=new,
         killed_by=f"{UNIT}::{killed_by}" if killed_by.startswith("test_") else killed_by,
     )
+
+
+def _engine(module: str, old: str, new: str, killed_by: str) -> Mutant:
+    file = f"node_image/spine_node/engine/watch/{module}.py"
+    return Mutant(file=file, old=old, new=new, killed_by=killed_by)
 
 
 MUTANTS = [
@@ -79,5 +86,65 @@ MUTANTS = [
         "low = min(source.low for source in self.sources.values())",
         "low = max(source.low for source in self.sources.values())",
         "test_h_is_what_all_sources_have_reached",
+    ),
+    # stable time is taken before the read, never when its answer is there
+    _engine(
+        "watch",
+        "        self._failing.pop(store, None)\n",
+        "        self._failing.pop(store, None)\n"
+        "        self._progress.ask(store, self._feeds.stable(self._view))\n",
+        f"{WATCH}::test_h_is_the_stable_time_before_the_feed_was_read",
+    ),
+    # a damaged copy is no deletion, and nobody goes on beyond one that cannot be read
+    _engine(
+        "watch",
+        "found = await self._parts.reads.quorum(namespace, memory_id, deadline)",
+        "found = None if deadline else await self._parts.reads.quorum(namespace, memory_id, deadline)",
+        f"{WATCH}::test_a_damaged_copy_is_read_by_quorum_and_is_never_a_deletion",
+    ),
+    # a watch that cannot keep the order ends
+    _engine(
+        "watch",
+        "self._ended |= not self._follow()\n        return False",
+        "self._follow()\n        return False",
+        f"{WATCH}::test_a_watch_that_cannot_keep_the_order_ends",
+    ),
+    _engine(
+        "watch",
+        "        if reply.expired:\n            return await self._reset()\n",
+        "",
+        f"{WATCH}::test_a_feed_that_no_longer_leads_on_is_a_reset",
+    ),
+    # the serving half: its own epoch, its own slots, newest versions alone, and nothing is skipped
+    _engine(
+        "feed_server",
+        "        self._replica.check_epoch(epoch)\n",
+        "",
+        f"{SERVER}::test_a_call_of_another_epoch_is_refused",
+    ),
+    _engine(
+        "feed_server",
+        "covered and bool(self._slots >> slot_of_key(key) & 1)",
+        "covered",
+        f"{SERVER}::test_slots_that_are_followed_elsewhere_are_left_out",
+    ),
+    _engine(
+        "feed_server",
+        "if raw is not None and version_in(raw) != entry.version:",
+        "if False:",
+        f"{SERVER}::test_a_record_that_has_changed_again_is_left_to_its_later_entry",
+    ),
+    _engine(
+        "feed_tail",
+        "elif not waiter.woken.is_set():",
+        "else:",
+        f"{SERVER}::test_writes_elsewhere_wake_nobody_and_move_everybody_on",
+    ),
+    Mutant(
+        file="node_image/spine_node/store/feed.py",
+        old="return 0 if oldest_position(cursor) == 0 else None",
+        new="return 0",
+        killed_by="tests/unit/store/test_feed.py::"
+        "test_a_time_before_the_oldest_entry_that_is_kept_leads_nowhere",
     ),
 ]

@@ -34,7 +34,7 @@ class Cursor(NamedTuple):
     positions: tuple[tuple[StoreNumber, int], ...]  # in the order in which stores were chosen
 
 
-class Change(Protocol):
+class FeedChange(Protocol):
     """One entry of a feed."""
 
     @property
@@ -50,7 +50,7 @@ class Change(Protocol):
         """The version that it got."""
 
 
-ChangeT = TypeVar("ChangeT", bound=Change)
+ChangeT = TypeVar("ChangeT", bound=FeedChange)
 
 
 class ReadFrom(NamedTuple):
@@ -130,6 +130,10 @@ class WatchProgress:
         if at_head:
             source.low = max(source.low, source.asked)
             self._raise_low()
+
+    def note_shown(self, key: bytes, version: Version) -> None:
+        """Note that a newer version was shown in the place of an entry that could not be read."""
+        self.shown[key] = max(version, self.shown.get(key, ABSENT))
 
     def cursor(self, epoch: int) -> Cursor:
         """Return where a client that has seen all of this goes on."""

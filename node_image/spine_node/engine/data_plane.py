@@ -8,6 +8,7 @@ from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.coordinator.coordinators import Coordinators
 from spine_node.engine.query.list_coordinator import ListCoordinator
 from spine_node.engine.upkeep.health import Health
+from spine_node.engine.watch.watches import Watches
 from spine_node.ports import (
     LeaseOutcome,
     LeaseRequest,
@@ -16,6 +17,8 @@ from spine_node.ports import (
     ListRequest,
     ReadOutcome,
     ReadRequest,
+    Watch,
+    WatchRequest,
     WriteOutcome,
     WriteRequest,
 )
@@ -28,11 +31,13 @@ class DataPlane:
         self,
         coordinators: Coordinators,
         lists: ListCoordinator,
+        watches: Watches,
         health: Health,
         configuration: Callable[[], Configuration],
     ) -> None:
         self._writes, self._reads = coordinators.writes, coordinators.reads
         self._leases, self._lists = coordinators.leases, lists
+        self._watches = watches
         self._health, self._configuration = health, configuration
 
     @property
@@ -78,6 +83,11 @@ class DataPlane:
         """Answer one page of a list."""
         self._admit()
         return await self._lists.list(request)
+
+    async def watch(self, request: WatchRequest) -> Watch:
+        """Follow the changes of a namespace."""
+        self._admit()
+        return await self._watches.open(request)
 
     def _admit(self) -> None:
         """Let a request pass, unless this node turns clients away.

@@ -41,6 +41,10 @@ from spine_node.engine.upkeep.reaper import Reaper
 from spine_node.engine.upkeep.report import ReportBuilder
 from spine_node.engine.upkeep.slot_gc import SlotGarbageCollector
 from spine_node.engine.upkeep.timers import Upkeep
+from spine_node.engine.watch.feed_server import FEED, FeedServer
+from spine_node.engine.watch.sources import ClusterFeeds
+from spine_node.engine.watch.watch import WatchParts
+from spine_node.engine.watch.watches import Watches
 from spine_node.in_flight import InFlight
 from spine_node.links.hello import LinkIdentity
 from spine_node.links.mesh import Mesh, MeshSettings
@@ -119,11 +123,11 @@ class Node:
         query_replicas = ClusterQueryReplicas(
             context, self.stable, self.coordinators.reads, self.replica, self.index
         )
-        page_keys = partial(secrets.keys, "page")
         self.lists = ListCoordinator(
-            query_replicas, clock, page_keys, lambda: self.engine.consistency
+            query_replicas, clock, partial(secrets.keys, "page"), lambda: self.engine.consistency
         )
         self.health = self._health(environment.in_flight)
+        self.feed_server, self.watches = self._watching(context)
         self.gossip = GossipLoop(context, self.stable, self.anti_entropy, self.health)
         self.upkeep = Upkeep(
             context=context,
@@ -140,11 +144,9 @@ class Node:
         self.report_builder = self._reporting(transfers)
         self.links = self._link_server(me, query_replicas)
         self.engine = DataPlane(
-            self.coordinators,
-            self.lists,
-            self.health,
+            self.coordinators, self.lists, self.watches, self.health,
             lambda: self.configuration.now,
-        )
+        )  # fmt: skip
         self.operations = self._operations()
 
     def _health(self, in_flight: InFlight) -> Health:
@@ -180,6 +182,21 @@ class Node:
             hlc=self.hlc.now,
             observe=self.hlc.observe,
         )
+
+    def _watching(self, context: Context) -> tuple[FeedServer, Watches]:
+        server = FeedServer(self.store, self.replica, self.clock)
+        watches = Watches(
+            WatchParts(
+                feeds=ClusterFeeds(context, self.stable, server),
+                reads=self.coordinators.reads,
+                clock=self.clock,
+                cursor_keys=partial(self.options.secrets.keys, "cursor"),
+                leaving=self.health.leaving,
+            )
+        )
+        self.metrics.watches.set_function(lambda: watches.count)
+        self.metrics.watch_lag.set_function(watches.lag_s)
+        return server, watches
 
     def _reporting(self, transfers: TransferTracker) -> ReportBuilder:
         return ReportBuilder(
@@ -228,6 +245,7 @@ class Node:
                         GOSSIP.served_at_once(self.gossip.serve),
                         QUERY.served(query_replicas.serve),
                         *Acceptor(self.store, self.replica).methods(),
+                        FEED.served(self.feed_server.serve),
                         *PullServer(self.store, self.replica, self.options.pull_limits).methods(),
                     ]
                 ),
@@ -264,4 +282,5 @@ class Node:
         )
         self.stable.forget()
         self.anti_entropy.wake.set()
+        self.feed_server.wake()
         self.metrics.epoch.set(view.epoch)

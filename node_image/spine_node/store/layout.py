@@ -68,6 +68,11 @@ def split_key(key: bytes) -> tuple[int, str, str]:
     return slot_of_key(key), namespace.decode(), memory_id.decode()
 
 
+def namespace_of_key(key: bytes) -> str:
+    """Return the namespace of a key."""
+    return key[2 : key.index(0, 2)].decode()
+
+
 def slot_of_key(key: bytes) -> int:
     """Return the slot that a key lies in."""
     return key[0] << 8 | key[1]

@@ -31,9 +31,11 @@ from spine_node.ports import (
     PreconditionFailedError,
     ReadOutcome,
     ReadRequest,
+    WatchRequest,
     WriteOutcome,
     WriteRequest,
 )
+from unit.http.memory_watch import MemoryWatch
 
 SLOTS = 4096
 START_MS = 1_800_000_000_000
@@ -60,9 +62,10 @@ class MemoryEngine:
         self.gate: asyncio.Event | None = None  # writes wait for it
         self.writing = self.most_writing = 0
         self.slots_answered = SLOTS
-        self.seen: list[WriteRequest | ReadRequest | ListRequest] = []
         self.leases: dict[tuple[str, str], LeaseState] = {}
         self.asked: list[LeaseRequest] = []
+        self.seen: list[WriteRequest | ReadRequest | ListRequest | WatchRequest] = []
+        self.watches: list[MemoryWatch] = []  # that were opened
         self._clock = clock
         self._hlc = hlc_from_ms(clock.physical_ms())
 
@@ -174,7 +177,12 @@ class MemoryEngine:
         self.leases[request.namespace, request.key] = state
         return LeaseOutcome(state=state, session=request.session or Session())
 
-    def _note(self, request: WriteRequest | ReadRequest | ListRequest) -> None:
+    async def watch(self, request: WatchRequest) -> MemoryWatch:
+        self._note(request)
+        self.watches.append(MemoryWatch())
+        return self.watches[-1]
+
+    def _note(self, request: WriteRequest | ReadRequest | ListRequest | WatchRequest) -> None:
         self.seen.append(request)
         if self.failure is not None:
             raise self.failure

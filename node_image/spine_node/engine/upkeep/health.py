@@ -87,5 +87,9 @@ class Health:
             return "this node has not reached a majority of the cluster for a minute"
         return None
 
+    def leaving(self) -> str | None:
+        """Return why whoever is served for long should go to another node, None when it may stay."""
+        return "this node is stopping" if self.stopping else self.refusal()
+
     def _caught_up(self) -> bool:
         return self.pulled_once() or self.clock.now() - self.started_at > FIRST_ROUND_S
