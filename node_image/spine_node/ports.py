@@ -225,7 +225,7 @@ class WatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float  # for the beginning alone
 
 
-class ChangeEvent(msgspec.Struct, frozen=True, kw_only=True):
+class WatchEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One acknowledged change, or a later one of the same record; or one that was never acknowledged."""
 
     kind: EventKind
@@ -240,7 +240,7 @@ class ChangeEvent(msgspec.Struct, frozen=True, kw_only=True):
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """Some events in the order in which they were found, and where a client goes on behind them."""
 
-    events: list[ChangeEvent] = []
+    events: list[WatchEvent] = []
     cursor: str
     reset: bool = False  # what lies before is no longer kept: list again
     ended: bool = False  # this watch gives no more; another one goes on from the cursor

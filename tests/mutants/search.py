@@ -91,7 +91,7 @@ MUTANTS = [
     # A position proves nothing once the feed behind it is gone.
     Mutant(
         file="node_image/spine_node/store/subscription.py",
-        old="if not entries or entries[0].seq != self.position + 1:",
+        old="if not entries or entries[0].seq != position + 1:",
         new="if not entries:",
         killed_by=f"{_INDEXER}::test_an_index_behind_the_oldest_feed_entry_is_made_anew",
     ),

@@ -340,15 +340,15 @@ MUTANTS = [
     ),
     Mutant(
         file=f"{_STORE}/subscription.py",
-        old="if not entries or entries[0].seq != self.position + 1:",
+        old="if not entries or entries[0].seq != position + 1:",
         new="if not entries:",
         killed_by=f"{_TESTS}/test_subscription.py"
         "::test_a_follower_that_the_feed_has_left_behind_is_told",
     ),
     Mutant(
         file=f"{_STORE}/subscription.py",
-        old="if not entries or entries[0].seq != self.position + 1:",
-        new="if entries and entries[0].seq != self.position + 1:",
+        old="if not entries or entries[0].seq != position + 1:",
+        new="if entries and entries[0].seq != position + 1:",
         killed_by=f"{_TESTS}/test_subscription.py"
         "::test_a_position_that_does_not_lead_on_has_expired",
     ),

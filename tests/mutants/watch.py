@@ -138,7 +138,7 @@ MUTANTS = [
         "feed_tail",
         "elif not waiter.woken.is_set():",
         "else:",
-        f"{SERVER}::test_writes_elsewhere_wake_nobody_and_move_everybody_on",
+        f"{SERVER}::test_a_wait_that_is_over_is_not_moved_beyond_what_ended_it",
     ),
     Mutant(
         file="node_image/spine_node/store/feed.py",

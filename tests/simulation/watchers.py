@@ -11,7 +11,7 @@ from spine_core.records.encoding import version_in
 from spine_core.records.filters import EMPTY
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import ABSENT, Version
-from spine_node.ports import ChangeEvent, Watch, WatchRequest
+from spine_node.ports import Watch, WatchEvent, WatchRequest
 from spine_node.store import key_of
 
 OPEN_S = 2.0
@@ -38,7 +38,7 @@ async def opened(machine: Machine, since: str) -> Watch:
     return await machine.up.ask(machine.node.engine.watch(request(machine.cluster, since)))
 
 
-async def seen_by(machine: Machine, watch: Watch, *, wait_s: float = WAIT_S) -> list[ChangeEvent]:
+async def seen_by(machine: Machine, watch: Watch, *, wait_s: float = WAIT_S) -> list[WatchEvent]:
     """Return the next events of a watch."""
     return (await machine.up.ask(watch.next(100, wait_s))).events
 
@@ -82,7 +82,7 @@ class Watcher:
             if process.alive:
                 await process.ask(watch.close())
 
-    def _see(self, event: ChangeEvent, here: dict[str, Version]) -> None:
+    def _see(self, event: WatchEvent, here: dict[str, Version]) -> None:
         key, version = event.memory_id, event.version
         assert version > here.get(key, ABSENT), f"{key} went back on one connection"
         here[key] = version

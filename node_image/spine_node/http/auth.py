@@ -115,6 +115,14 @@ class Credentials:
             )
         return key.principal
 
+    def accepts(self, principal: Principal, now_ms: int) -> bool:
+        """Return whether a caller that was let in would still be, with the same rights."""
+        if self._file is None:
+            return True
+        key = self._keys.get(principal.key_id or "")
+        expired = principal.not_after_ms is not None and now_ms >= principal.not_after_ms
+        return key is not None and key.principal == principal and not expired
+
     def _find(self, text: str) -> _Key:
         # the check sum is for scanners: what does not hash to a known key is no key either way
         key = self._keys.get(text[_KEY_ID])

@@ -43,6 +43,7 @@ IF_MATCH: Final = istr("If-Match")
 IF_NONE_MATCH: Final = istr("If-None-Match")
 PREFER: Final = istr("Prefer")
 ORIGIN: Final = istr("Origin")
+LAST_EVENT_ID: Final = istr("Last-Event-ID")
 REQUEST_ID: Final = istr("Spine-Request-Id")
 SESSION: Final = istr("Spine-Session")
 TIMEOUT: Final = istr("Spine-Timeout-Ms")
@@ -173,6 +174,11 @@ def wants_current(headers: Headers) -> bool:
         for value in headers.getall(PREFER, ())
         for part in value.split(",")
     )
+
+
+def last_event_id(headers: Headers) -> str | None:
+    """Return the cursor with which a client comes back; a browser sends an empty one for none."""
+    return single(headers, LAST_EVENT_ID) or None
 
 
 def request_id(headers: Headers) -> str | None:

@@ -5,7 +5,7 @@ Source: api.md §1.2, §2 and §3.3.
 
 from typing import Final
 
-from spine_core.records.tokens import PAGE_CHARS_MAX, SESSION_CHARS_MAX
+from spine_core.records.tokens import CURSOR_CHARS_MAX, PAGE_CHARS_MAX, SESSION_CHARS_MAX
 
 # One memory with every field at its limit, also when each character comes as an escape: `\u00e9`
 # is three times, a control character six times its UTF-8.
@@ -35,6 +35,12 @@ PAGE_SIZE_MAX: Final = 500
 PAGE_SIZE: Final = 50
 PAGE_TOKEN_CHARS_MAX: Final = PAGE_CHARS_MAX
 
+CURSOR_TOKEN_CHARS_MAX: Final = CURSOR_CHARS_MAX
+CHANGES_MAX: Final = 500  # events of one long poll
+CHANGES_WAIT_MS_MAX: Final = 30_000
+WATCHES_MAX: Final = 64  # of one credential and node, long polls among them
+WATCH_BUFFER_BYTES_MAX: Final = 1024 * 1024  # of events that a client has not taken
+
 TIMEOUT_MS_MIN: Final = 10
 TIMEOUT_MS_MAX: Final = 30_000
 TIMEOUT_MS: Final = 2_000
@@ -61,6 +67,11 @@ PUBLISHED: Final[dict[str, int]] = {
     "derived_from": SOURCES_MAX,
     "page_size": PAGE_SIZE_MAX,
     "page_token_chars": PAGE_TOKEN_CHARS_MAX,
+    "cursor_chars": CURSOR_TOKEN_CHARS_MAX,
+    "changes": CHANGES_MAX,
+    "changes_wait_ms": CHANGES_WAIT_MS_MAX,
+    "watches": WATCHES_MAX,
+    "watch_buffer_bytes": WATCH_BUFFER_BYTES_MAX,
     "timeout_ms": TIMEOUT_MS_MAX,
     "session_chars": SESSION_CHARS_MAX,
     "session_tokens": SESSION_TOKENS_MAX,

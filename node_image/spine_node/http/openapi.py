@@ -14,6 +14,7 @@ from spine_node.http.parameters import Parameter
 from spine_node.http.router import Route
 from spine_node.http.schema import (
     BatchResult,
+    ChangePage,
     Lease,
     LeaseInfo,
     LeasePage,
@@ -73,6 +74,13 @@ _ANSWERS: dict[str, tuple[str, tuple[str, ...], str, Any]] = {
     "LeaseInfo": ("Who has the lease", (), "application/json", LeaseInfo),
     "LeasePage": ("Leases", (), "application/json", LeasePage),
     "Released": ("Released", (), "", None),
+    "Events": (
+        "Events put, delete, lease, reset, lagging; id is the cursor; data is a ChangeEvent",
+        (),
+        "text/event-stream",
+        str,
+    ),
+    "ChangePage": ("Events and the next cursor", (), "application/json", ChangePage),
     "SessionMerged": ("One token that covers them all", (), "application/json", SessionMerged),
     "Cluster": ("Read-only view of this node", (), "application/json", views.Cluster),
     "Caller": ("The caller", (), "application/json", views.Caller),

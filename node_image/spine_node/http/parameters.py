@@ -99,4 +99,29 @@ PAGE_SIZE = Parameter(
     },
 )
 PAGE_TOKEN = Parameter("page_token", "query", _token(limits.PAGE_TOKEN_CHARS_MAX))
+EVENTS = Parameter(
+    "events",
+    "query",
+    {"type": "array", "items": {"enum": ["put", "delete", "lease"]}, "default": ["put", "delete"]},
+)
+SINCE = Parameter("since", "query", _token(limits.CURSOR_TOKEN_CHARS_MAX) | {"default": "now"})
+INCLUDE_MEMORY = Parameter(
+    "include", "query", {"type": "array", "items": {"enum": ["memory", "embedding"]}}
+)
+LAST_EVENT_ID = Parameter("Last-Event-ID", "header", _token(limits.CURSOR_TOKEN_CHARS_MAX))
+LIMIT = Parameter(
+    "limit",
+    "query",
+    {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": limits.CHANGES_MAX,
+        "default": limits.PAGE_SIZE,
+    },
+)
+WAIT_MS = Parameter(
+    "wait_ms",
+    "query",
+    {"type": "integer", "minimum": 0, "maximum": limits.CHANGES_WAIT_MS_MAX, "default": 0},
+)
 SLOTS = Parameter("slots", "query", {"enum": ["1"]})

@@ -69,6 +69,19 @@ def includes(query: Mapping[str, str], word: str) -> bool:
     return True
 
 
+def words(
+    query: Mapping[str, str], name: str, known: Collection[str], default: Collection[str]
+) -> frozenset[str]:
+    """Return a parameter that is a list of words with commas, at least one."""
+    value = query.get(name)
+    if value is None:
+        return frozenset(default)
+    given = frozenset(value.split(","))
+    if not given <= set(known):
+        _reject_unsupported(name, f"must be of {', '.join(known)}, with commas")
+    return given
+
+
 def _reject_unsupported(name: str, message: str) -> NoReturn:
     detail = f"the parameter {name} {message}"
     raise ProblemError("invalid-request", detail, errors=((name, message),))

@@ -8,8 +8,10 @@ import msgspec
 from spine_node.clock import Clock
 from spine_node.http.audit import AuditLog
 from spine_node.http.auth import Credentials
+from spine_node.http.event_buffer import WatchTimes
 from spine_node.http.identity import Principal
 from spine_node.http.messages import Request
+from spine_node.http.watch_limit import WatchLimit
 from spine_node.in_flight import InFlight
 from spine_node.ports import Engine, Operations
 
@@ -30,6 +32,8 @@ class AppContext:
     audit: AuditLog
     shortage: Callable[[], str | None]  # what the probes say about a lack of connections
     in_flight: InFlight = field(default_factory=InFlight)  # requests to the data plane
+    watches: WatchLimit = field(default_factory=WatchLimit)
+    watch_times: WatchTimes = field(default_factory=WatchTimes)
     local_only: bool = False  # no keys: look at Host and Origin (`origin_guard`)
 
 

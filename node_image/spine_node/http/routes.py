@@ -21,6 +21,7 @@ from spine_node.http import (
     lists,
     openapi,
     schema,
+    watch,
 )
 from spine_node.http import parameters as known
 from spine_node.http.messages import Response
@@ -240,6 +241,33 @@ _LEASE_ROUTES = (
     _lease_action("release", "Give a lease back", schema.LeaseRelease, {204: "Released"}),
 )
 
+_FOLLOWED = (known.NS, known.FILTER, known.SCOPE, known.EVENTS, known.SINCE, known.INCLUDE_MEMORY)
+_CHANGES = (
+    Route(
+        method="GET",
+        path="/v1/ns/{ns}/watch",
+        name="watchMemories",
+        handler=watch.watch_memories,
+        scope=Scope.READ,
+        streams=True,
+        tag="changes",
+        summary="Server-sent events, at least once, resumable",
+        parameters=(*_FOLLOWED, known.LAST_EVENT_ID),
+        answers=_answers({200: "Events"}),
+    ),
+    Route(
+        method="GET",
+        path="/v1/ns/{ns}/changes",
+        name="listChanges",
+        handler=watch.list_changes,
+        scope=Scope.READ,
+        tag="changes",
+        summary="The same feed as a JSON long poll",
+        parameters=(*_FOLLOWED, known.LIMIT, known.WAIT_MS),
+        answers=_answers({200: "ChangePage"}),
+    ),
+)
+
 _CLUSTER = (
     Route(
         method="POST",
@@ -337,8 +365,6 @@ _RESERVED: tuple[tuple[str, str, str, Scope | None], ...] = (
     ("POST", _MEMORIES + ":consolidate", "consolidateMemories", Scope.ERASE),
     ("GET", _MEMORIES + ":export", "exportMemories", Scope.READ),
     ("POST", _MEMORIES + ":import", "importMemories", Scope.ADMIN),
-    ("GET", "/v1/ns/{ns}/watch", "watchMemories", Scope.READ),
-    ("GET", "/v1/ns/{ns}/changes", "listChanges", Scope.READ),
     ("GET", "/v1/ns", "listNamespaces", Scope.READ),
     ("GET", "/v1/ns/{ns}", "getPolicy", Scope.READ),
     ("PUT", "/v1/ns/{ns}", "putPolicy", Scope.ADMIN),
@@ -387,6 +413,6 @@ def routes(version: str) -> tuple[Route, ...]:
         tag="cluster",
         answers=_answers({200: "Document"}),
     )
-    built = (*_DATA, *_LEASE_ROUTES, *_CLUSTER, own)
+    built = (*_DATA, *_LEASE_ROUTES, *_CHANGES, *_CLUSTER, own)
     described = msgspec.json.encode(openapi.document(built, version))
     return (*built, *RESERVED, *_ADMIN, *_JOBS)

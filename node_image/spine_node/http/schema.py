@@ -329,6 +329,36 @@ class BatchResult(Struct, kw_only=True):
     failed: int
 
 
+class LeaseInfo(Struct, kw_only=True):
+    """A lease as it is seen."""
+
+    key: str
+    held: bool
+    holder: str | UnsetType | None = UNSET
+    fence: int
+    expires_at: datetime | UnsetType | None = UNSET
+
+
+class ChangeEvent(Struct, kw_only=True):
+    """One change, or news about the watch itself: `reset`, `lagging`."""
+
+    type: Literal["put", "delete", "lease", "reset", "lagging"]
+    namespace: Namespace
+    id: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    reason: Literal["deleted", "erased", "pruned", "cursor-expired"] | UnsetType = UNSET
+    memory: Memory | UnsetType = UNSET
+    lease: LeaseInfo | UnsetType = UNSET
+
+
+class ChangePage(Struct, kw_only=True):
+    """Events and the next cursor."""
+
+    events: list[ChangeEvent]
+    cursor: str
+    reset: Annotated[bool, Meta(description="the cursor was too old; list again")]
+
+
 class SessionMerge(Struct, forbid_unknown_fields=True, kw_only=True):
     """Tokens to be merged."""
 

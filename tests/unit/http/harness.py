@@ -20,10 +20,12 @@ from spine_node.http.app import App
 from spine_node.http.audit import AuditLog
 from spine_node.http.auth import Credentials
 from spine_node.http.connection_limit import ConnectionLimit
+from spine_node.http.event_buffer import WatchTimes
 from spine_node.http.messages import Request, Response, whole
 from spine_node.http.request_context import AppContext
 from spine_node.http.router import Route, Router
 from spine_node.http.routes import routes
+from spine_node.http.watch_limit import WatchLimit
 from unit.http.memory_engine import MemoryEngine, MemoryOperations, StillClock
 
 DEADLINE_S = 10
@@ -57,6 +59,7 @@ class HttpHarness:
 
     keys: Path | None = None
     local_only: bool = False
+    watch_times: WatchTimes = field(default_factory=WatchTimes)
     clock: StillClock = field(default_factory=StillClock)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
     more_routes: tuple[Route, ...] = ()
@@ -69,6 +72,7 @@ class HttpHarness:
     def __post_init__(self) -> None:
         self.engine = MemoryEngine(self.clock)
         self.limit = ConnectionLimit(self.connections_max, self.clock.now, self.closed.append)
+        self.limit_of_watches = WatchLimit()
         self.credentials = Credentials(self.keys, on_refusal=lambda: self.refusals.append(None))
         context = AppContext(
             engine=self.engine,
@@ -83,6 +87,8 @@ class HttpHarness:
             audit=AuditLog("spine-1", self.audited.append, self.clock.physical_ms),
             shortage=self.limit.shortage,
             local_only=self.local_only,
+            watch_times=self.watch_times,
+            watches=self.limit_of_watches,
         )
         self.app = App(context, Router((*ROUTES, *self.more_routes)))
 
@@ -115,7 +121,10 @@ class HttpHarness:
                 remote="192.0.2.1",
             )
         )
-        return Answer(response.status, response.headers, response.content)
+        if not isinstance(response.body, bytes):
+            await response.body.aclose()
+            return Answer(response.status, response.headers, b"")
+        return Answer(response.status, response.headers, response.body)
 
 
 @dataclass

@@ -66,6 +66,7 @@ class MemoryEngine:
         self.asked: list[LeaseRequest] = []
         self.seen: list[WriteRequest | ReadRequest | ListRequest | WatchRequest] = []
         self.watches: list[MemoryWatch] = []  # that were opened
+        self.prepared: list[MemoryWatch] = []  # the next ones
         self._clock = clock
         self._hlc = hlc_from_ms(clock.physical_ms())
 
@@ -179,7 +180,7 @@ class MemoryEngine:
 
     async def watch(self, request: WatchRequest) -> MemoryWatch:
         self._note(request)
-        self.watches.append(MemoryWatch())
+        self.watches.append(self.prepared.pop(0) if self.prepared else MemoryWatch())
         return self.watches[-1]
 
     def _note(self, request: WriteRequest | ReadRequest | ListRequest | WatchRequest) -> None:

@@ -145,7 +145,11 @@ CASES = [
         {f"X-{i}": "x" for i in range(limits.HEADERS_MAX - 5)},  # the client sends five itself
     ),
 ]  # fmt: skip
-BY_OTHER_TESTS = {"in_flight"}  # no property of one request: test_health
+BY_OTHER_TESTS = {
+    "in_flight",  # no property of one request: test_health
+    # test_watch, test_watch_streams
+    "changes", "changes_wait_ms", "cursor_chars", "watches", "watch_buffer_bytes",
+}  # fmt: skip
 
 
 @pytest.fixture

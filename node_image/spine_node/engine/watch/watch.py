@@ -20,7 +20,7 @@ from spine_node.engine.query.coverage import slots_read_from
 from spine_node.engine.watch.feed_server import FeedCall, FeedEdge, FeedRecord, FeedReply
 from spine_node.engine.watch.sources import ANSWER_S, Feeds, Unanswered, all_slots
 from spine_node.engine.watch.watched import Watched, lease_owner
-from spine_node.ports import ChangeEvent, Changes, EventKind, WatchRequest
+from spine_node.ports import Changes, EventKind, WatchEvent, WatchRequest
 from spine_node.search.entries import memory_of
 from spine_node.search.messages import slots_to_bytes
 from spine_node.store import checksum, split_key
@@ -246,7 +246,7 @@ class OpenWatch:
         self._failing.pop(store, None)
         slots = self._progress.sources[store].slots
         mine = [each for each in reply.entries if slots >> slot_of_key(each.key) & 1]
-        events: list[ChangeEvent] = []
+        events: list[WatchEvent] = []
         cursor = self.cursor
         for entry in self._progress.take(store, mine, reply.position, at_head=reply.at_head):
             try:
@@ -268,7 +268,7 @@ class OpenWatch:
         await self.begin(self._clock.now() + ANSWER_S)
         return Changes(cursor=self.cursor, reset=True, ended=self._ended)
 
-    async def _event(self, entry: FeedRecord) -> ChangeEvent | None:
+    async def _event(self, entry: FeedRecord) -> WatchEvent | None:
         """Return the event of an entry, None when nobody asked for it.
 
         Raises:
@@ -287,7 +287,7 @@ class OpenWatch:
             if not matches(self._request.filter, memory, self._clock.physical_ms()):
                 return None
         pruned = record is not None and bool(record.flags & FLAG_PRUNED)
-        return ChangeEvent(
+        return WatchEvent(
             kind=kind,
             namespace=namespace if owner is None else owner,
             memory_id=memory_id,

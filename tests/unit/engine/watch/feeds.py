@@ -1,6 +1,5 @@
 """The double of the feeds of three stores: each answers what a test has written into it."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +53,7 @@ def view(*, epoch: int = 1) -> MemberView:
 class ScriptedFeeds:
     """Three feeds; the first store is followed unless it is down."""
 
+    clock: ManualClock
     now: MemberView = field(default_factory=view)
     down: set[StoreNumber] = field(default_factory=set)
     low: Hlc = HLC_ZERO
@@ -105,8 +105,8 @@ class ScriptedFeeds:
         if begin < self.oldest:
             return FeedReply(0, False, [], True)
         found = [entry for entry in feed if entry.seq > begin][: call.limit]
-        if not found and call.wait_ms:
-            await asyncio.Event().wait()  # until it is cancelled
+        if not found:
+            await self.clock.sleep(call.wait_ms / 1000)
         position = found[-1].seq if found else begin
         return FeedReply(position, position == head, found)
 
@@ -128,12 +128,12 @@ class NoReads:
 class WatchHarness:
     """The watches of one node over scripted feeds."""
 
-    feeds: ScriptedFeeds = field(default_factory=ScriptedFeeds)
     clock: ManualClock = field(default_factory=ManualClock)
     reads: NoReads = field(default_factory=NoReads)
     leaving: str | None = None
 
     def __post_init__(self) -> None:
+        self.feeds = ScriptedFeeds(self.clock)
         self.watches = Watches(
             WatchParts(
                 feeds=self.feeds,

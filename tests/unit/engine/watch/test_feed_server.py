@@ -13,7 +13,7 @@ from spine_node.clock import Clock
 from spine_node.engine.cluster.replica import Replica
 from spine_node.engine.cluster.topology_view import Membership
 from spine_node.engine.watch.feed_server import FeedCall, FeedEdge, FeedServer
-from spine_node.engine.watch.feed_tail import FeedTail
+from spine_node.engine.watch.feed_tail import ENTRIES_AT_ONCE, FeedTail
 from spine_node.engine.watch.watched import Watched
 from spine_node.links.methods import RefusedCallError
 from spine_node.search.messages import slots_to_bytes
@@ -183,6 +183,15 @@ async def test_writes_elsewhere_wake_nobody_and_move_everybody_on(store: Store) 
         await store.submit(put("other", f"k{number}", number))
     await store.submit(put("team.x", "k", 9))
     assert await asyncio.gather(*waits) == [4, 3, 4], "the subtree was woken by the fourth entry"
+
+
+async def test_a_wait_that_is_over_is_not_moved_beyond_what_ended_it(store: Store) -> None:
+    tail = FeedTail(store, Clock())
+    waiting = asyncio.create_task(tail.wait(NOTES, 0, DEADLINE_S))
+    await asyncio.wait({waiting}, timeout=0.01)
+    others = [put("other", f"k{n}", n).records[0] for n in range(2 * ENTRIES_AT_ONCE)]
+    await store.submit(Put([*put("team.notes", "k", 1).records, *others], 1))
+    assert await waiting == 0
 
 
 @pytest.mark.parametrize(
