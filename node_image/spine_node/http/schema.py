@@ -329,16 +329,6 @@ class BatchResult(Struct, kw_only=True):
     failed: int
 
 
-class LeaseInfo(Struct, kw_only=True):
-    """A lease as it is seen."""
-
-    key: str
-    held: bool
-    holder: str | UnsetType | None = UNSET
-    fence: int
-    expires_at: datetime | UnsetType | None = UNSET
-
-
 class ChangeEvent(Struct, kw_only=True):
     """One change, or news about the watch itself: `reset`, `lagging`."""
 
