@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from spine_node.http import limits
+from spine_node.http.reserved import RESERVED
 from spine_node.http.router import Route
-from spine_node.http.routes import RESERVED, routes
+from spine_node.http.routes import routes
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 

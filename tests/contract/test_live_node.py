@@ -36,6 +36,7 @@ async def _no_links(_request: web.BaseRequest) -> web.StreamResponse:
 
 async def _listen(keys: Path) -> HttpServer:
     harness = HttpHarness(keys)
+    harness.engine.watches_end = True
     return await serve(harness.app, _no_links, address=("127.0.0.1", 0), limit=harness.limit)
 
 

@@ -8,7 +8,8 @@ from openapi_spec_validator import validate
 
 from contract.contracts import Plain, contract
 from spine_node.http.openapi import document
-from spine_node.http.routes import RESERVED, routes
+from spine_node.http.reserved import RESERVED
+from spine_node.http.routes import routes
 
 MADE: dict[str, Any] = json.loads(json.dumps(document(routes("0.1.0"), "0.1.0")))
 OURS = Plain(MADE)

@@ -133,7 +133,11 @@ def _granted(context: RequestContext, outcome: LeaseOutcome) -> Response:
 
 
 def _info(context: RequestContext, lease: LeaseState) -> dict[str, object]:
-    held = context.app.engine.is_held(lease)
+    return lease_info(lease, held=context.app.engine.is_held(lease))
+
+
+def lease_info(lease: LeaseState, *, held: bool) -> dict[str, object]:
+    """Return a lease as it is seen."""
     return {
         "key": lease.key,
         "held": held,

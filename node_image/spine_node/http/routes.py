@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import msgspec
 
 from spine_core.api_keys import Scope
-from spine_core.errors import ProblemError
 from spine_node.http import (
     admin,
     batch,
@@ -27,6 +26,7 @@ from spine_node.http import parameters as known
 from spine_node.http.messages import Response
 from spine_node.http.render import JSON
 from spine_node.http.request_context import RequestContext
+from spine_node.http.reserved import RESERVED, not_built
 from spine_node.http.router import Handler, Route
 
 DEFAULT = 0  # status: any other, a problem
@@ -342,10 +342,6 @@ def _admin(
     )
 
 
-async def _not_built(context: RequestContext) -> Response:
-    raise ProblemError("not-implemented", f"{context.action} is not built in this version")
-
-
 _ADMIN = (
     _admin("GET", "status", admin.get_status, (known.SLOTS,)),
     _admin("GET", "topology", admin.get_topology),
@@ -357,42 +353,8 @@ _ADMIN = (
     _admin("GET", "records/{namespace}/{record}", admin.get_own_record),
 )
 
-# (method, path, operation id, scope that it will need)
-_RESERVED: tuple[tuple[str, str, str, Scope | None], ...] = (
-    ("POST", _MEMORIES + ":search", "searchMemories", Scope.READ),
-    ("POST", _MEMORIES + ":forget", "forgetMemories", Scope.WRITE),
-    ("POST", _MEMORIES + ":prune", "pruneMemories", Scope.ERASE),
-    ("POST", _MEMORIES + ":consolidate", "consolidateMemories", Scope.ERASE),
-    ("GET", _MEMORIES + ":export", "exportMemories", Scope.READ),
-    ("POST", _MEMORIES + ":import", "importMemories", Scope.ADMIN),
-    ("GET", "/v1/ns", "listNamespaces", Scope.READ),
-    ("GET", "/v1/ns/{ns}", "getPolicy", Scope.READ),
-    ("PUT", "/v1/ns/{ns}", "putPolicy", Scope.ADMIN),
-    ("DELETE", "/v1/ns/{ns}", "eraseNamespace", Scope.ADMIN),
-    ("GET", "/v1/jobs", "listJobs", None),
-    ("GET", "/v1/jobs/{id}", "getJob", None),
-    ("DELETE", "/v1/jobs/{id}", "cancelJob", None),
-    ("GET", "/docs", "docs", None),
-    ("GET", "/", "console", None),
-)
-
-
-def _reserved(method: str, path: str, name: str, scope: Scope | None) -> Route:
-    return Route(
-        method=method,
-        path=path,
-        name=name,
-        handler=_not_built,
-        access="key" if path.startswith("/v1/") else "open",
-        scope=scope,
-        reserved=True,
-        writes=method != "GET" and scope is not Scope.READ,
-    )
-
-
-RESERVED = tuple(_reserved(*row) for row in _RESERVED)
 _JOBS = tuple(
-    _admin(method, "jobs/{job}", _not_built, name=f"{method.lower()}_job")
+    _admin(method, "jobs/{job}", not_built, name=f"{method.lower()}_job")
     for method in ("PUT", "GET", "DELETE")
 )
 

@@ -7,34 +7,28 @@ from typing import Final, cast, get_args
 import msgspec
 
 from spine_core.errors import ProblemError
-from spine_core.instants import rfc3339
+from spine_core.records.encoding import Record
 from spine_core.records.versions import etag_of
 from spine_node.http import headers
 from spine_node.http.event_buffer import EventBuffer
-from spine_node.http.limits import CHANGES_MAX, CHANGES_WAIT_MS_MAX, PAGE_SIZE
+from spine_node.http.leases import lease_info
+from spine_node.http.limits import (
+    CHANGES_MAX,
+    CHANGES_WAIT_MS_MAX,
+    CURSOR_TOKEN_CHARS_MAX,
+    PAGE_SIZE,
+)
 from spine_node.http.lists import filter_of
 from spine_node.http.messages import Response, Stream
 from spine_node.http.queries import choice, integer, words
 from spine_node.http.render import JSON, encode_json, memory_json
 from spine_node.http.request_context import RequestContext
-from spine_node.ports import EventKind, ListScope, Watch, WatchEvent, WatchRequest
+from spine_node.ports import EventKind, ListScope, Watch, WatchEvent, WatchRequest, lease_in
 from spine_node.server_fields import read_body
 
 EVENTS_AT_ONCE: Final = 100
 INCLUDED: Final = ("memory", "embedding")  # a memory with its embedding is a memory
 DEFAULT_EVENTS: Final = ("put", "delete")
-
-
-class _Lease(msgspec.Struct):
-    """What the record of a lease holds."""
-
-    key: str
-    fence: int
-    holder: str | None = None
-    expires_ms: int = 0
-
-
-_lease = msgspec.json.Decoder(_Lease)
 
 
 async def list_changes(context: RequestContext) -> Response:
@@ -143,7 +137,7 @@ class _View:
         if event.reason is not None:
             shown["reason"] = event.reason
         if event.record is not None and event.kind == "lease":
-            shown["lease"] = self._lease_info(read_body(event.record.body)[1])
+            shown["lease"] = self._lease(event.record)
         elif event.record is not None and self._memory:
             shown["memory"] = msgspec.Raw(
                 memory_json(
@@ -152,25 +146,24 @@ class _View:
             )
         return encode_json(shown)
 
+    def _lease(self, record: Record) -> dict[str, object]:
+        lease = lease_in(read_body(record.body)[1])
+        held = bool(lease.holder) and lease.expires_ms > self._clock.physical_ms()
+        return lease_info(lease, held=held)
+
     def note(self, kind: str, **more: str) -> bytes:
         """Return an event that is about the watch itself."""
         return encode_json({"type": kind, "namespace": self._namespace, **more})
-
-    def _lease_info(self, body: bytes) -> dict[str, object]:
-        lease = _lease.decode(body)
-        held = lease.holder is not None and lease.expires_ms > self._clock.physical_ms()
-        return {
-            "key": lease.key,
-            "held": held,
-            "holder": lease.holder,
-            "fence": lease.fence,
-            "expires_at": rfc3339(lease.expires_ms) if lease.expires_ms else None,
-        }
 
 
 def _request(context: RequestContext) -> WatchRequest:
     query = context.query
     text = query.get("filter")
+    known = headers.last_event_id(context.request.headers)
+    for name, cursor in (("since", query.get("since")), (headers.LAST_EVENT_ID, known)):
+        if cursor is not None and len(cursor) > CURSOR_TOKEN_CHARS_MAX:
+            message = f"a cursor has {CURSOR_TOKEN_CHARS_MAX} characters at most"
+            raise ProblemError("invalid-request", message, errors=((name, message),))
     return WatchRequest(
         namespace=context.namespace,
         scope=cast("ListScope", choice(query, "scope", get_args(ListScope), "exact")),
@@ -179,7 +172,7 @@ def _request(context: RequestContext) -> WatchRequest:
             "frozenset[EventKind]", words(query, "events", get_args(EventKind), DEFAULT_EVENTS)
         ),
         since=query.get("since", "now"),
-        last_event_id=headers.last_event_id(context.request.headers),
+        last_event_id=known,
         deadline=context.deadline,
     )
 

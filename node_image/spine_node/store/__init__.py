@@ -14,8 +14,9 @@ from spine_node.store.errors import (
 )
 from spine_node.store.feed import FeedEntry
 from spine_node.store.layout import checksum, key_of, split_key
-from spine_node.store.lmdb_store import Store, StorePorts, open_store
+from spine_node.store.lmdb_store import Store, open_store
 from spine_node.store.opening import StoreIdentity
+from spine_node.store.store_ports import StorePorts
 from spine_node.store.subscription import Subscription
 
 __all__ = [

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from spine_core.records.versions import Version
 from spine_core.replication.registers.state import NO_BALLOT, ballot_hlc
 from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store import opening
-from spine_node.store.committer import Committer, Failpoint
+from spine_node.store.committer import Committer
 from spine_node.store.digests import Digests, bucket_of
 from spine_node.store.draft import Effects, OpenRound, open_round
 from spine_node.store.errors import (
@@ -44,10 +43,11 @@ from spine_node.store.layout import (
     unpack_u64,
 )
 from spine_node.store.operations import Asked, Barrier, DropSlot, ReplyT, StoredEntry
-from spine_node.store.space import Disk, FileSystem, Space
+from spine_node.store.space import Space
+from spine_node.store.store_ports import StorePorts
 from spine_node.store.subscription import FeedListener, Subscription
 from spine_node.store.walks import joined, rows
-from spine_node.store.writer import Perform, StoreWriter, Writer
+from spine_node.store.writer import StoreWriter
 
 logger = logging.getLogger("spine.store")
 
@@ -58,19 +58,6 @@ def _ignore(looked: asyncio.Future[None]) -> None:
     """Whether the writer could look shows in `failure` and `is_full`."""
     if not looked.cancelled():
         looked.exception()
-
-
-def _never_fail(_instant: str) -> None:
-    """Be the failpoint of production."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StorePorts:
-    """What a store stands on, each replaceable by a test's own."""
-
-    failpoint: Failpoint = _never_fail  # may stop the process at a named instant, or fail there
-    disk: Callable[[Path, Callable[[], int]], Disk] = FileSystem  # of data file, bytes in use
-    writer: Callable[[Perform[Effects], Failpoint], StoreWriter[Effects]] = Writer
 
 
 REAL = StorePorts()

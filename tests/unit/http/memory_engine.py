@@ -22,6 +22,7 @@ from spine_core.scalars import Hlc, Origin
 from spine_node.clock import Clock
 from spine_node.http.bodies import merge_patch
 from spine_node.ports import (
+    Changes,
     LeaseOutcome,
     LeaseRequest,
     LeaseState,
@@ -35,7 +36,7 @@ from spine_node.ports import (
     WriteOutcome,
     WriteRequest,
 )
-from unit.http.memory_watch import MemoryWatch
+from unit.http.memory_watch import FIRST_CURSOR, MemoryWatch
 
 SLOTS = 4096
 START_MS = 1_800_000_000_000
@@ -64,6 +65,7 @@ class MemoryEngine:
         self.slots_answered = SLOTS
         self.leases: dict[tuple[str, str], LeaseState] = {}
         self.asked: list[LeaseRequest] = []
+        self.watches_end = False  # at once, for a client that reads to the end
         self.seen: list[WriteRequest | ReadRequest | ListRequest | WatchRequest] = []
         self.watches: list[MemoryWatch] = []  # that were opened
         self.prepared: list[MemoryWatch] = []  # the next ones
@@ -180,8 +182,12 @@ class MemoryEngine:
 
     async def watch(self, request: WatchRequest) -> MemoryWatch:
         self._note(request)
-        self.watches.append(self.prepared.pop(0) if self.prepared else MemoryWatch())
-        return self.watches[-1]
+        watch = self.prepared.pop(0) if self.prepared else MemoryWatch()
+        if self.watches_end:
+            watch.waiting.put_nowait(Changes(cursor=FIRST_CURSOR))
+            watch.waiting.put_nowait(ProblemError("not-ready", "the node stops"))
+        self.watches.append(watch)
+        return watch
 
     def _note(self, request: WriteRequest | ReadRequest | ListRequest | WatchRequest) -> None:
         self.seen.append(request)
