@@ -3,6 +3,7 @@
 from mutants.mutant import Mutant
 
 TESTS = "tests/unit/core/test_leases.py"
+MODEL = "tests/models/test_lease.py"
 
 
 def _lease(within: str, old: str, new: str, killed_by: str) -> Mutant:
@@ -68,5 +69,43 @@ MUTANTS = [
         " and now_ms <= current.expires_ms",
         "",
         "test_a_write_begins_only_under_the_newest_grant_while_it_runs[run out]",
+    ),
+    # After a fenced write no lower fence, and none, is ever applied: whatever lease and clocks do.
+    *(
+        Mutant(
+            file="node_image/spine_core/replication/registers/changes.py",
+            old=old,
+            new=new,
+            killed_by=f"{MODEL}::{killed_by}",
+        )
+        for old, new, killed_by in [
+            (
+                "change.fence.fence < guard.fence",
+                "False",
+                "test_no_write_follows_one_of_a_higher_fence",
+            ),
+            (
+                "change.fence.fence < guard.fence",
+                "change.fence.fence < guard.fence and bool(change.op % 2)",
+                "test_a_record_stamped_at_acquire_takes_no_late_write_of_the_old_holder",
+            ),
+            (
+                "return None if change.unguard else ChangeVerdict.FENCE_REQUIRED",
+                "return None",
+                "test_no_write_follows_one_of_a_higher_fence",
+            ),
+            (
+                "None if change.unguard else change.fence",
+                "None if change.unguard else current.guard",
+                "test_no_write_follows_one_of_a_higher_fence",
+            ),
+        ]
+    ),
+    Mutant(
+        file="node_image/spine_core/leases.py",
+        within="release",
+        old="Lease(NOBODY, fence, 0)",
+        new="Lease(NOBODY, fence - 1, 0)",
+        killed_by=f"{MODEL}::test_no_write_follows_one_of_a_higher_fence",
     ),
 ]
