@@ -9,14 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
 from simulation.clock import MachineClock
-from simulation.disk import VirtualWriter
-from simulation.loop import OWNER, Tasks
+from simulation.disk import STALL_SHARE, VirtualDisk, VirtualWriter
+from simulation.loop import OWNER, Tasks, virtual_loop
 from simulation.network import CALM, Network
 from spine_core.errors import ProblemError
 from spine_core.planning.actions import Action, Publish, Push, RemoveSeats
@@ -31,9 +32,11 @@ from spine_node.engine.node import Node, NodeEnvironment, NodeOptions
 from spine_node.engine.replication.pull_server import PULL_LIMITS, PullLimits
 from spine_node.http.bodies import merge_patch
 from spine_node.links.server import LinkServer
+from spine_node.metrics import Metrics
 from spine_node.store import StorePorts, open_store
 from spine_node.store.committer import Failpoint
 from spine_node.store.draft import Effects
+from spine_node.store.space import Space
 from spine_node.store.writer import Perform
 
 T = TypeVar("T")
@@ -48,6 +51,27 @@ DEADLINE_S = 600.0  # virtual, for conditions that must come true; unending faul
 
 class CrashedError(Exception):
     """The node died under a request: nobody knows what became of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a cluster spreads its records."""
+
+    factor: int
+    write_quorum: int
+    read_quorum: int = 1
+    slots: int = SLOTS
+    zones: int = 0  # strict ones; 0: no zones
+    drop_after_s: float = DROP_AFTER_S
+
+    def zone_of(self, seat: str) -> str:
+        """Return the zone of a seat: every so many seats of the alphabet lie in the same."""
+        return f"zone-{ord(seat[0]) % self.zones}" if self.zones else seat
+
+
+def majority_of(factor: int) -> Layout:
+    """Return the layout whose write quorum is the smallest that there is."""
+    return Layout(factor=factor, write_quorum=factor // 2 + 1)
 
 
 class Process:
@@ -69,14 +93,14 @@ class Process:
         cluster, hlc, clock = machine.cluster, HybridClock(), machine.clock
 
         def writer_of(perform: Perform[Effects], failpoint: Failpoint) -> VirtualWriter:
-            self.writer = VirtualWriter(cluster.writers, perform, failpoint)
+            self.writer = VirtualWriter(cluster.writers, machine.disk, perform, failpoint)
             return self.writer
 
         store = open_store(
             machine.path,
             clock=hlc,
             physical_ms=clock.physical_ms,
-            ports=StorePorts(writer=writer_of),
+            ports=StorePorts(writer=writer_of, disk=lambda _file, _used: machine.disk),
         )
         environment = NodeEnvironment(
             store=store,
@@ -85,6 +109,7 @@ class Process:
             merge_patch=merge_patch,
             mesh_of=partial(cluster.network.mesh_of, self),
         )
+        cluster.metrics.append(environment.metrics)
         return Node(cluster.options(machine), environment)
 
     @property
@@ -107,9 +132,18 @@ class Process:
             raise CrashedError
         return task.result()
 
+    def pause(self) -> None:
+        """Stand still, as after SIGSTOP."""
+        virtual_loop().stop_tasks(self.tasks)
+
+    def resume(self) -> None:
+        """Go on."""
+        virtual_loop().resume_tasks(self.tasks)
+
     async def crash(self) -> None:
         """Die at this instant, with what was fsynced."""
         self.alive = False
+        self.resume()
         self.writer.crash()
         while left := [task for task in self.tasks if not task.done()]:
             for task in left:
@@ -135,6 +169,7 @@ class Machine:
         )  # a seat that comes back has a new disk
         cluster.disks += 1
         self.clock = MachineClock(random)
+        self.disk = VirtualDisk()
         self.process: Process | None = None
 
     @property
@@ -169,10 +204,10 @@ class SimulatedCluster:
     """The machines, what lies between them, and the operator that wants `seats` of them."""
 
     def __init__(
-        self, root: Path, seed: int, seats: str, factor: int, pull_limits: PullLimits
+        self, root: Path, seed: int, seats: str, layout: Layout, pull_limits: PullLimits
     ) -> None:
         self.root, self.random = root, Random(seed)
-        self._factor, self._pull_limits = factor, pull_limits
+        self.layout, self._pull_limits = layout, pull_limits
         self.writers = Random(seed)  # how long the commits of all disks take
         self.disks = 0
         self.network = Network(Random(self.random.random()))
@@ -181,6 +216,7 @@ class SimulatedCluster:
         self.published: list[Document] = []
         self.action: Action | None = None
         self.failures: list[BaseException] = []
+        self.metrics: list[Metrics] = []  # of all processes that ever ran
         self.bytes_per_s = 1 << 30
         self.paused = False
         self._published_at = 0.0
@@ -197,12 +233,15 @@ class SimulatedCluster:
                 self.machines[seat] = Machine(self, seat, Random(self.random.random()))
         self.wanted = Wanted(
             name="simulated",
-            seats={s: SeatAddress(zone=s, url=self.machines[s].url) for s in seats.split()},
-            factor=self._factor,
-            write_quorum=self._factor // 2 + 1,
-            zone_policy="none",
+            seats={
+                seat: SeatAddress(zone=self.layout.zone_of(seat), url=self.machines[seat].url)
+                for seat in seats.split()
+            },
+            factor=self.layout.factor,
+            write_quorum=self.layout.write_quorum,
+            zone_policy="strict" if self.layout.zones else "none",
             virtual_nodes=VIRTUAL_NODES,
-            slots=SLOTS,
+            slots=self.layout.slots,
         )
         return self.wanted
 
@@ -215,11 +254,13 @@ class SimulatedCluster:
             strategy="hash",
             pull_bytes_per_s=self.bytes_per_s,
             quota_bytes=1 << 40,
-            drop_after_s=DROP_AFTER_S,
+            drop_after_s=self.layout.drop_after_s,
             index_file=machine.path / "index.db",
             secrets=Secrets((b"simulated secret",)),
             tls=None,
-            configuration=LiveConfiguration(Configuration),
+            configuration=LiveConfiguration(
+                lambda: Configuration(read_quorum=self.layout.read_quorum)
+            ),
             pull_limits=self._pull_limits,
         )
 
@@ -250,11 +291,15 @@ class SimulatedCluster:
             machine.start()
 
     def heal(self) -> None:
-        """End all faults: cuts, lost messages, crashes, clocks."""
+        """End all faults: cuts, lost messages, crashes, stops, clocks, disks."""
         self.network.cuts.clear()
         self.network.weather = CALM
         for machine in self.machines.values():
-            machine.clock.offset_ms = 0
+            machine.clock.correct()
+            machine.disk.left, machine.disk.stall_share = Space.FREE, STALL_SHARE
+            if machine.process is not None:
+                machine.process.resume()
+                machine.process.writer.resume()
             self.restart(machine)
 
     # ---- the operator
@@ -327,10 +372,11 @@ async def simulated(
     *,
     seats: str = "a b c",
     factor: int = 3,
+    layout: Layout | None = None,
     pull_limits: PullLimits = PULL_LIMITS,
 ) -> AsyncIterator[SimulatedCluster]:
     """Make a cluster whose operator runs, and stop it at the end."""
-    made = SimulatedCluster(root, seed, seats, factor, pull_limits)
+    made = SimulatedCluster(root, seed, seats, layout or majority_of(factor), pull_limits)
     asyncio.get_running_loop().set_exception_handler(made.note_unhandled)
     operator = asyncio.create_task(made.operate())
     operator.add_done_callback(made.note)

@@ -15,7 +15,7 @@ from simulation.runs import founded
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "cluster(seats, factor, weather, pull_limits): what `cluster` differs in from three nodes in calm",
+        "cluster(seats, factor, layout, weather, pull_limits): what `cluster` differs in from three nodes in calm",
     )
 
 

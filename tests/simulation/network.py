@@ -5,10 +5,10 @@ serve a socket. Messages overtake each other, which those of a socket cannot: th
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -67,6 +67,7 @@ class Network:
         self.weather = ROUGH
         self.processes: dict[str, LinkEnd] = {}
         self.cuts: set[tuple[str, str]] = set()  # (from, to): nothing passes
+        self.calls: Counter[str] = Counter()  # by method, and their answers by status
         self.rules = CallRules(asyncio.get_running_loop().call_later)
 
     def mesh_of(self, source: LinkEnd, settings: MeshSettings, clock: Clock) -> Mesh:
@@ -167,6 +168,7 @@ class VirtualLink(PeerLink):
             on_reply(ReplicaStatus.UNREACHABLE, EMPTY)
             return
         self._calls += 1
+        self._network.calls[method] += 1
         self._pending[self._calls] = on_reply
         frame = CallFrame(CallHeader(method, epoch, self._hlc(), left_ms), self._calls, [body])
         source, target, serving = self._source, self._target, self._serving
@@ -174,8 +176,11 @@ class VirtualLink(PeerLink):
         def answer(status: str, body: Body) -> None:
             self._return(CallReply(frame.first, status, body))
 
+        def serve() -> None:
+            if target.alive:  # a rule may have held the call for longer than the node lived
+                serving.start(frame)
+
         def arrive() -> None:
-            serve = partial(serving.start, frame)
             self._network.rules.apply(source.url, target.url, frame, serve, answer)
 
         self._network.send(source, target, arrive)
@@ -183,6 +188,7 @@ class VirtualLink(PeerLink):
     def _return(self, reply: CallReply) -> None:
         target = self._target
         if target is not None:
+            self._network.calls[reply.status] += 1
             frame = ReplyFrame(target.links.service.hlc(), [reply])
             self._network.send(target, self._source, lambda: self._answered(frame))
 
