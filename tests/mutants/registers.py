@@ -5,6 +5,8 @@ from mutants.mutant import Mutant
 REGISTERS = "node_image/spine_core/replication/registers"
 MODEL = "tests/models/test_register.py"
 UNIT = "tests/unit/core/replication/registers"
+COORDINATOR = "node_image/spine_node/engine/coordinator"
+ROUNDS = "tests/simulation/test_register_rounds.py"
 
 
 def _register(module: str, old: str, new: str, killed_by: str, *, within: str = "") -> Mutant:
@@ -276,5 +278,19 @@ MUTANTS = [
         old="        if write_done(self._placement, self._slot, same):\n",
         new="        if same:\n",
         killed_by=f"{MODEL}::test_a_quorum_read_shows_no_change_that_is_lost",
+    ),
+    # what a coordinator and its reader may conclude from a round that others have not finished
+    Mutant(
+        file=f"{COORDINATOR}/rounds.py",
+        old="if len(learned) < len(promises):",
+        new="if False:",
+        killed_by=f"{ROUNDS}::test_a_replica_that_missed_a_register_of_nothing_learns_it",
+    ),
+    Mutant(
+        file=f"{COORDINATOR}/registers.py",
+        old="may_have_applied=outcome.may_have_applied or in_doubt",
+        new="may_have_applied=outcome.may_have_applied",
+        killed_by=f"{ROUNDS}"
+        "::test_a_refusal_is_not_final_while_the_change_may_still_arrive_elsewhere",
     ),
 ]

@@ -71,7 +71,7 @@ class RegisterOutcome(NamedTuple):
     version: bytes  # that the operation has made, now or earlier
     record: Record  # the value of the register now
     created: bool  # nothing live stood there before
-    may_have_applied: bool  # earlier, where it is refused now
+    may_have_applied: bool  # earlier or still, where it is refused now
     reason: str
     acks: int
     replicas: int
@@ -104,7 +104,9 @@ class RegisterCoordinator:
                 if error.code != "quorum-unavailable":
                     raise  # else it may be cut off, and we are not
                 in_doubt = error.outcome == "indeterminate"
-        return await self._propose(call, deadline, began if in_doubt else None)
+        outcome = await self._propose(call, deadline, began if in_doubt else None)
+        # what was sent may still arrive, and find a value that it fits
+        return outcome._replace(may_have_applied=outcome.may_have_applied or in_doubt)
 
     def _proposer(self, call: ChangeCall) -> StoreNumber | None:
         """Return the store to send a change to; None: we propose."""

@@ -146,6 +146,10 @@ class _Operation:
                 self._observe(above)
                 raise self._failed("the clock of this node is behind", RoundVerdict.HIGHER_BALLOT)
             case Answer(changed):
+                learned = {store for store, promise in promises.items() if promise.learned}
+                if len(learned) < len(promises):  # no accept follows that would have it learned
+                    value = encode_value(current.value, checksum)
+                    self._learn(view, current.accepted, value, frozenset(learned))
                 return self._decided(view, changed, current.value.record, len(promises))
             case Propose(changed):
                 acks = await self._accept(view, ballot, changed)
