@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-root tools demo check test test-quick mutants bench bench-quick bench-plot bench-races images kube-up kube-down clean
+.PHONY: help setup setup-root tools demo check test test-quick sim mutants bench bench-quick bench-plot bench-races images kube-up kube-down clean
 
 PY := .venv/bin/python
 LAB ?= $(CURDIR)/build/lab
@@ -43,6 +43,9 @@ test: setup ## Install what it needs and run everything, fast layers first
 
 test-quick: setup ## The pure layers only: a developer's loop
 	@PYTHONPATH=tests:tests/support $(PY) -m suite quick
+
+sim: setup ## Let random worlds live and check them: SEEDS=100 worlds from seed FROM=1, WORDS=--shrink makes failing ones smaller
+	@PYTHONPATH=tests:tests/support nice $(PY) -m simulation.worlds --count $(or $(SEEDS),20) --first $(or $(FROM),1) $(WORDS)
 
 mutants: setup ## Remove every safety rule in turn; each time its test must fail
 	@SPINE_MUTANTS=all $(PY) -m pytest -q tests/mutants

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
-from simulation.clients import KEYS, NAMESPACE, Client, History
+from simulation.clients import KEYS, NAMESPACE, History
 from simulation.cluster import SimulatedCluster
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import decode, split_body, version_in
 from spine_core.records.ids import slot_of
+from spine_core.records.sessions import Session
 from spine_core.records.versions import ABSENT, Version, hlc_of, ms_of
 from spine_core.scalars import Hlc, StoreNumber
 from spine_core.topology.placement import Placement
@@ -86,7 +88,13 @@ def _number(node: Node) -> int | None:
     return view.number if view else None
 
 
-def clocks_agree(cluster: SimulatedCluster, clients: Sequence[Client]) -> bool:
+class HasSession(Protocol):
+    """A client, as far as its clock is of interest."""
+
+    session: Session
+
+
+def clocks_agree(cluster: SimulatedCluster, clients: Sequence[HasSession]) -> bool:
     """Whether nothing is ahead of the walls any more, as nodes and sessions are after a jump back."""
     seen = [node.hlc.now() for node in cluster.nodes]
     latest = max(seen + [client.session.t for client in clients])
@@ -158,7 +166,8 @@ class StableTimeCheck:
         for there, (stable, records) in held.items():
             for key, version in records.items():
                 for here, (also, copies) in held.items():
-                    covered = hlc_of(version) <= min(stable, also)
+                    # a register of nothing has timestamp 0: whoever lacks it has nothing, too
+                    covered = 0 < hlc_of(version) <= min(stable, also)
                     assert not covered or copies.get(key, ABSENT) >= version, (
                         f"{here} lacks {key!r} {version!r} of {there}, below its stable time"
                     )

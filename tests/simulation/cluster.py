@@ -126,6 +126,9 @@ class Process:
         Raises:
             CrashedError: the node died meanwhile.
         """
+        if not self.alive:
+            work.close()
+            raise CrashedError
         task = self.create_task(work)
         await asyncio.wait({task})
         if task.cancelled():
@@ -170,6 +173,7 @@ class Machine:
         cluster.disks += 1
         self.clock = MachineClock(random)
         self.disk = VirtualDisk()
+        cluster.disks_made.append(self.disk)
         self.process: Process | None = None
 
     @property
@@ -210,6 +214,7 @@ class SimulatedCluster:
         self.layout, self._pull_limits = layout, pull_limits
         self.writers = Random(seed)  # how long the commits of all disks take
         self.disks = 0
+        self.disks_made: list[VirtualDisk] = []
         self.network = Network(Random(self.random.random()))
         self.machines: dict[str, Machine] = {}
         self.document: Document | None = None
@@ -219,6 +224,7 @@ class SimulatedCluster:
         self.metrics: list[Metrics] = []  # of all processes that ever ran
         self.bytes_per_s = 1 << 30
         self.paused = False
+        self.dies_at_publish = False  # the operator, with a document that it has pushed nowhere
         self._published_at = 0.0
         self.wanted = self.want(seats)
         for machine in self.machines.values():
@@ -313,7 +319,24 @@ class SimulatedCluster:
 
     async def step(self) -> None:
         """Persist first, push second."""
-        self.action = action = next_action(
+        self.action = action = self.next_action()
+        if isinstance(action, Publish):
+            self.publish(action.document)
+            self.paused = self.paused or self.dies_at_publish
+        elif isinstance(action, Push):
+            await asyncio.gather(*(self.push(seat, action.document) for seat in action.stores))
+        elif isinstance(action, RemoveSeats):
+            for seat in action.seats:
+                await self.machines.pop(seat).remove()
+
+    def publish(self, document: Document) -> None:
+        """Persist a document."""
+        self.document, self._published_at = document, self.now_s
+        self.published.append(document)
+
+    def next_action(self) -> Action:
+        """Return what the operator does next, as things are now."""
+        return next_action(
             self.document,
             self._reports(),
             self.wanted,
@@ -321,14 +344,6 @@ class SimulatedCluster:
             waited_s=self.now_s - self._published_at,
             now_ms=int(self.now_s * 1000),
         )
-        if isinstance(action, Publish):
-            self.document, self._published_at = action.document, self.now_s
-            self.published.append(action.document)
-        elif isinstance(action, Push):
-            await asyncio.gather(*(self._push(seat, action.document) for seat in action.stores))
-        elif isinstance(action, RemoveSeats):
-            for seat in action.seats:
-                await self.machines.pop(seat).remove()
 
     def _reports(self) -> dict[str, Report | None]:
         reports: dict[str, Report | None] = {}
@@ -337,8 +352,10 @@ class SimulatedCluster:
             reports[seat] = Report.from_json(up.node.operations.report(slots=False)) if up else None
         return reports
 
-    async def _push(self, seat: str, document: Document) -> None:
-        process = self.machines[seat].process
+    async def push(self, seat: str, document: Document) -> None:
+        """Let a node adopt a document, if it can."""
+        machine = self.machines.get(seat)
+        process = None if machine is None else machine.process
         if process is None:
             return
         try:
