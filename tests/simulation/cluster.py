@@ -33,7 +33,7 @@ from spine_node.engine.replication.pull_server import PULL_LIMITS, PullLimits
 from spine_node.http.bodies import merge_patch
 from spine_node.links.server import LinkServer
 from spine_node.metrics import Metrics
-from spine_node.store import StorePorts, open_store
+from spine_node.store import StorageError, StorePorts, open_store
 from spine_node.store.committer import Failpoint
 from spine_node.store.draft import Effects
 from spine_node.store.space import Space
@@ -360,7 +360,7 @@ class SimulatedCluster:
             return
         try:
             await process.ask(process.node.operations.adopt(document.canonical()))
-        except (ProblemError, CrashedError):
+        except (ProblemError, CrashedError, StorageError):
             return
 
     # ---- failures that nobody awaits

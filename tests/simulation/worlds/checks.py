@@ -90,7 +90,8 @@ def check_linearizable(key: str, events: list[Event]) -> int:
     if not strong:
         return 0
     since_s = min(event.ended_s for event in strong)
-    seen = {event.read_op: event for event in events if event.action == "read" and event.is_strong}
+    seen = {e.read_op: e.version for e in events if e.action == "read" and e.is_strong}
+    seen |= {e.found_op: e.found for e in events if e.found and e.found[0]}
     dead = frozenset(
         [bytes(13)]
         + [event.version[1:] for event in events if event.read_op and event.body is None]
@@ -101,24 +102,22 @@ def check_linearizable(key: str, events: list[Event]) -> int:
     for event in events:
         if event.ended_s < since_s:
             continue
-        made = _operation(event, seen.get(event.op), since_s)
+        made = _operation(event, seen.get(event.op, ABSENT), since_s)
         if made is not None:
             operations.append(made)
-    for op, found in seen.items():  # written before, and shown for the first time since
+    for op, version in seen.items():  # written before, and shown for the first time since
         begun = [e for e in events if e.op == op and e.ended_s < since_s and e.outcome == "info"]
         if begun and begun[0].version == ABSENT:
-            operations.append(
-                Operation(begun[0].began_s, math.inf, None, found.version[1:], name="late")
-            )
+            operations.append(Operation(begun[0].began_s, math.inf, None, version[1:], name="late"))
     verdict = is_linearizable(operations, dead)
     assert verdict is not False, f"{key} is not linearizable since {since_s:.3f}: {operations}"
     return verdict is None
 
 
-def _operation(event: Event, shown: Event | None, since_s: float) -> Operation | None:
+def _operation(event: Event, shown: Version, since_s: float) -> Operation | None:
     if event.action == "read" or event.outcome == "fail":
         return _observation(event) if event.began_s > since_s else None
-    version = event.version if event.outcome == "ok" else shown.version if shown else ABSENT
+    version = event.version if event.outcome == "ok" else shown
     if version == ABSENT and _deletes(event) and event.outcome == "info":
         version = _unseen(event)  # what a create finds is told to nobody
     if version == ABSENT or version[0] == 0:

@@ -318,6 +318,7 @@ class Client:
             event.code, event.detail = error.code, error.detail
             if isinstance(error, PreconditionFailedError):
                 event.found = ABSENT if error.current is None else error.current.version
+                event.found_op = 0 if error.current is None else error.current.op
         return event.outcome
 
     def _ended(self, event: Event) -> Event:

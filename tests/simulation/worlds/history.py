@@ -26,13 +26,13 @@ class Event:
     body: bytes | None = None  # that was written, or read; None: a tombstone, or nothing
     version: Version = ABSENT  # of what was written or read
     found: Version | None = None  # of what refused a condition
+    found_op: int = 0  # that wrote it
     expected: Version | None = None  # that a condition names
     model: Model | None = None
     needed: Version = ABSENT  # what the session had written there
     fence: int = 0
     strict: bool = False  # asked of a healed cluster, at a ready node
     read_op: int = 0  # of the operation that wrote what was read
-    is_settled: bool = field(default=False)  # in its last state
 
     @property
     def is_quorum_read(self) -> bool:
