@@ -95,7 +95,7 @@ class Client:
         except (ProblemError, CrashedError) as error:
             self._failed(event, error)
         else:
-            self.session = done.session
+            self.session = merge((self.session, done.session))  # one may have come meanwhile
             event.saw(done.record)
         return self._ended(event)
 
@@ -245,7 +245,7 @@ class Client:
             is_whole = is_whole and page.answered == page.slots
             repeated += [item.memory_id for item in page.items if item.memory_id in found]
             found |= {item.memory_id: item.record.version for item in page.items}
-            self.session, token = page.session, page.next_page_token
+            self.session, token = merge((self.session, page.session)), page.next_page_token
             if token is None:
                 break
         self._shared.history.listings.append(
@@ -328,6 +328,5 @@ class Client:
         return event
 
     def _acknowledged(self, key: str, session: Session, version: Version) -> None:
-        # somebody may have handed over a session meanwhile
         self.session = merge((self.session, session))
         self.wrote[key] = max(self.wrote.get(key, ABSENT), version)
