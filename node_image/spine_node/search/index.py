@@ -134,6 +134,7 @@ class QueryIndex:
         asked = slots_of_bytes(call.slots)
         # before the walk: what is indexed behind its back is shown, and not on this page
         unknown = tuple(need[0] for need in call.needs if not self._shows(need, asked))
+        opened = self._open(call, asked) if call.fresh else ()
         gathered, ended = await self._gather(call)
         for key in gathered.damaged:
             self._damage.note(key)
@@ -143,6 +144,16 @@ class QueryIndex:
             unknown=unknown,
             lag_ms=self.lag_ms(),
             damaged=slots_to_bytes(self._damaged(call, asked)),
+            open=opened,
+        )
+
+    def _open(self, call: QueryCall, asked: int) -> tuple[tuple[str, str], ...]:
+        """Return the registers with something to learn; before the walk, which may miss what is learned."""
+        places = map(split_key, self._store.open_rounds)
+        return tuple(
+            (namespace, memory_id)
+            for slot, namespace, memory_id in places
+            if asked >> slot & 1 and is_listed(namespace, call.namespace, subtree=call.subtree)
         )
 
     def _damaged(self, call: QueryCall, asked: int) -> int:

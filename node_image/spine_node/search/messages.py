@@ -47,6 +47,9 @@ class QueryPage(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     # Bitmap of the slots asked for that hold a record of these namespaces which cannot be read, and
     # whose place in the list nobody here knows: for them this page is no answer.
     damaged: bytes = b""
+    # (namespace, id) of the registers whose newest value this store has perhaps accepted, and not
+    # learned: what it shows of them, or that it shows nothing, is no answer.
+    open: tuple[tuple[str, str], ...] = ()
 
 
 def slots_to_bytes(slots: int) -> bytes:

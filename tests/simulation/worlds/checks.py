@@ -203,8 +203,6 @@ def check_lists(history: History) -> None:
         if not listing.is_whole or listing.model not in {Model.CAUSAL, Model.STRONG}:
             continue
         for key in history.keys:
-            if not key.startswith("weak"):
-                continue  # a list does not see yet what a register has accepted and not learned
             events = [*history.of_key(key)]
             floor = max(
                 (

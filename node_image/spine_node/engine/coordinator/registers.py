@@ -44,6 +44,7 @@ class ForwardCall(msgspec.Struct, array_like=True, frozen=True):
 
     change: ChangeCall
     left_ms: int
+    began: bytes  # a ballot from before it was sent
 
 
 class ForwardReply(msgspec.Struct, array_like=True, frozen=True):
@@ -85,7 +86,10 @@ class RegisterCoordinator:
         self, context: Context, rounds: Rounds, quorum: QuorumReads, merge: MergePatch
     ) -> None:
         self._context, self._rounds, self._quorum, self._merge = context, rounds, quorum, merge
-        self._turns: Turns[bytes] = Turns()
+        self._line: Turns[bytes] = (
+            Turns()
+        )  # changes of this node's clients: one a record is under way
+        self._turns: Turns[bytes] = Turns()  # changes that this node proposes
 
     async def change(self, call: ChangeCall, deadline: float) -> RegisterOutcome:
         """Make a change.
@@ -93,20 +97,38 @@ class RegisterCoordinator:
         Raises:
             ProblemError: it was not decided; with `outcome`.
         """
-        proposer, began = self._proposer(call), self._now()
-        in_doubt = False
-        if proposer is not None:
+        try:
+            async with self._line.of(call.key, deadline - self._context.clock.now()):
+                return await self._decided(call, deadline)
+        except TimeoutError:
+            raise _too_many_changes("not-applied") from None
+
+    async def _decided(self, call: ChangeCall, deadline: float) -> RegisterOutcome:
+        """Send a change to its proposer; make it here where that does not answer.
+
+        What was sent may arrive after we have given it up and made the change ourselves. It says when
+        it began, so that its proposer makes it only as long as the record remembers all changes since.
+        """
+        while (proposer := self._proposer(call)) is not None:
+            began = self._now()
             try:
-                return await self._forwarded(proposer, call, deadline)
+                outcome = await self._forwarded(proposer, call, began, deadline)
             except CallError as error:
                 in_doubt = ReplicaStatus(error.status) in MAY_HAVE_APPLIED
             except ProblemError as error:
                 if error.code != "quorum-unavailable":
                     raise  # else it may be cut off, and we are not
                 in_doubt = error.outcome == "indeterminate"
-        outcome = await self._propose(call, deadline, began if in_doubt else None)
-        # what was sent may still arrive, and find a value that it fits
-        return outcome._replace(may_have_applied=outcome.may_have_applied or in_doubt)
+            else:
+                if outcome.verdict is ChangeVerdict.INDETERMINATE and outcome.first_round:
+                    continue  # others were many and quicker: it was not made, and begins again
+                return outcome
+            if not in_doubt:
+                break
+            outcome = await self._propose(call, deadline, began, in_doubt=True)
+            # what was sent may still arrive, and find a value that it fits
+            return outcome._replace(may_have_applied=True)
+        return await self._propose(call, deadline)
 
     def _proposer(self, call: ChangeCall) -> StoreNumber | None:
         """Return the store to send a change to; None: we propose."""
@@ -120,11 +142,11 @@ class RegisterCoordinator:
         return None
 
     async def _forwarded(
-        self, proposer: StoreNumber, call: ChangeCall, deadline: float
+        self, proposer: StoreNumber, call: ChangeCall, began: Ballot, deadline: float
     ) -> RegisterOutcome:
         view = self._context.membership.member_view()
         left_s = (deadline - self._context.clock.now()) * FORWARD_SHARE
-        request = ForwardCall(call, int(left_s * 1000))
+        request = ForwardCall(call, int(left_s * 1000), began)
         reply = await self._context.replicas.ask(view, proposer, CHANGE, request, left_s)
         if reply.problem is not None:
             code, detail, outcome = reply.problem
@@ -146,7 +168,7 @@ class RegisterCoordinator:
         """Serve `change`: propose for another node."""
         deadline = self._context.clock.now() + call.left_ms / 1000
         try:
-            outcome = await self._propose(call.change, deadline, None)
+            outcome = await self._propose(call.change, deadline, Ballot(call.began))
         except ProblemError as error:
             return ForwardReply(problem=(error.code, error.detail, error.outcome))
         return ForwardReply(
@@ -162,21 +184,24 @@ class RegisterCoordinator:
         )
 
     async def _propose(
-        self, call: ChangeCall, deadline: float, first: Ballot | None
+        self,
+        call: ChangeCall,
+        deadline: float,
+        began: Ballot | None = None,
+        *,
+        in_doubt: bool = False,
     ) -> RegisterOutcome:
         change = change_of(call, self._merge)
         target = Target(call.slot, call.key, deadline)
         try:
             async with self._turns.of(call.key, deadline - self._context.clock.now()):
                 decided = None
-                if first is None:
+                if not in_doubt:
                     decided = await self._refused_at_once(target, change)
                 if decided is None:
-                    decided = await self._rounds.run(target, change, first)
+                    decided = await self._rounds.run(target, change, began, in_doubt=in_doubt)
         except TimeoutError:
-            detail = "other changes of this record took all the time"
-            told: Outcome = "not-applied" if first is None else "indeterminate"
-            raise ProblemError("quorum-unavailable", detail, outcome=told) from None
+            raise _too_many_changes("indeterminate" if in_doubt else "not-applied") from None
         changed = decided.changed
         now_ms = ms_of(self._context.hlc.now())
         return RegisterOutcome(
@@ -225,3 +250,8 @@ class RegisterCoordinator:
     def _now(self) -> Ballot:
         """Return a ballot below that of every round that begins now."""
         return make_ballot(self._context.hlc.now(), Origin(0))
+
+
+def _too_many_changes(outcome: Outcome) -> ProblemError:
+    detail = "other changes of this record took all the time"
+    return ProblemError("quorum-unavailable", detail, outcome=outcome)

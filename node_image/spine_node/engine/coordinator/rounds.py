@@ -80,20 +80,26 @@ class Rounds:
         self._context = context
 
     async def run(
-        self, target: Target, change: RegisterChange, first: Ballot | None = None
+        self,
+        target: Target,
+        change: RegisterChange,
+        began: Ballot | None = None,
+        *,
+        in_doubt: bool = False,
     ) -> Decided:
         """Make a change, in as many rounds as it takes until the deadline.
 
         Args:
             target: the record.
             change: what becomes of it.
-            first: the ballot of an earlier round for this operation that somebody else may have made
-                on our behalf.
+            began: a ballot from before anybody can have made the operation for this request; None: it
+                begins here and now.
+            in_doubt: somebody else may have made it on our behalf.
 
         Raises:
             ProblemError: with `outcome`.
         """
-        operation = _Operation(self._context, target, change, first)
+        operation = _Operation(self._context, target, change, began, in_doubt=in_doubt)
         try:
             return await attempts(operation.once, self._context.clock, target.deadline, BACKOFF)
         except AttemptFailedError as failed:
@@ -121,11 +127,17 @@ class _Operation:
     """One change, and what its rounds so far have left behind."""
 
     def __init__(
-        self, context: Context, target: Target, change: RegisterChange, first: Ballot | None
+        self,
+        context: Context,
+        target: Target,
+        change: RegisterChange,
+        began: Ballot | None,
+        *,
+        in_doubt: bool,
     ) -> None:
         self._context, self._target, self._change = context, target, change
-        self._first = first
-        self._may_have_applied = first is not None
+        self._first = began
+        self._may_have_applied = in_doubt
 
     async def once(self) -> Decided:
         """Run one round.
@@ -161,7 +173,7 @@ class _Operation:
     def _decided(self, view: MemberView, changed: Changed, before: Record, acks: int) -> Decided:
         self._context.metrics.rounds.labels(changed.verdict.value).inc()
         replicas = len(view.placement.write_set(self._target.slot))
-        return Decided(changed, before, self._first is None, acks, replicas)
+        return Decided(changed, before, not self._may_have_applied, acks, replicas)
 
     async def _ballot(self, view: MemberView) -> Ballot:
         try:

@@ -112,8 +112,12 @@ class _Page:
         order, size = self._request.order, self._request.page_size
         frontier = frontier_of(gathered.answers, order)
         found = merged(gathered.answers, order)
-        placed = [self._placed(each) for each in found if each.agreed]
-        placed += await self._verified([each for each in found if not each.agreed], frontier)
+        doubtful = {address for answer in gathered.answers for address in answer.page.open}
+        doubtful |= {(each.namespace, each.memory_id) for each in found if not each.agreed}
+        placed = [
+            self._placed(each) for each in found if (each.namespace, each.memory_id) not in doubtful
+        ]
+        placed += await self._verified(sorted(doubtful), frontier)
         placed.sort(key=lambda each: each[0], reverse=order == "-created_at")
         if len(placed) > size:
             frontier = placed[size - 1][0]
@@ -170,25 +174,25 @@ class _Page:
         )
 
     async def _verified(
-        self, doubtful: Sequence[Merged], frontier: Position | None
+        self, doubtful: Sequence[tuple[str, str]], frontier: Position | None
     ) -> list[_Placed]:
         """Read by quorum what the replicas do not agree on; keep what belongs on this page."""
         gate = asyncio.Semaphore(VERIFYING_MAX)
 
-        async def verify(found: Merged) -> _Placed | None:
+        async def verify(address: tuple[str, str]) -> _Placed | None:
             async with gate:
-                record = await self._replicas.quorum_read(
-                    found.namespace, found.memory_id, self._request.deadline
-                )
-            return None if record is None else self._matching(found, record, frontier)
+                record = await self._replicas.quorum_read(*address, self._request.deadline)
+            return None if record is None else self._matching(address, record, frontier)
 
         checked = await asyncio.gather(*map(verify, doubtful))
         return [each for each in checked if each is not None]
 
-    def _matching(self, found: Merged, record: Record, frontier: Position | None) -> _Placed | None:
+    def _matching(
+        self, address: tuple[str, str], record: Record, frontier: Position | None
+    ) -> _Placed | None:
         if is_absent(record, self._now_ms):
             return None
-        namespace, memory_id = found.namespace, found.memory_id
+        namespace, memory_id = address
         order = self._request.order
         position = position_of(order, created_ms_of(record), namespace, memory_id)
         if self._after is not None and not comes_before(order, self._after, position):
