@@ -22,8 +22,8 @@ MUTANTS = [
     # errors: a failed write whose fate is unknown must not read as "not applied"
     _core(
         "errors",
-        'outcome or "indeterminate" if',
-        'outcome or "not-applied" if',
+        '"indeterminate" if kind.outcome == "either" else',
+        '"not-applied" if kind.outcome == "either" else',
         "test_a_failed_write_counts_as_indeterminate_unless_someone_knows_better",
     ),
     # scalars: a region takes the byte above a store's number, and no cluster begins in one unasked

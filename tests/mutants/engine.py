@@ -19,8 +19,9 @@ UNOWNED = "tests/simulation/test_unowned_slots.py"
 GOSSIP = "tests/simulation/test_gossiping.py"
 
 
-def _engine(module: str, old: str, new: str, killed_by: str) -> Mutant:
-    return Mutant(file=f"{NODE}/engine/{module}.py", old=old, new=new, killed_by=killed_by)
+def _engine(module: str, old: str, new: str, killed_by: str, *, within: str = "") -> Mutant:
+    file = f"{NODE}/engine/{module}.py"
+    return Mutant(file=file, within=within, old=old, new=new, killed_by=killed_by)
 
 
 MUTANTS = [
@@ -98,12 +99,14 @@ MUTANTS = [
         "            raise CallError(view.number, ReplicaStatus.STALE_EPOCH, EMPTY)\n",
         "",
         f"{EPOCHS}::test_our_own_copy_is_not_read_under_an_older_epoch",
+        within="ReplicaClient.own",
     ),
     _engine(
         "cluster/replica_client",
         "        except CorruptRecordError as error:\n",
         "        except KeyError as error:\n",
         f"{READS}::test_a_damaged_copy_sends_the_read_elsewhere",
+        within="ReplicaClient._copy_in",
     ),
     _engine(
         "cluster/replica_client",
@@ -170,9 +173,9 @@ MUTANTS = [
     ),
     _engine(
         "replication/mover",
-        "if any(entry.register is not None for entry in entries):",
-        "if False:",
-        f"{MOVER}::test_an_entry_with_acceptor_state_is_not_taken_without_it",
+        "            if reply.corrupt:\n",
+        "            if False:\n",
+        f"{MOVER}::test_an_entry_whose_acceptor_state_is_damaged_is_not_taken",
     ),
     _engine(
         "replication/anti_entropy",
@@ -182,8 +185,8 @@ MUTANTS = [
     ),
     _engine(
         "replication/anti_entropy",
-        "            self._note(view, peer, began)\n",
-        "            self._note(view, peer, self._hlc.now())\n",
+        "            self._note(view, peer, began if",
+        "            self._note(view, peer, self._hlc.now() if",
         f"{ROUNDS}::test_a_row_says_when_the_pull_began_not_when_it_ended",
     ),
     _engine(

@@ -75,7 +75,7 @@ MUTANTS = [
     ),
     _http(
         "headers",
-        'if media_type.strip().lower() != "application/json":',
+        "if media_type.strip().lower() != wanted:",
         "if False:",
         "test_bad_input.py::test_a_wrong_header_is_refused",
     ),
@@ -96,15 +96,15 @@ MUTANTS = [
     # conditions: a write must never pass as if its condition had been checked
     _http(
         "data",
-        "if any(condition is not None for condition in asked):",
-        "if False:",
-        "test_data.py::test_a_condition_is_never_ignored",
+        "return msgspec.structs.replace(options_of(context), conditions=conditions)",
+        "return options_of(context)",
+        "test_conditions.py::test_a_condition_reaches_the_engine_or_is_refused",
     ),
     _http(
         "batch",
-        'kind == "patch" or any(condition is not None for condition in conditions)',
-        'kind == "patch"',
-        "test_batch.py::test_a_condition_in_a_batch_is_never_ignored",
+        "    return msgspec.structs.replace(options, conditions=conditions)\n",
+        "    return options\n",
+        "test_batch.py::test_a_condition_in_a_batch_reaches_the_engine",
     ),
     _http(
         "data",
@@ -114,8 +114,9 @@ MUTANTS = [
     ),
     _http(
         "batch",
-        "    headers.check_unconditional(context.request.headers)\n",
-        "",
+        "    headers.check_unconditional(context.request.headers)\n"
+        "    body = await data.json_body(context, BATCH_BYTES_MAX)\n",
+        "    body = await data.json_body(context, BATCH_BYTES_MAX)\n",
         "test_batch.py::test_a_condition_over_a_whole_batch_is_refused",
     ),
     _http(

@@ -35,6 +35,15 @@ BEFORE_AND_AFTER = "test_a_change_before_the_move_and_one_after_it_agree"
 PUT_AND_CHANGE = "test_a_put_that_meets_a_change_is_never_lost_nor_applied_twice"
 RETRIES = "test_changes_that_are_tried_again_take_effect_once"
 
+STORED = "tests/unit/store/test_registers.py"
+LEASES = "tests/simulation/test_leases.py"
+
+
+def _stored(old: str, new: str, killed_by: str) -> Mutant:
+    file = "node_image/spine_node/store/register_execution.py"
+    return Mutant(file=file, old=old, new=new, killed_by=f"{STORED}::{killed_by}")
+
+
 MUTANTS = [
     # U1: weak puts are refused from the promise on, not from the first accept
     _register(
@@ -288,9 +297,62 @@ MUTANTS = [
     ),
     Mutant(
         file=f"{COORDINATOR}/registers.py",
-        old="may_have_applied=outcome.may_have_applied or in_doubt",
-        new="may_have_applied=outcome.may_have_applied",
+        old="return outcome._replace(may_have_applied=True)",
+        new="return outcome",
         killed_by=f"{ROUNDS}"
         "::test_a_refusal_is_not_final_while_the_change_may_still_arrive_elsewhere",
+    ),
+    Mutant(  # a change that comes late is not made again
+        file=f"{COORDINATOR}/registers.py",
+        old="self._propose(call.change, deadline, Ballot(call.began))",
+        new="self._propose(call.change, deadline)",
+        killed_by=f"{ROUNDS}::test_a_change_that_comes_after_nine_others_is_not_made_again",
+    ),
+    # the store: decisions are stored before they are answered, and move as a whole
+    _stored(
+        "    _store(draft, operation.slot, operation.key, before, after)\n    return _promise",
+        "    return _promise",
+        "test_a_promise_carries_the_weak_record_and_outlives_a_crash",
+    ),
+    _stored(
+        "        if not theirs.learned:\n            return False\n",
+        "",
+        "test_a_recurring_pull_brings_what_was_learned_and_nothing_else",
+    ),
+    _stored(
+        "            if ballot < state.accepted:\n                raise\n",
+        "",
+        "test_a_damaged_record_is_not_replaced_by_an_older_round",
+    ),
+    _stored(
+        "        after = acceptor.transfer(before, held, theirs)\n",
+        "        after = acceptor.transfer(before, held, None)\n",
+        "test_a_full_transfer_brings_a_promise_without_a_record",
+    ),
+    Mutant(
+        file="node_image/spine_node/store/execution.py",
+        old='        return "corrupt"  # its acceptor state is missing\n',
+        new="        pass\n",
+        killed_by=f"{STORED}::test_a_strong_record_without_its_acceptor_state_is_refused",
+    ),
+    # leases: the newest fence only, and guards are stamped before the grant is answered
+    Mutant(
+        file=f"{COORDINATOR}/leases.py",
+        old="            await self._stamp(request, op, outcome.state.fence)\n",
+        new="            pass\n",
+        killed_by=f"{LEASES}::test_a_guard_without_a_record_stops_a_late_write_too",
+    ),
+    Mutant(
+        file=f"{COORDINATOR}/leases.py",
+        old="            await self.release(back)\n",
+        new="            pass\n",
+        killed_by=f"{LEASES}::test_a_lease_whose_guard_cannot_be_stamped_is_given_back",
+    ),
+    # the reaper
+    Mutant(
+        file="node_image/spine_node/engine/upkeep/reaper.py",
+        old="if now - since >= ABANDONED_S]",
+        new="if now - since >= 1e9]",
+        killed_by="tests/simulation/test_registers.py::test_the_reaper_completes_what_nobody_learned",
     ),
 ]

@@ -29,7 +29,7 @@ MUTANTS = [
         "::test_a_disk_that_hangs_fills_no_memory_without_end",
     ),
     Mutant(  # R1: a put of another epoch is applied
-        file=f"{_STORE}/execution.py",
+        file=f"{_STORE}/checks.py",
         old="    verdict = judge_epoch(epoch, draft.state.epoch)\n",
         new="    verdict = EpochVerdict.OK\n",
         killed_by=f"{_TESTS}/test_puts.py::test_a_put_of_another_epoch_is_refused",
@@ -61,7 +61,7 @@ MUTANTS = [
         killed_by=f"{_TESTS}/test_adoption.py::test_epochs_only_grow_and_never_fork",
     ),
     Mutant(  # a store serves the slots that its document gives it
-        file=f"{_STORE}/execution.py",
+        file=f"{_STORE}/checks.py",
         old="    return slot in draft.state.owned\n",
         new="    return True\n",
         killed_by=f"{_TESTS}/test_puts.py::test_a_slot_of_somebody_else_is_misdirected",
@@ -158,8 +158,8 @@ MUTANTS = [
     ),
     Mutant(  # damaged records are not spread
         file=f"{_STORE}/execution.py",
-        old="        and _is_intact(entry.record)\n",
-        new="",
+        old=" or not (raw is None or is_intact(raw)):",
+        new=":",
         killed_by=f"{_TESTS}/test_merge.py"
         "::test_a_damaged_record_is_never_stored_and_never_deletes",
     ),
@@ -225,14 +225,14 @@ MUTANTS = [
         "::test_a_full_node_says_so_and_stays_ready_or_nobody_could_empty_it",
     ),
     Mutant(  # clients stop before the space that pulls need is gone
-        file=f"{_STORE}/execution.py",
+        file=f"{_STORE}/checks.py",
         old="    limit = Space.LOW if client else Space.OUT\n",
         new="    limit = Space.OUT\n",
         killed_by=f"{_TESTS}/test_full_disk.py"
         "::test_a_low_disk_turns_clients_away_first_then_peers_and_deletions_never",
     ),
     Mutant(  # a full disk still takes deletions, or it could never be emptied
-        file=f"{_STORE}/execution.py",
+        file=f"{_STORE}/checks.py",
         old=" or bool(header_of(raw).flags & FLAG_TOMBSTONE)\n",
         new="\n",
         killed_by=f"{_TESTS}/test_full_disk.py"

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from simulation.clock import MachineClock
 from simulation.disk import STALL_SHARE, VirtualDisk, VirtualWriter
+from simulation.layout import Layout, majority_of
 from simulation.loop import OWNER, Tasks, virtual_loop
 from simulation.network import CALM, Network
 from spine_core.errors import ProblemError
@@ -41,37 +41,14 @@ from spine_node.store.writer import Perform
 
 T = TypeVar("T")
 
-SLOTS = 64
 VIRTUAL_NODES = 16
 MEMORY = Path("/dev/shm")  # commits of a simulation need no disk
 OPERATOR_S = 0.25
-DROP_AFTER_S = 10.0
 DEADLINE_S = 600.0  # virtual, for conditions that must come true; unending faults put some off
 
 
 class CrashedError(Exception):
     """The node died under a request: nobody knows what became of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """How a cluster spreads its records."""
-
-    factor: int
-    write_quorum: int
-    read_quorum: int = 1
-    slots: int = SLOTS
-    zones: int = 0  # strict ones; 0: no zones
-    drop_after_s: float = DROP_AFTER_S
-
-    def zone_of(self, seat: str) -> str:
-        """Return the zone of a seat: every so many seats of the alphabet lie in the same."""
-        return f"zone-{ord(seat[0]) % self.zones}" if self.zones else seat
-
-
-def majority_of(factor: int) -> Layout:
-    """Return the layout whose write quorum is the smallest that there is."""
-    return Layout(factor=factor, write_quorum=factor // 2 + 1)
 
 
 class Process:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import msgspec
 
 from simulation.clients import NAMESPACE, TIMEOUT_S, memory
-from simulation.cluster import SLOTS, Machine, SimulatedCluster
+from simulation.cluster import Machine, SimulatedCluster
+from simulation.layout import SLOTS
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import Model
 from spine_core.records.encoding import FLAG_TOMBSTONE, Record, encode, version_in

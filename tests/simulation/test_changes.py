@@ -5,8 +5,9 @@ from random import Random
 import pytest
 
 from simulation.checks import is_settled
-from simulation.cluster import SLOTS, SimulatedCluster
+from simulation.cluster import SimulatedCluster
 from simulation.faults import Faults
+from simulation.layout import SLOTS
 from simulation.network import ROUGH
 from simulation.runs import fill, load
 from simulation.seeds import SEEDS

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from simulation.clients import NAMESPACE, TIMEOUT_S
-from simulation.cluster import SLOTS, SimulatedCluster
+from simulation.cluster import SimulatedCluster
+from simulation.layout import SLOTS
 from simulation.loop import virtual_loop
 from simulation.steps import answer_of, call, held, place_of, problem_of, read, write
 from spine_core.errors import ProblemError

@@ -62,3 +62,17 @@ async def test_a_refusal_is_not_final_while_the_change_may_still_arrive_elsewher
     seen = await read(a, key, Model.STRONG)
     assert seen.record is not None
     assert b'"importance":1' in seen.record.body  # it took effect indeed
+
+
+async def test_a_change_that_comes_after_nine_others_is_not_made_again(
+    cluster: SimulatedCluster,
+) -> None:
+    a, b = cluster.machines["a"], cluster.machines["b"]
+    key = key_proposed_by(b)
+    late = cluster.network.rules.delay("change", 6.0, to=b.url)
+    await write(a, key, "once", model=Model.STRONG)
+    late.end()
+    for number in range(10):
+        newest = await write(b, key, f"later-{number}", model=Model.STRONG)
+    await cluster.sleep(8.0)
+    assert (await read(a, key, Model.STRONG)).record == newest.record

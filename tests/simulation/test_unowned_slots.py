@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from simulation.checks import is_settled
-from simulation.cluster import DROP_AFTER_S, SimulatedCluster
+from simulation.cluster import SimulatedCluster
+from simulation.layout import DROP_AFTER_S
 from simulation.runs import fill
 from simulation.steps import in_phase, plant
 from spine_core.topology.document import Phase

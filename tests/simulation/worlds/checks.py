@@ -4,7 +4,7 @@ import json
 import math
 from collections import defaultdict
 
-from simulation.worlds.history import Event, History
+from simulation.worlds.history import Event, WorldHistory
 from simulation.worlds.linearizable import Operation, is_linearizable
 from spine_core.records.consistency import Model
 from spine_core.records.versions import ABSENT, Version
@@ -17,7 +17,7 @@ REFUSALS = {  # of a healed cluster, by what others have done
 _LIVE = {"create": False, "count": False, "stamp": True, "patch": True, "touch": True}
 
 
-def check_history(history: History) -> int:
+def check_history(history: WorldHistory) -> int:
     """Check all keys; return how many linearizability checks took too long."""
     unknown = 0
     for key in history.keys:
@@ -196,7 +196,7 @@ def check_fences(events: list[Event]) -> None:
         assert event.fence >= passed, f"fence {passed} had been there: {event}"
 
 
-def check_lists(history: History) -> None:
+def check_lists(history: WorldHistory) -> None:
     """A whole list of the stronger models shows what was known, and each record once."""
     for listing in history.listings:
         assert not listing.repeated, f"shown twice: {listing}"
@@ -227,7 +227,7 @@ def check_lists(history: History) -> None:
                 ), f"{key} is missing in {listing}: {floor.hex()}"
 
 
-def check_served(history: History) -> None:
+def check_served(history: WorldHistory) -> None:
     """Liveness: whoever asks a ready node of a healed cluster is answered."""
     for event in history.events:
         if event.strict:

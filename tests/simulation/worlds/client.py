@@ -10,7 +10,7 @@ import msgspec
 
 from simulation.clients import FIELDS, NAMESPACE
 from simulation.cluster import CrashedError, Process, SimulatedCluster
-from simulation.worlds.history import Event, History, Listing
+from simulation.worlds.history import Event, Listing, WorldHistory
 from simulation.worlds.world import Step
 from spine_core.errors import ProblemError
 from spine_core.records.consistency import ORDER, Model
@@ -35,12 +35,12 @@ EVERYTHING = parse_filter({})
 class Shared:
     """What the clients of a world have in common: their history, and a lease that grants fences."""
 
-    history: History = field(default_factory=History)
+    history: WorldHistory = field(default_factory=WorldHistory)
     fence: int = 0
-    clients: "list[Client]" = field(default_factory=list)
+    clients: "list[WorldClient]" = field(default_factory=list)
 
 
-class Client:
+class WorldClient:
     """An agent with one session."""
 
     def __init__(self, cluster: SimulatedCluster, shared: Shared, number: int) -> None:

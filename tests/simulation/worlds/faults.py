@@ -30,7 +30,7 @@ HELD = ("put", "put", "prepare", "accept", "accept", "learn", "change", "get", "
 End = AbstractAsyncContextManager[None]
 
 
-class Faults:
+class WorldFaults:
     """Runs the faults of a world."""
 
     def __init__(self, cluster: SimulatedCluster, world: World) -> None:

@@ -71,7 +71,7 @@ class Listing:
 
 
 @dataclass(slots=True)
-class History:
+class WorldHistory:
     """All that clients of a world did."""
 
     events: list[Event] = field(default_factory=list)

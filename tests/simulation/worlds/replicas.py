@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from simulation.clients import NAMESPACE
 from simulation.cluster import SimulatedCluster
-from simulation.worlds.history import History
+from simulation.worlds.history import WorldHistory
 from spine_core.records.encoding import Record, decode, split_body
 from spine_core.records.ids import slot_of
 from spine_core.records.versions import ABSENT, STRONG, Version, kind_of
@@ -23,7 +23,7 @@ def check_no_open_rounds(cluster: SimulatedCluster) -> None:
         assert not left, f"{machine.seat} has open rounds: {left[:3]}"
 
 
-def check_replicas(cluster: SimulatedCluster, history: History) -> None:
+def check_replicas(cluster: SimulatedCluster, history: WorldHistory) -> None:
     """All replicas of a key have the same record and register, and nothing acknowledged is lost."""
     assert cluster.document is not None
     placement = Placement(cluster.document)
@@ -50,7 +50,7 @@ def check_replicas(cluster: SimulatedCluster, history: History) -> None:
             _check_content(history, key, record)
 
 
-def _check_content(history: History, key: str, record: Record) -> None:
+def _check_content(history: WorldHistory, key: str, record: Record) -> None:
     for event in history.of_key(key):
         if event.is_write and event.op == record.op:
             assert event.outcome != "fail", f"{key} holds what failed: {event}"
@@ -59,7 +59,7 @@ def _check_content(history: History, key: str, record: Record) -> None:
             assert event.body == body, f"{key} was exchanged: {event}"
 
 
-def _acknowledged(history: History, key: str) -> Iterator[Version]:
+def _acknowledged(history: WorldHistory, key: str) -> Iterator[Version]:
     return (event.version for event in history.of_key(key) if event.outcome == "ok")
 
 

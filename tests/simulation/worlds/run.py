@@ -14,9 +14,9 @@ from simulation.checks import StableTimeCheck, clocks_agree, is_settled
 from simulation.cluster import SimulatedCluster, simulated
 from simulation.network import CALM
 from simulation.worlds.checks import check_history
-from simulation.worlds.client import Client, Shared
-from simulation.worlds.faults import Faults
-from simulation.worlds.history import History
+from simulation.worlds.client import Shared, WorldClient
+from simulation.worlds.faults import WorldFaults
+from simulation.worlds.history import WorldHistory
 from simulation.worlds.replicas import check_no_open_rounds, check_replicas
 from simulation.worlds.world import GROUPS, Step, World
 from spine_core.records.consistency import ORDER
@@ -33,7 +33,7 @@ SLOW_BYTES_PER_S = 20_000
 class Outcome:
     """What a world came to."""
 
-    history: History = field(default_factory=History)
+    history: WorldHistory = field(default_factory=WorldHistory)
     faults: Counter[str] = field(default_factory=Counter)
     reached: Counter[str] = field(default_factory=Counter)  # rules, and how often
     epochs: int = 0
@@ -47,8 +47,8 @@ async def live(world: World, root: Path) -> Outcome:
     outcome.history = shared.history
     async with _cluster(world, root) as cluster:
         stable = StableTimeCheck(cluster)
-        clients = [Client(cluster, shared, number) for number in range(len(world.clients))]
-        faults = Faults(cluster, world)
+        clients = [WorldClient(cluster, shared, number) for number in range(len(world.clients))]
+        faults = WorldFaults(cluster, world)
         outcome.faults = faults.met
         await _load(world, cluster, clients, faults, stable)
         probes = zip(clients, world.probes, strict=True)
@@ -95,8 +95,8 @@ async def _cluster(world: World, root: Path) -> AsyncIterator[SimulatedCluster]:
 async def _load(
     world: World,
     cluster: SimulatedCluster,
-    clients: list[Client],
-    faults: Faults,
+    clients: list[WorldClient],
+    faults: WorldFaults,
     stable: StableTimeCheck,
 ) -> None:
     async def watch() -> None:
@@ -122,7 +122,7 @@ async def _load(
 
 
 async def _heal(
-    cluster: SimulatedCluster, clients: list[Client], working: list[asyncio.Task[None]]
+    cluster: SimulatedCluster, clients: list[WorldClient], working: list[asyncio.Task[None]]
 ) -> None:
     cluster.paused = cluster.dies_at_publish = False
     cluster.network.rules.end()
@@ -173,7 +173,7 @@ async def _free_volumes(cluster: SimulatedCluster) -> None:
         cluster.restart(cluster.machines[seat])
 
 
-async def _read_all(cluster: SimulatedCluster, client: Client) -> None:
+async def _read_all(cluster: SimulatedCluster, client: WorldClient) -> None:
     for process in [machine.up for machine in cluster.machines.values()]:
         for group, (count, _) in GROUPS.items():
             for number in range(count):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from simulation.cluster import Layout
+from simulation.layout import Layout
 from simulation.network import Weather
 from spine_node.engine.replication.pull_server import PULL_LIMITS, PullLimits
 
