@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,11 +18,13 @@ from bench.growth.clusters import Cluster, clusters
 from bench.load.result import LoadResult
 from bench.memory import memory_id, memory_json
 from bench.openloop.generator import Pace
+from bench.races.peers import THREADS, UPDATES
 from bench.report.section import Section, finish
 from bench.systems.filling import JSON
 from bench.systems.postgres import Postgres
 from bench.systems.spine import PATH
 from bench.systems.system import MissingError
+from memory_spine import Draft, Memory, Spine
 
 PYTHON = Path("build") / "races-venv" / "bin" / "python"
 PEERS = ("langgraph", "chroma", "mem0")
@@ -45,9 +49,7 @@ def measure(options: argparse.Namespace, console: Console) -> Section:
     with clusters({"races": (3, 500)}, console) as [cluster]:
         facts["own writes on every node"] = _own_writes(cluster, options.writes)
         facts["a node killed with SIGKILL under load"], wrong = _killed(cluster)
-    facts["concurrent updates, Memory Spine"] = (
-        "not built yet: conditional writes answer 501, so nothing pretends to have checked"
-    )
+        facts["concurrent updates, Memory Spine"] = _updates(cluster)
     for peer in PEERS:
         facts[f"concurrent updates, {peer}"] = _peer(peer)
     table = Table(title="races", title_justify="left", show_header=False)
@@ -72,6 +74,28 @@ def _own_writes(cluster: Cluster, writes: int) -> str:
     result = LoadResult(acknowledged=writes, sent=writes, errors=0, seconds=1, p50_ms=0, p99_ms=0)
     cluster.tally.note(["race"], result)
     return f"{stale} of {writes * 3} reads were stale"
+
+
+def _updates(cluster: Cluster) -> str:
+    """Let threads add one note each to one memory, through all nodes; count what is left."""
+    urls = cluster.spine.urls
+
+    def work(thread: int) -> None:
+        turned = urls[thread % len(urls) :] + urls[: thread % len(urls)]
+        with Spine(turned, namespace="race", timeout=60.0) as spine:
+            for number in range(UPDATES):
+                spine.memories.mutate("one", partial(_with_note, f"note-{thread}-{number}"))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(THREADS)))
+    with Spine(urls, namespace="race", consistency="strong") as spine:
+        notes = spine.memories.get("one").metadata["notes"]
+    return f"{len(set(notes))} of {THREADS * UPDATES} updates kept, by mutate through three nodes"
+
+
+def _with_note(note: str, memory: Memory | None) -> Draft:
+    notes = [] if memory is None else memory.metadata["notes"]
+    return Draft("notes", metadata={"notes": [*notes, note]})
 
 
 def _killed(cluster: Cluster) -> tuple[str, list[str]]:
