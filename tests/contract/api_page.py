@@ -17,26 +17,26 @@ limits of every body stand in [openapi-v1.yaml](openapi-v1.yaml), the failures i
 A running node shows its own document at `/openapi.json`.
 """
 
-NOT_YET = """
-### What is not built inside them
+CONDITIONS = """
+### Conditions and fences
 
-Conditions, fences and strong writes need registers, which this version does not have. They answer
-`501 not-implemented`, outcome `not-applied`; none is ever passed over as if it had been checked:
+- `If-Match: "ETAG"` or `*` on `PUT`, `PATCH` and `DELETE`, `If-None-Match: *` on `PUT`; in a batch `if_match` (the ETag with
+  its quotes, or `*`) and `if_none_match`. A condition that does not hold is `412 precondition-failed`, with
+  `current_version`, and with `current` where `Prefer: return=representation` asks for it.
+- `Spine-Fence: KEY=NUMBER` makes a write that only the newest holder of a lease may make, and guards the memory from then
+  on; `unguard=true` takes the guard away (without a fence it needs `namespace:admin`).
+- A write whose model is `strong`, by its header or by a tag that an override makes strong, is decided by a round of its
+  replicas as conditional ones are. **With the default configuration these tags are `critical` and `lock`.**
 
-- `If-Match`, `If-None-Match`, `Spine-Fence` and `unguard=true` on `PUT` and `DELETE` (`GET` knows `If-None-Match`);
-  in a batch `if_match`, `if_none_match`, `fence` and the operation `patch`;
-- a write whose model is `strong`: by its header, or by a tag that an override makes strong. **With the default
-  configuration these are `critical` and `lock`.** Reads take all four models.
-
-`POST` of a memory or a batch takes no condition in a header and answers `400` to one.\
+`POST` of a memory, a batch or a touch takes no condition in a header and answers `400` to one.\
 """
 
 RULES = """
 
 ## Rules for requests
 
-**Null** is the same as absent in every optional field of a body; inside `metadata` it is a value. A `PATCH`,
-once it is built, removes with it.
+**Null** is the same as absent in every optional field of a body; inside `metadata` it is a value. A `PATCH`
+removes with it.
 
 **What was read can be written back.** Any view of a memory (of `GET`, a write, a list, a batch) is a body for
 `PUT`. `id` and `namespace` must agree with the path; `version`, `created_at`, `updated_at`, `expires_at`, `writer`
@@ -77,7 +77,7 @@ def api_page() -> str:
             INTRODUCTION,
             "## What is built\n",
             *_table(built),
-            NOT_YET,
+            CONDITIONS,
             RULES,
             "\n## Reserved\n",
             "These answer `501 not-implemented`, after the same checks of credential, namespace and scope.\n",

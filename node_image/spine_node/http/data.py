@@ -71,7 +71,7 @@ async def create_memory(context: RequestContext) -> Response:
 
 async def put_memory(context: RequestContext) -> Response:
     """`PUT {m}/{id}`: create or replace."""
-    options = _conditional_options(context)
+    options = _conditional_options(context, creates=True)
     body = await json_body(context, BODY_BYTES_MAX)
     memory_id = context.path["id"]
     memory = decode_put(body, context.namespace, memory_id)
@@ -308,13 +308,17 @@ def _write_request(
     )
 
 
-def _conditional_options(context: RequestContext) -> RequestOptions:
+def _conditional_options(context: RequestContext, *, creates: bool = False) -> RequestOptions:
     """Return what the headers ask for, conditions included.
 
     Raises:
         ProblemError: `invalid-request`.
     """
     given = context.request.headers
+    if not creates and headers.IF_NONE_MATCH in given:
+        message = "is for a PUT, which may create"
+        detail = f"the header {headers.IF_NONE_MATCH} {message}"
+        raise ProblemError("invalid-request", detail, errors=((headers.IF_NONE_MATCH, message),))
     conditions = Conditions(
         headers.condition(given, headers.IF_MATCH),
         headers.create_only(given),

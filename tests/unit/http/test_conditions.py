@@ -13,7 +13,6 @@ from unit.http.harness import MEMORIES, HttpHarness
     [
         ({"If-Match": '"01a3-1"'}, {"if_match": "01a3-1"}),
         ({"If-Match": "*"}, {"if_match": "*"}),
-        ({"If-None-Match": "*"}, {"create_only": True}),
         ({"Spine-Fence": "a=b=17"}, None),
         ({"Spine-Fence": "deploy.prod=17"}, {"fence": Fence("deploy.prod", 17)}),
         ({}, {"if_match": None, "create_only": False, "fence": None, "unguard": False}),
@@ -23,8 +22,6 @@ from unit.http.harness import MEMORIES, HttpHarness
 async def test_a_condition_reaches_the_engine_or_is_refused(
     harness: HttpHarness, method: str, condition: dict[str, str], meant: dict[str, Any] | None
 ) -> None:
-    if method == "PATCH" and "If-None-Match" in condition:
-        meant = meant or {}
     body = None if method == "DELETE" else {"content": "x"}
     kind = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
     answer = await harness.ask(method, f"{MEMORIES}/n", body, headers=condition | kind)
@@ -114,3 +111,16 @@ async def test_only_an_administrator_takes_a_guard_away_without_its_fence(
     unguarding = harness.engine.seen[-1]
     assert isinstance(unguarding, WriteRequest)
     assert unguarding.unguard
+
+
+async def test_only_a_put_may_ask_for_nothing_to_be_there(harness: HttpHarness) -> None:
+    nothing = {"If-None-Match": "*"}
+    await harness.ask("PUT", f"{MEMORIES}/n", {"content": "x"}, headers=nothing)
+    request = harness.engine.seen[-1]
+    assert isinstance(request, WriteRequest)
+    assert request.create_only
+    for method, body in (("DELETE", None), ("PATCH", {"content": "x"})):
+        headers = nothing | (PATCH if method == "PATCH" else {})
+        answer = await harness.ask(method, f"{MEMORIES}/m", body, headers=headers)
+        assert (answer.status, answer.json["errors"][0]["path"]) == (400, "If-None-Match")
+    assert len(harness.engine.seen) == 1
