@@ -25,6 +25,7 @@ from spine_core.planning.next_action import next_action
 from spine_core.planning.reports import Report
 from spine_core.planning.wanted import SeatAddress, Wanted
 from spine_core.records.hlc import HybridClock
+from spine_core.records.ids import PartitionStrategy
 from spine_core.topology.document import Document
 from spine_node.engine.cluster.configuration import Configuration, LiveConfiguration
 from spine_node.engine.cluster.secrets import Secrets
@@ -200,6 +201,7 @@ class SimulatedCluster:
         self.failures: list[BaseException] = []
         self.metrics: list[Metrics] = []  # of all processes that ever ran
         self.bytes_per_s = 1 << 30
+        self.strategy: PartitionStrategy = "hash"  # of nodes that start from now on
         self.paused = False
         self.dies_at_publish = False  # the operator, with a document that it has pushed nowhere
         self._published_at = 0.0
@@ -234,7 +236,7 @@ class SimulatedCluster:
             name="simulated",
             seat=machine.seat,
             version="0",
-            strategy="hash",
+            strategy=self.strategy,
             pull_bytes_per_s=self.bytes_per_s,
             quota_bytes=1 << 40,
             drop_after_s=self.layout.drop_after_s,
