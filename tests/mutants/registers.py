@@ -335,6 +335,12 @@ MUTANTS = [
         new="        pass\n",
         killed_by=f"{STORED}::test_a_strong_record_without_its_acceptor_state_is_refused",
     ),
+    Mutant(  # … and what lies under an open round is not called pulled
+        file="node_image/spine_node/store/execution.py",
+        old='return "open" if lacks else "known"',
+        new='return "known"',
+        killed_by=f"{STORED}::test_a_value_that_was_learned_before_an_open_round_has_still_to_be_pulled",
+    ),
     # leases: the newest fence only, and guards are stamped before the grant is answered
     Mutant(
         file=f"{COORDINATOR}/leases.py",

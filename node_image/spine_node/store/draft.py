@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from spine_core.records.encoding import version_in
 from spine_core.records.versions import Version, hlc_of
-from spine_core.replication.registers.encoding import state_head
+from spine_core.replication.registers.encoding import state_head, unlearned_version
 from spine_core.replication.registers.state import Ballot
 from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store.digests import DigestChange, bucket_of, change_of, fingerprint, is_buried
@@ -39,6 +39,7 @@ class OpenRound(NamedTuple):
 
     promised: Ballot
     accepted: Ballot  # `NO_BALLOT`: nothing
+    since: Hlc = HLC_ZERO  # the time of the value that is accepted, 0 where nothing was written
 
 
 @dataclass(slots=True)
@@ -55,7 +56,9 @@ class Effects:
 def open_round(raw: bytes) -> OpenRound | None:
     """Return what a stored acceptor state has still to learn, None if it has learned its value."""
     head = state_head(raw)
-    return None if head.learned else OpenRound(head.promised, head.accepted)
+    if head.learned:
+        return None
+    return OpenRound(head.promised, head.accepted, hlc_of(unlearned_version(raw)))
 
 
 class Draft:

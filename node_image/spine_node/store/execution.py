@@ -60,7 +60,7 @@ DROP_PIECE = 1000  # records that one DropSlot removes: a few ms of the writer
 TRIM_PIECE = 4000  # rows of the feed that one TrimFeed removes
 
 _OK = PutReply()
-_Merged = Literal["applied", "known", "corrupt", "full"]
+_Merged = Literal["applied", "known", "corrupt", "full", "open"]
 
 
 def execute(draft: Draft, operation: Operation) -> object:
@@ -129,7 +129,7 @@ def merge_page(draft: Draft, operation: MergePage) -> MergeReply:
         if became == "full":
             break
     status: Literal["full", "ok"] = "full" if counts["full"] else "ok"
-    return MergeReply(status, counts["applied"], counts["corrupt"])
+    return MergeReply(status, counts["applied"], counts["corrupt"], counts["open"])
 
 
 def _merge_one(draft: Draft, operation: MergePage, entry: StoredEntry) -> _Merged:
@@ -148,7 +148,11 @@ def _merge_register(draft: Draft, operation: MergePage, entry: StoredEntry) -> _
         changed = merge_entry(draft, operation.slot, entry, whole=operation.full_transfer)
     except CorruptRecordError:
         return "corrupt"
-    return "applied" if changed else "known"
+    if changed:
+        return "applied"
+    raw, held = entry.record, draft.held(entry.key)
+    lacks = raw is not None and (held is None or version_in(held) < version_in(raw))
+    return "open" if lacks else "known"
 
 
 def _merge_weak(draft: Draft, operation: MergePage, key: bytes, raw: bytes) -> _Merged:

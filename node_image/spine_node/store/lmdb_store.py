@@ -19,7 +19,6 @@ import lmdb
 from spine_core.records.encoding import version_in
 from spine_core.records.hlc import HybridClock
 from spine_core.records.versions import Version
-from spine_core.replication.registers.state import NO_BALLOT, ballot_hlc
 from spine_core.scalars import HLC_ZERO, Hlc
 from spine_node.store import opening
 from spine_node.store.committer import Committer
@@ -237,13 +236,11 @@ class Store:
             return txn.get(key)
 
     def oldest_unlearned(self) -> Hlc | None:
-        """Return the lowest time of a round that was accepted here and not learned."""
-        times = [
-            ballot_hlc(one.accepted)
-            for one in self.open_rounds.values()
-            if one.accepted != NO_BALLOT
-        ]
-        return min(times, default=None)
+        """Return the lowest time of a value that was accepted here and not learned.
+
+        The value may be older than its round: one that changes nothing hands on what it has found.
+        """
+        return min((one.since for one in self.open_rounds.values() if one.since), default=None)
 
     def entry(self, key: bytes) -> StoredEntry:
         """Return what a pull carries of a key: record and acceptor state as of one moment."""

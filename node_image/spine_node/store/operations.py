@@ -35,11 +35,15 @@ class PutReply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MergeReply(msgspec.Struct, frozen=True):
-    """What became of a page of pulled records: written, and refused for their checksum or slot."""
+    """What became of a page of pulled records: written, and refused for their checksum or slot.
+
+    `open` counts values that were learned at the source, and lie there under a round that is not.
+    """
 
     status: Literal["ok", "full"] | EpochStatus
     applied: int = 0
     corrupt: int = 0
+    open: int = 0
 
 
 AdoptReply = Literal["ok", "older", "conflict"]

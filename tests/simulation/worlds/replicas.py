@@ -7,7 +7,7 @@ from simulation.cluster import SimulatedCluster
 from simulation.worlds.history import WorldHistory
 from spine_core.records.encoding import Record, decode, split_body
 from spine_core.records.ids import slot_of
-from spine_core.records.versions import ABSENT, STRONG, Version, kind_of
+from spine_core.records.versions import ABSENT, STRONG, Version, hlc_of, kind_of
 from spine_core.replication.registers.encoding import decode_state
 from spine_core.replication.registers.state import RegisterState
 from spine_core.topology.placement import Placement
@@ -36,7 +36,11 @@ def check_replicas(cluster: SimulatedCluster, history: WorldHistory) -> None:
             for node in cluster.nodes
             if _number(node) in placement.write_set(slot)
         ]
-        assert len({record for _, record, _ in copies}) == 1, f"the replicas of {key} differ"
+        shown = {
+            None if record is None or hlc_of(record.version) == 0 else record  # of nothing: absent
+            for _, record, _ in copies
+        }
+        assert len(shown) == 1, f"the replicas of {key} differ"
         record = copies[0][1]
         values = {state.value for _, _, state in copies if state is not None and state.learned}
         assert len(values) <= 1, f"the registers of {key} differ: {values}"

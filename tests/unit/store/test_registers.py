@@ -242,9 +242,18 @@ async def test_a_full_transfer_lowers_no_promise(tmp_path: Path, store: Store) -
 async def test_a_recurring_pull_brings_what_was_learned_and_nothing_else(
     tmp_path: Path, store: Store
 ) -> None:
-    unlearned = await entry_of(tmp_path, put(1, at(0)), prepare(5), accept(5))
+    unlearned = await entry_of(tmp_path, prepare(5), accept(5))
     assert await store.submit(MergePage(1, EPOCH, [unlearned])) == MergeReply("ok", 0)
     assert store.register(KEY) is None
+
+
+async def test_a_value_that_was_learned_before_an_open_round_has_still_to_be_pulled(
+    tmp_path: Path, store: Store
+) -> None:
+    entry = await entry_of(tmp_path, prepare(5), accept(5), learn(5), prepare(6), accept(6))
+    assert await store.submit(MergePage(1, EPOCH, [entry])) == MergeReply("ok", 0, open=1)
+    await store.submit(learn(5, whole=True))
+    assert await store.submit(MergePage(1, EPOCH, [entry])) == MergeReply("ok", 0)
 
 
 async def test_a_recurring_pull_learns(tmp_path: Path, store: Store) -> None:

@@ -12,8 +12,8 @@ import struct
 from typing import NamedTuple
 
 from spine_core.errors import CorruptRecordError
-from spine_core.records.encoding import Checksum, Record, decode, encode
-from spine_core.records.versions import Version
+from spine_core.records.encoding import Checksum, Record, decode, encode, version_in
+from spine_core.records.versions import ABSENT, Version
 from spine_core.replication.registers.state import (
     NO_BALLOT,
     Ballot,
@@ -69,6 +69,15 @@ def state_head(data: bytes) -> StateHead:
     """Return the ballots of a stored state, without a look at the checksum."""
     _, flags, promised, accepted = _STATE.unpack_from(data)
     return StateHead(Ballot(promised), Ballot(accepted), bool(flags & _LEARNED))
+
+
+def unlearned_version(data: bytes) -> Version:
+    """Return the version of the value in a stored state that is not learned, `ABSENT` without one."""
+    if len(data) <= _VALUE_AT:
+        return ABSENT
+    *_, count, lease = _VALUE.unpack_from(data, _VALUE_AT)
+    fence = _FENCE.size if lease else 0
+    return version_in(data[_VALUE_AT + _VALUE.size + count * _CHANGE.size + lease + fence :])
 
 
 def decode_state(data: bytes, held: Record | None, checksum: Checksum) -> RegisterState:

@@ -126,7 +126,8 @@ class Mover:
         """Merge pulled entries by version, durably; return how many were newer than ours.
 
         Raises:
-            PullCutError: the store refused them (another epoch, a full disk).
+            PullCutError: the store refused them (another epoch, a full disk), or the source is in the
+                middle of a round of one of them.
             DamagedSourceError: a checksum was wrong.
         """
         size = sum(map(size_of, entries))
@@ -146,6 +147,9 @@ class Mover:
                 raise PullCutError(reply.status)
             if reply.corrupt:
                 raise DamagedSourceError(f"{reply.corrupt} records fail their checksum")
+        if rounds := sum(reply.open for reply in replies):
+            # what it learned before came along without its acceptor state: it is not here yet
+            raise PullCutError(f"the source has still to learn {rounds} values")
         applied = sum(reply.applied for reply in replies)
         self._metrics.pull_records.labels(reason).inc(applied)
         self._metrics.pull_bytes.labels(reason).inc(size)
