@@ -38,6 +38,7 @@ from spine_node.store.layout import (
     Database,
     open_tables,
     pack_u64,
+    slot_of_key,
     slot_prefix,
     unpack_u64,
 )
@@ -240,7 +241,9 @@ class Store:
 
         The value may be older than its round: one that changes nothing hands on what it has found.
         """
-        return min((one.since for one in self.open_rounds.values() if one.since), default=None)
+        rounds = self.open_rounds.items()
+        owned = (one.since for key, one in rounds if slot_of_key(key) in self.owned)
+        return min(filter(None, owned), default=None)
 
     def entry(self, key: bytes) -> StoredEntry:
         """Return what a pull carries of a key: record and acceptor state as of one moment."""

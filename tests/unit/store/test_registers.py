@@ -185,6 +185,19 @@ def spoil(store: Store, table: Table) -> None:
         txn.put(KEY, damaged(raw))
 
 
+async def test_what_lies_in_a_slot_of_others_holds_no_stable_time_back(
+    harness: StoreHarness,
+) -> None:
+    store = await harness.adopted()
+    await promised(store, 5)
+    await store.submit(accept(5))
+    assert store.oldest_unlearned() == hlc(5)
+    others = frozenset(range(SLOTS)) - {1}
+    await store.submit(Adopt(b'{"epoch":4}', EPOCH + 1, StoreNumber(1), "cluster", others))
+    assert store.oldest_unlearned() is None
+    await store.close()
+
+
 async def test_a_slot_that_is_dropped_loses_its_registers(harness: StoreHarness) -> None:
     store = await harness.adopted()
     await promised(store, 5)

@@ -44,9 +44,11 @@ class Reaper:
             await asyncio.gather(*map(self._complete, abandoned))
 
     def _abandoned(self) -> list[bytes]:
-        now, opened = self._context.clock.now(), self._context.store.open_rounds
+        now, store = self._context.clock.now(), self._context.store
         seen = {}
-        for key, one in opened.items():
+        for key, one in store.open_rounds.items():
+            if slot_of_key(key) not in store.owned:
+                continue  # it goes with its slot
             before = self._seen.get(key)
             seen[key] = before if before is not None and before[0] == one else (one, now)
         self._seen = seen
