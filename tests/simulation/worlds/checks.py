@@ -118,8 +118,8 @@ def _operation(event: Event, shown: Version, since_s: float) -> Operation | None
     if event.action == "read" or event.outcome == "fail":
         return _observation(event) if event.began_s > since_s else None
     version = event.version if event.outcome == "ok" else shown
-    if version == ABSENT and _deletes(event) and event.outcome == "info":
-        version = _unseen(event)  # what a create finds is told to nobody
+    if version == ABSENT and event.outcome == "info":
+        version = _unseen(event)  # what a create or a patch finds is told to nobody
     if version == ABSENT or version[0] == 0:
         return None  # not seen, or a weak write from before
     before = None if event.expected is None else frozenset([event.expected[1:]])
@@ -145,7 +145,7 @@ def _deletes(event: Event) -> bool:
 
 
 def _unseen(event: Event) -> Version:
-    """Return a version for a deletion that nobody has seen."""
+    """Return a version for a write that nobody has seen, and that may have been made."""
     return Version(b"\x01" + event.op.to_bytes(13, "big"))
 
 
