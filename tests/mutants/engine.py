@@ -180,7 +180,7 @@ MUTANTS = [
     _engine(
         "replication/anti_entropy",
         "            return False\n        self._metrics.digest_mismatches",
-        "            differing = []\n        self._metrics.digest_mismatches",
+        "            differing, unlearned = [], None\n        self._metrics.digest_mismatches",
         f"{ROUNDS}::test_a_pull_that_is_cut_moves_no_row",
     ),
     _engine(

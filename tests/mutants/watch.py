@@ -111,8 +111,8 @@ MUTANTS = [
     ),
     _engine(
         "watch",
-        "        if reply.expired:\n            return await self._reset()\n",
-        "",
+        "            return await self._reset()\n        self._failing.pop(store, None)",
+        "            return Changes(cursor=self.cursor)\n        self._failing.pop(store, None)",
         f"{WATCH}::test_a_feed_that_no_longer_leads_on_is_a_reset",
     ),
     # the serving half: its own epoch, its own slots, newest versions alone, and nothing is skipped

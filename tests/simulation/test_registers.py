@@ -109,6 +109,7 @@ async def test_the_reaper_completes_what_nobody_learned(cluster: SimulatedCluste
     machines = list(cluster.machines.values())
     key = place_of("k")[1]
     lost = [cluster.network.rules.lose("learn", to=machine.url) for machine in machines]
+    cluster.network.rules.refuse("fetch")  # nor does a pull bring it
     done = await change(machines[0], "x", create_only=True)
     assert any(key in machine.node.store.open_rounds for machine in machines)
     for rule in lost:
