@@ -86,10 +86,8 @@ class RegisterCoordinator:
         self, context: Context, rounds: Rounds, quorum: QuorumReads, merge: MergePatch
     ) -> None:
         self._context, self._rounds, self._quorum, self._merge = context, rounds, quorum, merge
-        self._line: Turns[bytes] = (
-            Turns()
-        )  # changes of this node's clients: one a record is under way
-        self._turns: Turns[bytes] = Turns()  # changes that this node proposes
+        self._line: Turns[bytes] = Turns()  # of this node's clients: one change a record under way
+        self._turns: Turns[bytes] = Turns()  # of the changes that this node proposes
 
     async def change(self, call: ChangeCall, deadline: float) -> RegisterOutcome:
         """Make a change.
