@@ -113,13 +113,18 @@ class LeaseState(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[str, ...] = ()
 
 
-_LEASES = "_leases"
+_LEASES = "._leases"  # the server's own label: leases of a namespace lie below it
 _lease = msgspec.json.Decoder(LeaseState)
 
 
 def leases_of(namespace: str) -> str:
     """Return the namespace in which the leases of a namespace are kept."""
-    return f"{namespace}.{_LEASES}"
+    return namespace + _LEASES
+
+
+def lease_owner(namespace: str) -> str | None:
+    """Return the namespace whose leases lie in this one, None where none do."""
+    return namespace.removesuffix(_LEASES) if namespace.endswith(_LEASES) else None
 
 
 def lease_in(body: bytes) -> LeaseState:

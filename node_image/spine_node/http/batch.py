@@ -13,9 +13,15 @@ from spine_core.api_keys import Scope
 from spine_core.errors import InvalidInputError, ProblemError
 from spine_core.records.encoding import Record
 from spine_core.records.ids import check_id
-from spine_core.records.sessions import Session, merge, seal_session
+from spine_core.records.sessions import Session, merge
 from spine_node.http import audit, data, headers
-from spine_node.http.bodies import decode, decode_create, decode_patch, decode_put
+from spine_node.http.bodies import (
+    check_distinct_ids,
+    decode,
+    decode_create,
+    decode_patch,
+    decode_put,
+)
 from spine_node.http.data import Conditions, RequestOptions
 from spine_node.http.identity import authorise
 from spine_node.http.limits import BATCH_AT_ONCE, BATCH_BYTES_MAX, BODY_BYTES_MAX
@@ -47,13 +53,7 @@ async def touch_memories(context: RequestContext) -> Response:
     """Give each memory a new expiry, by its own time to live; answer in request order."""
     headers.check_unconditional(context.request.headers)
     ids = decode(_touch, await data.json_body(context, BODY_BYTES_MAX)).ids
-    for i, memory_id in enumerate(ids):
-        try:
-            check_id(memory_id)
-        except InvalidInputError as error:
-            raise InvalidInputError(error.message, path=f"ids[{i}]") from error
-    if len(set(ids)) < len(ids):
-        raise InvalidInputError("an id stands twice", path="ids")
+    check_distinct_ids(ids, "ids")
     return await _Run(
         context, data.options_of(context), [TouchOne(id=memory_id) for memory_id in ids]
     ).all()
@@ -96,8 +96,7 @@ class _Run:
     def _response(self) -> Response:
         """Return the answer; the session has seen all that the operations saw."""
         failed = sum(result["status"] >= 400 for result in self._results)
-        token = seal_session(merge(self._sessions), self._call.app.session_keys()[0])
-        answer = {"Content-Type": JSON, "Spine-Session": token}
+        answer = data.session_headers(self._call, merge(self._sessions)) | {"Content-Type": JSON}
         return Response(200, answer, encode_json({"results": self._results, "failed": failed}))
 
     async def _result(self, i: int, operation: Step) -> Item:

@@ -5,6 +5,7 @@ A failure names the field. Malformed JSON is `invalid-request` (400); JSON that 
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -175,8 +176,7 @@ def _check(memory: MemoryInput) -> None:
     _check_name("agent_id", memory.agent_id)
     _check_name("user_id", memory.user_id)
     _check_name("thread_id", memory.thread_id)
-    for i, source in enumerate(memory.derived_from or ()):
-        _check_source(source, f"derived_from[{i}]")
+    check_ids(memory.derived_from or (), "derived_from")
 
 
 @lru_cache(maxsize=8192)  # the same tags and names come over and over
@@ -215,11 +215,28 @@ def _check_name(field: str, value: str | None) -> None:
         raise InvalidInputError("no control characters, no line ends", path=field)
 
 
-def _check_source(source: str, path: str) -> None:
-    try:
-        check_id(source)
-    except InvalidInputError as error:
-        raise InvalidInputError(error.message, path=path) from error
+def check_ids(ids: Sequence[str], path: str) -> None:
+    """Check ids, each at its place in a list of the body.
+
+    Raises:
+        InvalidInputError: `path[i]`.
+    """
+    for i, memory_id in enumerate(ids):
+        try:
+            check_id(memory_id)
+        except InvalidInputError as error:
+            raise InvalidInputError(error.message, path=f"{path}[{i}]") from error
+
+
+def check_distinct_ids(ids: Sequence[str], path: str) -> None:
+    """Check ids of which none may stand twice.
+
+    Raises:
+        InvalidInputError: `path[i]`, or `path`.
+    """
+    check_ids(ids, path)
+    if len(set(ids)) < len(ids):
+        raise InvalidInputError("an id stands twice", path=path)
 
 
 def _invalid(text: str) -> InvalidInputError:

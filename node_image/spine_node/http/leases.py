@@ -5,12 +5,11 @@ import hashlib
 import msgspec
 
 from spine_core.api_keys import Scope
-from spine_core.errors import InvalidInputError, ProblemError
+from spine_core.errors import ProblemError
 from spine_core.instants import rfc3339
 from spine_core.records.filters import EMPTY, canonical
-from spine_core.records.ids import check_id
 from spine_node.http import audit, data, headers
-from spine_node.http.bodies import decode
+from spine_node.http.bodies import check_distinct_ids, decode
 from spine_node.http.identity import authorise
 from spine_node.http.limits import BODY_BYTES_MAX, PAGE_SIZE
 from spine_node.http.lists import page_token_of
@@ -36,13 +35,7 @@ _release = msgspec.json.Decoder(LeaseRelease)
 async def acquire_lease(context: RequestContext) -> Response:
     """Take a lease; with guards only after each carries the new fence."""
     asked = decode(_acquire, await data.json_body(context, BODY_BYTES_MAX))
-    for i, memory_id in enumerate(asked.guards):
-        try:
-            check_id(memory_id)
-        except InvalidInputError as error:
-            raise InvalidInputError(error.message, path=f"guards[{i}]") from error
-    if len(set(asked.guards)) < len(asked.guards):
-        raise InvalidInputError("an id stands twice", path="guards")
+    check_distinct_ids(asked.guards, "guards")
     if asked.guards:
         authorise(context.principal, Scope.WRITE, context.namespace)
     request = msgspec.structs.replace(

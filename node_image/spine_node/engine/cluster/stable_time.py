@@ -45,6 +45,11 @@ class StableTimes:
             known = self._known[write_set] = stable_time(pairs, write_set)
         return known
 
+    def lowest(self, view: TopologyView) -> Hlc:
+        """Return the lowest F of all slots."""
+        groups = view.placement.groups.values()  # all slots of one have the same replicas
+        return min(self.of(view, slots[0]) for slots in groups)
+
     def forget(self) -> None:
         """Drop the stable times that were derived: the epoch has changed."""
         self._known.clear()

@@ -13,7 +13,7 @@ import msgspec
 
 from spine_core.errors import ProblemError
 from spine_core.leases import NOBODY, admits, is_free
-from spine_core.records.ids import key_hash, operation_id, slot_of
+from spine_core.records.ids import key_hash, slot_of
 from spine_core.records.sessions import Session
 from spine_core.records.versions import Version, ms_of
 from spine_core.replication.registers.changes import ChangeKind, ChangeVerdict
@@ -25,6 +25,7 @@ from spine_node.engine.coordinator.lease_changes import (
     lease_of,
     state_of,
 )
+from spine_node.engine.coordinator.pending_write import operation_of
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.register_changes import Action, ChangeCall
 from spine_node.engine.coordinator.register_write import problem_of
@@ -108,9 +109,7 @@ class LeaseCoordinator:
         return ms_of(self._context.hlc.now())
 
     def _operation(self, request: LeaseRequest) -> int:
-        if request.idempotency_key is not None:
-            return operation_id(request.subject, request.idempotency_key)
-        return int.from_bytes(self._context.clock.entropy(8), "big")
+        return operation_of(self._context.clock, request.subject, request.idempotency_key)
 
     async def _granted(self, request: LeaseRequest, op: int) -> LeaseOutcome:
         """Try at once; then wait in this node's line for the lease, of which the first one looks."""

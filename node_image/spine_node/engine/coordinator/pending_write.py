@@ -3,9 +3,18 @@
 import msgspec
 
 from spine_core.records.encoding import Record, join_body
+from spine_core.records.ids import operation_id
 from spine_core.records.versions import Version, hlc_of, ms_of
 from spine_core.scalars import Slot
+from spine_node.clock import Clock
 from spine_node.server_fields import ServerFields, pack_server_fields
+
+
+def operation_of(clock: Clock, subject: str, idempotency_key: str | None) -> int:
+    """Return the number of an operation: the caller's own name for it, or one that nobody else has."""
+    if idempotency_key is not None:
+        return operation_id(subject, idempotency_key)
+    return int.from_bytes(clock.entropy(8), "big")
 
 
 class PendingWrite(msgspec.Struct, frozen=True, kw_only=True):

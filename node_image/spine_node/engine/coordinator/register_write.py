@@ -79,9 +79,8 @@ class RegisterWrites:
                 self._check_there(record)
             case _:
                 if request.idempotency_key is None and outcome.first_round:
-                    outcome = outcome._replace(
-                        may_have_applied=False
-                    )  # nobody can have sent it before
+                    # nobody can have sent it before
+                    outcome = outcome._replace(may_have_applied=False)
                 raise problem_of(outcome, self._clock.physical_ms())
         return WriteOutcome(
             memory_id=pending.memory_id,

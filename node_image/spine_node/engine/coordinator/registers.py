@@ -11,7 +11,7 @@ import msgspec
 
 from spine_core.errors import ProblemError
 from spine_core.problems import Outcome
-from spine_core.records.encoding import Record, decode, encode, is_absent
+from spine_core.records.encoding import Record, is_absent
 from spine_core.records.versions import ms_of
 from spine_core.replication.registers.changes import (
     Changed,
@@ -33,7 +33,6 @@ from spine_node.links.frames import CallHeader
 from spine_node.links.mesh import CallError
 from spine_node.links.methods import Method
 from spine_node.ports import MergePatch
-from spine_node.store import checksum
 
 FORWARD_SHARE = 0.5  # of the time left: then this node proposes itself
 _REFUSED_BY_VALUE = frozenset({ChangeVerdict.PRECONDITION_FAILED, ChangeVerdict.NOT_FOUND})
@@ -45,24 +44,6 @@ class ForwardCall(msgspec.Struct, array_like=True, frozen=True):
     change: ChangeCall
     left_ms: int
     began: bytes  # a ballot from before it was sent
-
-
-class ForwardReply(msgspec.Struct, array_like=True, frozen=True):
-    """What became of it: `problem` is (code, detail, outcome) of one that was not decided."""
-
-    verdict: ChangeVerdict | None = None
-    version: bytes = b""
-    record: bytes = b""  # the value, as it is stored
-    created: bool = False
-    may_have_applied: bool = False
-    reason: str = ""
-    acks: int = 0
-    replicas: int = 0
-    problem: tuple[str, str, Outcome | None] | None = None
-    first_round: bool = False
-
-
-CHANGE = Method("change", request=ForwardCall, reply=ForwardReply)
 
 
 class RegisterOutcome(NamedTuple):
@@ -77,6 +58,16 @@ class RegisterOutcome(NamedTuple):
     acks: int
     replicas: int
     first_round: bool  # of this request: what may have been applied was an earlier request's
+
+
+class ForwardReply(msgspec.Struct, array_like=True, frozen=True):
+    """What became of it: `problem` is (code, detail, outcome) of one that was not decided."""
+
+    outcome: RegisterOutcome | None = None
+    problem: tuple[str, str, Outcome | None] | None = None
+
+
+CHANGE = Method("change", request=ForwardCall, reply=ForwardReply)
 
 
 class RegisterCoordinator:
@@ -149,18 +140,8 @@ class RegisterCoordinator:
         if reply.problem is not None:
             code, detail, outcome = reply.problem
             raise ProblemError(code, detail, outcome=outcome)
-        assert reply.verdict is not None, "decided"
-        return RegisterOutcome(
-            reply.verdict,
-            reply.version,
-            decode(reply.record, checksum),
-            reply.created,
-            reply.may_have_applied,
-            reply.reason,
-            reply.acks,
-            reply.replicas,
-            reply.first_round,
-        )
+        assert reply.outcome is not None, "decided"
+        return reply.outcome
 
     async def serve(self, call: ForwardCall, _header: CallHeader) -> ForwardReply:
         """Serve `change`: propose for another node."""
@@ -169,17 +150,7 @@ class RegisterCoordinator:
             outcome = await self._propose(call.change, deadline, Ballot(call.began))
         except ProblemError as error:
             return ForwardReply(problem=(error.code, error.detail, error.outcome))
-        return ForwardReply(
-            outcome.verdict,
-            outcome.version,
-            encode(outcome.record, checksum),
-            outcome.created,
-            outcome.may_have_applied,
-            outcome.reason,
-            outcome.acks,
-            outcome.replicas,
-            first_round=outcome.first_round,
-        )
+        return ForwardReply(outcome)
 
     async def _propose(
         self,

@@ -4,11 +4,10 @@ Invariant: what is answered was chosen: a write quorum of one epoch has accepted
 Both halves of a round stay in the epoch in which it began (R3); replicas refuse any other.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 from spine_core.errors import ClockSkewError, CorruptRecordError, ProblemError
 from spine_core.records.encoding import Record
@@ -54,8 +53,9 @@ from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import MemberView
 from spine_node.engine.coordinator.attempts import AttemptFailedError, Backoff, attempts, collect
 from spine_node.engine.coordinator.target import Target
-from spine_node.store import StorageError, StorageFullError, checksum
-from spine_node.store.operations import AcceptReply, PrepareReply, ReplyT
+from spine_node.links.methods import Method, ReplyT, RequestT
+from spine_node.store import StorageError, checksum
+from spine_node.store.operations import AcceptReply, Asked, PrepareReply
 
 BACKOFF = Backoff(first_s=0.002, max_s=0.05, jitter=True)  # duels of proposers end by it
 LEARN_TIMEOUT_S = 1.0  # nobody waits for it; the reaper does what it did not
@@ -107,20 +107,13 @@ class Rounds:
             self._context.metrics.quorum_failures.labels(kind, "strong", "no-quorum").inc()
             raise failed.problem from None
 
-    async def ballot(self, left_s: float) -> Ballot:
-        """Issue a ballot of ours.
 
-        Raises:
-            ProblemError: the disk takes no writes.
-        """
-        view = self._context.membership.member_view()
-        try:
-            return ballot_in(await self._context.hlc.version(view.number, left_s))
-        except StorageFullError as error:
-            raise ProblemError("quorum-unavailable", "this node's disk is full") from error
-        except (StorageError, TimeoutError) as error:
-            detail = f"this node's disk takes no writes: {str(error) or 'it hangs'}"
-            raise ProblemError("quorum-unavailable", detail) from error
+class _Question(NamedTuple, Generic[RequestT, ReplyT]):
+    """A call for peers, and the operation with which our own writer answers the same."""
+
+    method: Method[RequestT, ReplyT]
+    call: RequestT
+    here: Asked[ReplyT]
 
 
 class _Operation:
@@ -202,10 +195,8 @@ class _Operation:
                 promised = NO_BALLOT if reply is None else Ballot(reply.promised)
                 answered(store, status, promised)
 
-            here = partial(self._context.store.submit, prepare_of(call, view.epoch))
-            self._ask(view, tally.asked(), here, on_reply)
-            others = [store for store in tally.asked() if store != view.number]
-            self._context.replicas.ask_each(view, others, PREPARE, call, self._left_s(), on_reply)
+            question = _Question(PREPARE, call, prepare_of(call, view.epoch))
+            self._ask(view, tally.asked(), question, self._left_s(), on_reply)
 
         verdict = await collect(tally, send, self._left_s())
         if verdict is not RoundVerdict.DONE:
@@ -229,10 +220,8 @@ class _Operation:
                 promised = NO_BALLOT if reply is None else Ballot(reply.promised)
                 answered(store, status, promised)
 
-            here = partial(self._context.store.submit, accept_of(call, view.epoch))
-            self._ask(view, tally.asked(), here, on_reply)
-            others = [store for store in tally.asked() if store != view.number]
-            self._context.replicas.ask_each(view, others, ACCEPT, call, self._left_s(), on_reply)
+            question = _Question(ACCEPT, call, accept_of(call, view.epoch))
+            self._ask(view, tally.asked(), question, self._left_s(), on_reply)
 
         verdict = await collect(tally, send, self._left_s())
         if verdict is not RoundVerdict.DONE:
@@ -253,38 +242,46 @@ class _Operation:
         slot, key = self._target.slot, self._target.key
         short = LearnCall(slot, key, ballot)
         whole = LearnCall(slot, key, ballot, value)
-        peers = [store for store in view.placement.write_set(slot) if store != view.number]
-        told = [store for store in peers if store in accepted]
-        rest = [store for store in peers if store not in accepted]
-        replicas = self._context.replicas
-        replicas.ask_each(view, told, LEARN, short, LEARN_TIMEOUT_S, _nobody_waits)
-        replicas.ask_each(view, rest, LEARN, whole, LEARN_TIMEOUT_S, _nobody_waits)
-        if len(peers) < len(view.placement.write_set(slot)):
-            call = short if view.number in accepted else whole
-            with suppress(StorageError):
-                self._context.store.submit(learn_of(call, view.epoch)).add_done_callback(_seen)
+        replicas = view.placement.write_set(slot)
+        for call, stores in (
+            (short, [store for store in replicas if store in accepted]),
+            (whole, [store for store in replicas if store not in accepted]),
+        ):
+            question = _Question(LEARN, call, learn_of(call, view.epoch))
+            self._ask(view, stores, question, LEARN_TIMEOUT_S, _nobody_waits)
 
     def _ask(
         self,
         view: MemberView,
-        stores: Iterable[StoreNumber],
-        submit: Callable[[], "asyncio.Future[ReplyT]"],
+        stores: Sequence[StoreNumber],
+        question: _Question[RequestT, ReplyT],
+        left_s: float,
         on_reply: Callable[[StoreNumber, ReplicaStatus, ReplyT | None], None],
     ) -> None:
-        """Ask our own store, if it is one of them."""
-        if view.number not in stores:
-            return
+        """Ask stores at once, ours among them."""
+        if view.number in stores:
+            self._ask_here(view.number, question.here, on_reply)
+        peers = [store for store in stores if store != view.number]
+        replicas = self._context.replicas
+        replicas.ask_each(view, peers, question.method, question.call, left_s, on_reply)
+
+    def _ask_here(
+        self,
+        store: StoreNumber,
+        operation: Asked[ReplyT],
+        on_reply: Callable[[StoreNumber, ReplicaStatus, ReplyT | None], None],
+    ) -> None:
         try:
-            future = submit()
+            future = self._context.store.submit(operation)
         except StorageError:  # too many wait, or the disk failed: nothing was queued
-            on_reply(view.number, ReplicaStatus.BUSY, None)
+            on_reply(store, ReplicaStatus.BUSY, None)
             return
 
         def done(_: object) -> None:
             if future.cancelled() or future.exception():
-                on_reply(view.number, ReplicaStatus.ERROR, None)
+                on_reply(store, ReplicaStatus.ERROR, None)
             else:
-                on_reply(view.number, ReplicaStatus.OK, future.result())
+                on_reply(store, ReplicaStatus.OK, future.result())
 
         future.add_done_callback(done)
 
@@ -312,9 +309,3 @@ def _promise_in(reply: PrepareReply) -> Promise:
 
 def _nobody_waits(_store: StoreNumber, _status: ReplicaStatus, _reply: object) -> None:
     """Whether a replica has learned shows in its next answer."""
-
-
-def _seen(learned: "asyncio.Future[AcceptReply]") -> None:
-    """Whether our own store has learned shows in it; what failed was logged by the writer."""
-    if not learned.cancelled():
-        learned.exception()

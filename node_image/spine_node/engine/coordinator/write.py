@@ -23,7 +23,6 @@ from spine_core.records.ids import (
     check_id,
     key_hash,
     keyed_name,
-    operation_id,
     partition_prefix,
     slot_of,
     ulid,
@@ -32,7 +31,7 @@ from spine_core.records.sessions import Session
 from spine_node.engine.cluster.configuration import Configuration
 from spine_node.engine.cluster.context import Context
 from spine_node.engine.cluster.topology_view import MemberView
-from spine_node.engine.coordinator.pending_write import PendingWrite
+from spine_node.engine.coordinator.pending_write import PendingWrite, operation_of
 from spine_node.engine.coordinator.put_groups import PutGroups
 from spine_node.engine.coordinator.read import ReadCoordinator
 from spine_node.engine.coordinator.register_write import RegisterWrites
@@ -130,12 +129,7 @@ class WriteCoordinator:
     def _pending(self, view: MemberView, request: WriteRequest) -> PendingWrite:
         """Return the write without its version, as if there were nothing before it."""
         now_ms = self._clock.physical_ms()
-        keyed = request.idempotency_key
-        op = (
-            operation_id(request.subject, keyed)
-            if keyed
-            else int.from_bytes(self._clock.entropy(8), "big")
-        )
+        op = operation_of(self._clock, request.subject, request.idempotency_key)
         memory_id = request.memory_id or self._issue(request, now_ms)
         slot = slot_of(request.namespace, memory_id, view.document.slots)
         key = key_of(slot, request.namespace, memory_id)

@@ -43,9 +43,7 @@ class ClusterQueryReplicas:
 
     def stable(self) -> Hlc:
         """Return the lowest stable time of all slots."""
-        view = self._membership.member_view()
-        groups = view.placement.groups.values()  # all slots of one have the same replicas
-        return min(self._stable.of(view, slots[0]) for slots in groups)
+        return self._stable.lowest(self._membership.member_view())
 
     def observe(self, hlc: Hlc) -> None:
         """Move our clock to at least the time that a session has seen."""

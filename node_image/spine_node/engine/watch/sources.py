@@ -73,8 +73,7 @@ class ClusterFeeds:
 
     def stable(self, view: MemberView) -> Hlc:
         """Return the lowest stable time of all slots."""
-        groups = view.placement.groups.values()  # all slots of one have the same replicas
-        return min(self._stable.of(view, slots[0]) for slots in groups)
+        return self._stable.lowest(view)
 
     def choose(
         self,

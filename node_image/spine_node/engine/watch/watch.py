@@ -19,8 +19,8 @@ from spine_node.clock import Clock
 from spine_node.engine.query.coverage import slots_read_from
 from spine_node.engine.watch.feed_server import FeedCall, FeedEdge, FeedRecord, FeedReply
 from spine_node.engine.watch.sources import ANSWER_S, Feeds, Unanswered, all_slots
-from spine_node.engine.watch.watched import Watched, lease_owner
-from spine_node.ports import Changes, EventKind, WatchEvent, WatchRequest
+from spine_node.engine.watch.watched import Watched
+from spine_node.ports import Changes, EventKind, WatchEvent, WatchRequest, lease_owner
 from spine_node.search.entries import memory_of
 from spine_node.search.messages import slots_to_bytes
 from spine_node.store import checksum, split_key
